@@ -1,0 +1,173 @@
+# Every command of the project. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3
+VENV := .venv
+TOOLS := .tools
+UV_VERSION := 0.13.9
+PY := $(VENV)/bin/python
+# The interpreter is the user's own: never fetch another one.
+export UV_PYTHON_DOWNLOADS := never
+
+# ---- set up -----------------------------------------------------------------------------------------------------------
+
+# uv from PATH, else fetched by pip into a folder of this checkout.
+UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
+
+$(TOOLS)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
+	$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is needed to fetch uv (Debian: apt install python3-pip), or install uv yourself" >&2; exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(TOOLS) uv==$(UV_VERSION) >&2
+
+# The stamp is newer than the lock: nothing to do. The environment is brought to the lock exactly, by hash.
+$(VENV)/.stamp: requirements/dev.lock | $(UV)
+	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) $(VENV) >&2
+	$(UV) pip sync --quiet --python $(PY) --require-hashes requirements/dev.lock >&2
+	touch $@
+
+.PHONY: install
+install: $(VENV)/.stamp ## Install the locked dependencies into .venv
+
+.PHONY: lock
+lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements/runtime.lock
+	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) --group dev -c requirements/runtime.lock -o requirements/dev.lock
+
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+# PORT, WORKERS, RELOAD and KEYCLOAK reach the script by the environment. HOST only by the command line: as a variable of the
+# environment it is often the machine's own name, or a compiler's target.
+.PHONY: serve
+serve: $(VENV)/.stamp ## Serve the application with all it needs (PORT=8000 HOST=127.0.0.1 WORKERS=1 RELOAD=1 KEYCLOAK=real)
+	@exec $(PY) -m scripts.serve --end-with-parent $(if $(filter command,$(origin HOST)),--host "$(HOST)")
+
+.PHONY: services
+services: $(VENV)/.stamp ## Run PostgreSQL, Valkey and the development realm alone, and print their addresses
+	@exec $(PY) -m scripts.devservices --end-with-parent
+
+# ---- database ---------------------------------------------------------------------------------------------------------
+
+.PHONY: migrate
+migrate: $(VENV)/.stamp ## Bring the database to the newest migration (REVISION=, -1 is one back)
+	@exec $(PY) -m scripts.migrate $(if $(REVISION),$(if $(filter -% base,$(REVISION)),downgrade,upgrade) "$(REVISION)")
+
+.PHONY: migration
+migration: $(VENV)/.stamp ## Write a migration from the change of the models (M="Add a column")
+	@test -n "$(M)" || { echo 'Say what changes: make migration M="Add a column"' >&2; exit 2; }
+	exec $(PY) -m scripts.migrate revision --message "$(M)"
+
+.PHONY: seed
+seed: $(VENV)/.stamp ## Add the domains' example data where it is missing
+	@exec $(PY) -m scripts.seed
+
+# ---- check ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(VENV)/.stamp ## Run the tests, with services of their own, four files at a time (ARGS="-k packets -x", ARGS="-n 0")
+	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS) </dev/null
+
+.PHONY: check
+check: $(VENV)/.stamp ## Types, style, docstrings, dead code, spelling, security, lock files, permissions (ARGS="types style")
+	@$(PY) -m scripts.check $(ARGS)
+
+.PHONY: check-actions
+check-actions: $(VENV)/.stamp ## Who may do what: roles by packets and routes; fails when rules and code differ (JSON=1)
+	@$(PY) -m scripts.check_actions $(if $(JSON),--json)
+
+.PHONY: audit
+audit: $(VENV)/.stamp ## Known vulnerabilities of the locked dependencies (asks a database on the network)
+	@$(PY) -m pip_audit --require-hashes --disable-pip --requirement requirements/runtime.lock
+
+.PHONY: format
+format: $(VENV)/.stamp ## Format the code, and fix what can be fixed without a decision
+	@$(PY) -m ruff check --fix --quiet --exit-zero .
+	$(PY) -m ruff format .
+
+.PHONY: env-example
+env-example: $(VENV)/.stamp ## Write .env.example from the settings
+	@$(PY) -m scripts.env_example
+
+.PHONY: hooks
+hooks: $(VENV)/.stamp ## Check at each commit (pre-commit, all from the locked environment)
+	@$(PY) -m pre_commit install
+
+.PHONY: clean
+clean: ## Remove what the other commands made; data of the development services stay
+	@rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# ---- measure ----------------------------------------------------------------------------------------------------------
+
+# PIN= leaves the cores to the kernel. SECONDS only by the command line: in the environment it is bash's own.
+PIN ?= 1
+.PHONY: bench
+bench: $(VENV)/.stamp ## Measure against the yardsticks (CASES=trivial,page ROUNDS=5 SECONDS=2 PIN=1 JSON=file SVG=file)
+	@$(PY) -m bench $(if $(CASES),--cases $(CASES)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS)) \
+		$(if $(filter 1,$(PIN)),--pin) $(if $(JSON),--json $(JSON)) $(if $(SVG),--svg $(SVG))
+
+# ---- packets ----------------------------------------------------------------------------------------------------------
+
+.PHONY: ws-handlers
+ws-handlers: $(VENV)/.stamp ## Every packet with its payload, reply, rule and handler (JSON=1)
+	@exec $(PY) -m scripts.ws_handlers $(if $(JSON),--json)
+
+# Only by the command line: such names in the environment mean something else. A quote in a value stays one.
+handler_options = $(foreach name,DOMAIN PACKET FIELDS REPLY RULE SUMMARY,$(if $(filter command,$(origin $(name))),--$(shell echo $(name) | tr A-Z a-z) '$(subst ','\'',$($(name)))'))
+
+.PHONY: new-ws-handlers
+new-ws-handlers: $(VENV)/.stamp ## Write a packet: number, structs, handler, rule and test (DOMAIN= PACKET= FIELDS= REPLY= RULE=; else it asks)
+	@exec $(PY) -m scripts.new_ws_handler $(handler_options)
+
+.PHONY: profile
+profile: $(VENV)/.stamp ## Show where a packet's time goes
+	@exec $(PY) -m bench.profile
+
+# ---- containers (development; see docs/deployment.md) -----------------------------------------------------------------
+
+COMPOSE ?= docker compose -f docker/compose.yml
+
+.PHONY: build
+build: ## Build the image
+	@$(COMPOSE) build
+
+.PHONY: start
+start: ## Start the application with PostgreSQL, Valkey and Keycloak in containers
+	@$(COMPOSE) up --build --detach --wait
+
+.PHONY: stop
+stop: ## Stop the containers; their data stay
+	@$(COMPOSE) down
+
+.PHONY: shell
+shell: ## A shell in the application's container
+	@$(COMPOSE) exec app bash
+
+# ---- identity ---------------------------------------------------------------------------------------------------------
+
+# USER and USERNAME only by the command line: in the environment they are the login's own.
+.PHONY: token
+token: $(VENV)/.stamp ## Print one access token and nothing else (make -s token USER=alice [PASSWORD=…])
+	@exec $(PY) -m scripts.get_token "$(if $(filter command,$(origin USER)),$(USER),alice)"
+
+.PHONY: keycloak
+keycloak: $(VENV)/.stamp ## Run the real Keycloak with the project's realm, until Ctrl-C (KEYCLOAK_PORT=0, a free one)
+	@exec $(PY) -m scripts.keycloak --port "$${KEYCLOAK_PORT:-0}"
+
+# The server is fetched beforehand, lest a test wait for it; status 3 means that it cannot run here.
+.PHONY: test-keycloak
+test-keycloak: $(VENV)/.stamp ## Hold the development realm to the real Keycloak, and the application to both (PYTEST="-m real_keycloak")
+	@$(PY) -m scripts.keycloak --fetch-only || { status=$$?; [ $$status -eq 3 ] && echo "test-keycloak: skipped" >&2; exit $$status; }
+	STARPOST_TEST_KEYCLOAK=1 $(PY) -m pytest tests/contract/keycloak tests/e2e/keycloak \
+		tests/scripts/test_serve_keycloak.py::test_a_real_keycloak_serves_a_checkout $(PYTEST)
+
+.PHONY: check-realm
+check-realm: $(VENV)/.stamp ## What is wrong with a realm, and how to mend it (FILE=realm.json, or KEYCLOAK_BASE_URL=https://…)
+	@exec $(PY) -m scripts.check_realm $(if $(FILE),--file "$(FILE)") $(if $(filter command,$(origin USERNAME)),--username "$(USERNAME)") $(if $(PRODUCTION),--production)
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{printf "  make %-18s %s\n", $$1, $$2}'

@@ -1,0 +1,30 @@
+"""Signs in as carol, creates an author, lists the first authors: python examples/client.py [http://127.0.0.1:8000]."""
+
+import asyncio
+import json
+import sys
+from urllib.parse import urlencode
+from urllib.request import urlopen
+from uuid import uuid4
+
+from websockets.asyncio.client import connect
+
+BASE = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
+
+
+def sign_in(user: str, password: str) -> str:
+    keycloak = json.load(urlopen(f"{BASE}/schema/asyncapi.json"))["components"]["securitySchemes"]["keycloak"]
+    realm = json.load(urlopen(keycloak["openIdConnectUrl"]))
+    form = {"grant_type": "password", "client_id": keycloak["x-client-id"], "username": user, "password": password}
+    return json.load(urlopen(realm["token_endpoint"], urlencode(form).encode()))["access_token"]
+
+
+async def main() -> None:
+    headers = {"Authorization": f"Bearer {sign_in('carol', 'carol')}"}
+    async with connect(BASE.replace("http", "ws", 1) + "/web", additional_headers=headers) as socket:
+        for pkg_id, data in (2, {"name": f"Author {uuid4()}"}), (1, {"per_page": 5}):  # CREATE_AUTHOR, GET_AUTHORS
+            await socket.send(json.dumps({"pkg_id": pkg_id, "req_id": str(uuid4()), "data": data}))
+            print(json.dumps(json.loads(await socket.recv()), indent=2))
+
+
+asyncio.run(main())
