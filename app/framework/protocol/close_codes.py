@@ -1,0 +1,52 @@
+"""Close codes: the number alone tells the client what to do (RFC 6455, section 7.4; 4000-4999 are private use)."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class CloseCode(IntEnum):
+    """Why the server closes. Codes of 4400 and above follow the HTTP status of the same last three digits."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    MESSAGE_TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+    TRY_AGAIN_LATER = 1013
+    TOO_MANY_BAD_FRAMES = 4400
+    UNAUTHENTICATED = 4401
+    FORBIDDEN = 4403
+    TIMEOUT = 4408
+    TOO_MANY = 4429
+
+
+_RECONNECT = frozenset(
+    {
+        CloseCode.INTERNAL_ERROR,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TRY_AGAIN_LATER,
+        CloseCode.UNAUTHENTICATED,
+        CloseCode.TIMEOUT,
+        CloseCode.TOO_MANY,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why one connection ends.
+
+    Args:
+        code: The close code.
+        reason: A word for programs, at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
+        after_ms: Milliseconds after which the client should come back; jitter included.
+    """
+
+    code: CloseCode
+    reason: str
+    after_ms: int = 0
+
+    @property
+    def should_reconnect(self) -> bool:
+        """Whether a client may come back (with a new token, if the code says so)."""
+        return self.code in _RECONNECT

@@ -1,0 +1,36 @@
+"""One page of a list, the same over the socket and over HTTP."""
+
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+
+class OffsetMeta(Struct, frozen=True):
+    """Where an offset page stands. ``page`` counts from 1; ``pages`` is 0 when ``total`` is."""
+
+    page: int
+    per_page: int
+    total: int
+    pages: int
+
+    @classmethod
+    def of(cls, page: int, per_page: int, total: int) -> "OffsetMeta":
+        """The meta of one page of ``total`` items."""
+        return cls(page, per_page, total, -(-total // per_page))
+
+
+class CursorMeta(Struct, frozen=True):
+    """Where a cursor page stands. ``next`` is an opaque string, ``None`` on the last page."""
+
+    per_page: int
+    next: str | None
+    has_more: bool
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A list with its place in the whole. A packet's reply carries ``items`` as ``data`` and ``meta`` beside it."""
+
+    items: list[T]
+    meta: OffsetMeta | CursorMeta
