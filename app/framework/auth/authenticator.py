@@ -1,0 +1,50 @@
+"""Whose request it is: the one way in for HTTP requests and for sockets."""
+
+from typing import Protocol
+
+from app.framework.auth.principal import Principal
+from app.framework.auth.verifier import TokenVerifier
+from app.framework.errors import UnauthenticatedError
+
+
+class SignIn(Protocol):
+    """Gives a caller who brings no token a token of its own (``DEBUG_AUTH``)."""
+
+    async def token(self) -> str:
+        """A valid access token."""
+        ...
+
+    def forget(self, token: str) -> None:
+        """That token is not accepted: the next one must be another."""
+        ...
+
+
+class Authenticator:
+    """Verifies the token that a request brings, or signs in the debug user when it brings none.
+
+    Args:
+        verifier: Judges tokens.
+        debug_sign_in: Development only; ``None``: a request without a token is anonymous.
+    """
+
+    def __init__(self, verifier: TokenVerifier, debug_sign_in: SignIn | None = None) -> None:
+        self._verifier = verifier
+        self._debug_sign_in = debug_sign_in
+
+    async def authenticate(self, token: str | None) -> Principal | None:
+        """The caller; ``None`` is an anonymous one. A token that is brought is verified, debug user or not.
+
+        Raises:
+            UnauthenticatedError: The token is not accepted.
+            UnavailableError: It cannot be judged now, or the debug user cannot be signed in.
+        """
+        if token is not None:
+            return await self._verifier.verify(token)
+        if self._debug_sign_in is None:
+            return None
+        token = await self._debug_sign_in.token()
+        try:
+            return await self._verifier.verify(token)
+        except UnauthenticatedError:
+            self._debug_sign_in.forget(token)
+            return await self._verifier.verify(await self._debug_sign_in.token())

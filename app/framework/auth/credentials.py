@@ -1,0 +1,35 @@
+"""The token in an ``Authorization`` header (RFC 6750, section 2.1), from the headers of an ASGI scope."""
+
+from collections.abc import Iterable
+
+from app.framework.errors import UnauthenticatedError
+
+
+def parse_bearer(credentials: str) -> str:
+    """The token in ``Bearer <token>``; the scheme's case does not matter (RFC 9110, 11.1).
+
+    Raises:
+        UnauthenticatedError: Another scheme, no token, or more than one word after the scheme.
+    """
+    scheme, _, token = credentials.strip(" ").partition(" ")
+    token = token.strip(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthenticatedError("The Authorization scheme must be Bearer")
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise UnauthenticatedError("The Authorization header holds no well-formed token")
+    return token
+
+
+def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The token that the ``Authorization`` header brings; ``None`` when there is no such header.
+
+    Raises:
+        UnauthenticatedError: The header is not ``Bearer <token>``, or there are several: which of them a proxy in
+            front of us looked at cannot be known.
+    """
+    found = [value for name, value in headers if name == b"authorization"]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise UnauthenticatedError("There is more than one Authorization header")
+    return parse_bearer(found[0].decode("latin-1"))

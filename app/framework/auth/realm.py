@@ -1,0 +1,81 @@
+"""What the application reads of the realm itself: its metadata and its keys, over one HTTP client."""
+
+import httpx
+import msgspec
+import structlog
+
+from app.framework.errors import UnavailableError
+from app.settings import Settings
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class DevelopmentRealmError(UnavailableError):
+    """Production was pointed at the development realm, whose passwords everybody knows."""
+
+
+class _Metadata(msgspec.Struct):
+    """The members of the discovery document (OpenID Connect Discovery 1.0, section 3) that we read."""
+
+    issuer: str
+    development_realm: bool = False
+
+
+class RealmClient:
+    """Fetches the realm's public documents from ``KEYCLOAK_BASE_URL``.
+
+    The paths are Keycloak's own. The discovery document is read once, before the first keys are taken: to refuse the
+    development realm in production, and to say so when the realm names another issuer than tokens must carry.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._realm_url = f"{settings.keycloak_base_url.rstrip('/')}/realms/{settings.keycloak_realm}"
+        self._issuer = settings.keycloak_issuer
+        self._timeout = settings.keycloak_timeout
+        self._is_production = settings.is_production
+        self._is_introduced = False
+        self._http: httpx.AsyncClient | None = None
+
+    async def fetch_jwks(self) -> bytes:
+        """The JWK set document of the realm.
+
+        Raises:
+            UnavailableError: Keycloak is away, or does not answer with success.
+            DevelopmentRealmError: This is production, and the realm is the development realm.
+        """
+        if not self._is_introduced:
+            self._introduce(await self._get("/.well-known/openid-configuration"))
+            self._is_introduced = True
+        return await self._get("/protocol/openid-connect/certs")
+
+    async def close(self) -> None:
+        """Close the HTTP client."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    def _introduce(self, document: bytes) -> None:
+        try:
+            metadata = msgspec.json.decode(document, type=_Metadata)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UnavailableError("The realm's discovery document is malformed") from error
+        if metadata.development_realm and self._is_production:
+            raise DevelopmentRealmError(f"{self._realm_url} is the development realm; production needs a real Keycloak")
+        if metadata.issuer != self._issuer:
+            _log.warning(
+                "issuer_differs",
+                realm_says=metadata.issuer,
+                tokens_must_say=self._issuer,
+                hint="set KEYCLOAK_PUBLIC_URL to the URL under which browsers reach Keycloak",
+            )
+
+    async def _get(self, path: str) -> bytes:
+        if self._http is None:
+            # Made at the first use: it belongs to the event loop of the worker.
+            self._http = httpx.AsyncClient(timeout=self._timeout)
+        try:
+            response = await self._http.get(self._realm_url + path)
+            response.raise_for_status()
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"Keycloak does not answer: {type(error).__name__}") from error
+        return response.content
