@@ -1,0 +1,34 @@
+"""Types of what comes from outside and goes into the database: what they let through, PostgreSQL can store.
+
+PostgreSQL refuses NUL in text and integers beyond 64 bits. An input that these types describe is refused while it is
+decoded, with its path.
+"""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+MAX_BIGINT = 2**63 - 1
+
+Identifier = Annotated[int, Meta(ge=1, le=MAX_BIGINT, description="identifies one row")]
+
+# The line and paragraph separators break lines in logs and terminals as control characters do. Python's `$` also
+# matches before a last newline; `\Z` would say it better, but the regular expressions of JSON Schema do not have it.
+LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
+Line = Annotated[str, Meta(pattern=LINE_PATTERN, description="one line without control characters")]
+Name = Annotated[Line, Meta(min_length=1, max_length=100)]
+MAX_SEARCH_TEXT = 100
+SearchText = Annotated[
+    Line, Meta(max_length=MAX_SEARCH_TEXT, description="found anywhere in the value, in either case")
+]
+
+# (page - 1) * per_page stays far below the 64 bits of OFFSET.
+MAX_PAGE = 2**31 - 1
+MAX_PAGE_SIZE = 100
+PageNumber = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="counts from 1")]
+PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE, description="items of one page")]
+
+MAX_CURSOR = 1024
+Cursor = Annotated[
+    str, Meta(max_length=MAX_CURSOR, description="`next` of the page before; empty: the first page by cursor")
+]
