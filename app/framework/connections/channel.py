@@ -1,0 +1,64 @@
+"""The server's own ``receive`` and ``send``, below all that is put around them on the way to a handler.
+
+Litestar and its exception handlers wrap both, each in a coroutine of its own that is entered and resumed for every
+frame, and hide that the server begins to write at the call. The wrappers look after a state that a connection keeps
+itself.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from litestar import Litestar, WebSocket
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Scope
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_KEY: Final = "server_channel"
+
+
+class Channel(NamedTuple):
+    """Both ends."""
+
+    receive: Receive
+    send: Send
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether ``send`` begins at the call and returns a future, as Granian's does; others return a coroutine."""
+        return type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
+
+
+def keep_channel(app: Litestar) -> None:
+    """Note the channel of every socket before anything is put around it. Called last: what is outside hides it."""
+    inner: ASGIApp = app.asgi_handler
+
+    def noting(scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] != ScopeType.HTTP:
+            scope[_KEY] = Channel(receive, send)  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add members
+        return inner(scope, receive, send)
+
+    app.asgi_handler = noting
+
+
+def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
+    """The channel that was noted; in an application that notes none, the one given."""
+    noted: Channel | None = scope.get(_KEY)
+    return Channel(receive, send) if noted is None else noted
+
+
+def forget_channel(socket: WebSocket[Any, Any, Any]) -> None:
+    """Let go of the server's end, when the socket has been served.
+
+    A client that does not read keeps our close frame from being written; its socket is then closed when the last
+    reference to the server's end goes. Litestar's socket holds itself in a circle with it, so that this would wait for
+    the garbage collector, and a worker could run out of files meanwhile.
+    """
+    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see keep_channel
+    socket.receive, socket.send = gone, gone
+
+
+async def gone(*_: Any) -> Any:
+    """In the place of a server's end that was let go."""
+    raise RuntimeError("the socket has been served")

@@ -1,0 +1,579 @@
+"""One client's socket, from the first packet to the close frame.
+
+A connection is one task. It reads a frame, runs its packets, writes the reply, and reads again: nothing is handed to
+another task on the way. Two things follow.
+
+- Only this task may close the socket (a close from another task never reaches the client while a read is pending).
+  Everyone else calls ``stop``, which leaves the verdict and wakes the task if it waits for a frame.
+- While a packet runs nobody reads. When one runs for longer than a tick, an *attendant* task reads on: it answers PING
+  and CANCEL at once and keeps other frames, in order, for the connection's own task.
+
+With ``WS_MAX_PARALLEL`` above 1 each frame gets a task, and the connection's own one only reads.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid4
+
+import structlog
+
+from app.framework.auth.principal import Principal
+from app.framework.connections.channel import Channel, gone
+from app.framework.connections.heartbeat import Heartbeat, Pulse
+from app.framework.connections.hub import CLOSE_TIMEOUT, TICK, ConnectionHub
+from app.framework.connections.limits import ConnectionLimits, RateLimit
+from app.framework.connections.outbox import Outbox
+from app.framework.connections.parallel import ParallelPackets
+from app.framework.connections.sessions import SessionRegistry, TooManyConnectionsError
+from app.framework.connections.token_clock import TokenClock
+from app.framework.errors import (
+    AppError,
+    BadFrameError,
+    ConflictError,
+    DifferentUserError,
+    RateLimitedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from app.framework.observability.metrics import Metrics
+from app.framework.packets.dispatcher import Dispatcher
+from app.framework.packets.numbers import SystemPacket
+from app.framework.packets.system import Closing
+from app.framework.protocol.close_codes import CloseCode, Verdict
+from app.framework.protocol.codecs import BadPacket, Codec
+from app.framework.protocol.envelope import NIL, Packet, ServerPacket
+from app.framework.topics.event import Frames
+from app.framework.topics.hub import TopicHub
+from app.framework.topics.subscriber import EventSource
+
+Found = Packet | BadPacket | list[Packet | BadPacket]
+
+READ_AHEAD: Final = 16
+"""Frames kept while a packet runs; after that the client has to wait, as TCP makes it."""
+
+QUIET: Final = 0.05
+"""Seconds without a frame after which a client is taken to have heard that it shall stop."""
+
+REVOKED_GRACE: Final = 0.5
+"""Seconds that a running packet has left when its sender is no longer welcome."""
+
+_PING = int(SystemPacket.PING)
+_CONTROL = frozenset({_PING, int(SystemPacket.CANCEL)})
+
+log = structlog.get_logger(__name__)
+
+
+class Verifier(Protocol):
+    """Makes a principal of a token."""
+
+    async def verify(self, token: str) -> Principal:
+        """Raises ``UnauthenticatedError`` or ``UnavailableError``."""
+        ...
+
+    def check(self, principal: Principal) -> None:
+        """Look again at one that was verified before an ``await``; raises the same."""
+        ...
+
+
+def verdict_on(error: AppError) -> Verdict | None:
+    """How a client is turned away that could not be let in for this reason; ``None``: it may try again."""
+    match error:
+        case UnauthenticatedError():
+            return Verdict(CloseCode.UNAUTHENTICATED, error.code)
+        case TooManyConnectionsError():
+            return Verdict(CloseCode.TOO_MANY, "too_many_connections")
+        case UnavailableError():
+            return Verdict(CloseCode.TRY_AGAIN_LATER, error.code)
+    return None
+
+
+class Connection:
+    """A client's socket; to packets, the ``Caller``."""
+
+    def __init__(
+        self,
+        *,
+        channel: Channel,
+        codec: Codec,
+        hub: ConnectionHub,
+        sessions: SessionRegistry,
+        dispatcher: Dispatcher,
+        verifier: Verifier,
+        allowed_for: Callable[[frozenset[str]], frozenset[int]],
+        limits: ConnectionLimits,
+        topics: TopicHub,
+        metrics: Metrics,
+    ) -> None:
+        self.id = uuid4().hex
+        self.codec = codec
+        self.principal: Principal | None = None
+        self.session_id: str | None = None
+        self.allowed: frozenset[int] = frozenset()
+        self.interrupted: str | None = None
+        self.since = datetime.now(UTC)
+        self.last_seen = hub.now
+        self.verdict: Verdict | None = None
+        self.outbox = Outbox(
+            channel.send,
+            codec.frame_key,
+            max_messages=limits.outbox_messages,
+            max_bytes=limits.outbox_bytes,
+            on_overflow=self._overflow,
+            on_drop=self._drop,
+            clock=hub.clock,
+            is_eager=channel.is_eager,
+        )
+        self._receive = channel.receive
+        self._send = channel.send
+        self._hub = hub
+        self._sessions = sessions
+        self._dispatcher = dispatcher
+        self._verifier = verifier
+        self._allowed_for = allowed_for
+        self._limits = limits
+        self._topics = topics
+        self._metrics = metrics
+        self._after_reply: list[Callable[[], None]] = []
+        self._rate = RateLimit(limits.rate_limit, asyncio.get_running_loop().time)
+        self._task: asyncio.Task[Any] | None = None
+        self._is_waiting = False
+        self._is_gone = False
+        self._is_signing_in = False
+        self._bad_frames = 0
+        self._running: Packet | None = None
+        self._started_at = 0.0
+        self._deadline = 0.0
+        self._grace_until: float | None = None
+        self._attendant: asyncio.Task[None] | None = None
+        self._inbox: deque[Any] = deque()
+        self._parallel = ParallelPackets(self, dispatcher, limits.max_parallel) if limits.max_parallel > 1 else None
+        self._has_replied = False
+        self._heartbeat = Heartbeat(limits.heartbeat, limits.heartbeat_timeout)
+        self._token_clock = TokenClock(
+            limits.token_warning,
+            lambda warning: self.push(ServerPacket(SystemPacket.TOKEN_EXPIRING, warning)),
+            lambda: self.stop(Verdict(CloseCode.UNAUTHENTICATED, "token_expired")),
+        )
+        self._auth_timer: asyncio.TimerHandle | None = None
+
+    # ---- what others may do ------------------------------------------------------------------------------------------
+
+    def stop(self, verdict: Verdict, *, grace: float = REVOKED_GRACE) -> None:
+        """Close, soon, for the first reason given. May be called from anywhere in the loop.
+
+        Args:
+            verdict: Why.
+            grace: Seconds for the packet that is running.
+        """
+        if self.verdict is not None:
+            return
+        self.verdict = verdict
+        self._grace_until = self._hub.now + grace
+        if self._is_waiting and self._task is not None:
+            self._task.cancel()
+
+    def let_go(self) -> None:
+        """Hold the server's end no longer; see ``forget_channel``."""
+        self._receive = self._send = gone
+        self.outbox.let_go()
+
+    def push(self, packet: ServerPacket) -> None:
+        """Send something unasked."""
+        self.outbox.push(self.codec.frame(self.codec.encode(packet)))
+
+    def push_frames(self, frames: Frames) -> None:
+        """Send something unasked that others get too."""
+        self.outbox.push(frames.of(self.codec))
+
+    def after_reply(self, call: Callable[[], None]) -> None:
+        """See ``Subscriber``."""
+        self._after_reply.append(call)
+
+    async def authenticate(self, token: str) -> Principal:
+        """See ``Caller``."""
+        try:
+            principal = await self._verifier.verify(token)
+        except UnauthenticatedError as error:
+            if self.principal is None:
+                # A first AUTH with a bad token: answered, then closed.
+                self.stop(Verdict(CloseCode.UNAUTHENTICATED, error.code))
+            raise
+        if self.principal is None:
+            try:
+                await self.admit(principal)
+            except AppError as error:
+                if (verdict := verdict_on(error)) is not None:
+                    self.stop(verdict)
+                raise
+            return principal
+        if principal.user_id != self.principal.user_id:
+            raise DifferentUserError
+        self._identify(principal)
+        self._sessions.update(self.id, principal)
+        return principal
+
+    async def admit(self, principal: Principal) -> None:
+        """Let a client in that has shown who it is: the one way for a handshake and for a first AUTH.
+
+        Raises:
+            TooManyConnectionsError: The user has as many connections as one may have.
+            UnavailableError: Redis is away, so they cannot be counted.
+            UnauthenticatedError: The session was ended meanwhile.
+            ConflictError: Another AUTH of this connection is being judged.
+        """
+        if self._is_signing_in:
+            raise ConflictError("Another AUTH is being judged")
+        self._is_signing_in = True
+        try:
+            await self._sessions.enter(self.id, principal, self.since)
+            # Whoever ended the session while Redis was asked did not find this connection among its sockets.
+            self._verifier.check(principal)
+        finally:
+            self._is_signing_in = False
+        self._identify(principal)
+
+    def _identify(self, principal: Principal) -> None:
+        """Take a verified principal: its permissions, its session and its time."""
+        self.principal = principal
+        self.allowed = self._allowed_for(principal.roles)
+        self._hub.identify(self)
+        self.session_id = principal.session_id
+        if self._auth_timer is not None:
+            self._auth_timer.cancel()
+        self._token_clock.watch(principal.expires_at)
+        self._topics.recheck(self)
+
+    def cancel(self, req_id: UUID) -> bool:
+        """See ``Caller``."""
+        if self._parallel is not None:
+            return self._parallel.cancel(req_id)
+        if self._running is None or self._running.req_id != req_id:
+            return False
+        self._interrupt("Cancelled by the client")
+        return True
+
+    # ---- the pulse ---------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Look after a running packet and a frame that is being written."""
+        if self._parallel is not None:
+            self._parallel.tick(now)
+        elif self._running is not None:
+            if now >= self._deadline:
+                self._interrupt("The request took too long")
+            elif self._attendant is None and now - self._started_at > TICK:
+                self._attendant = asyncio.create_task(self._read_ahead())
+        if self._grace_until is not None and now >= self._grace_until:
+            self._interrupt_all("The connection is closing")
+        writing_since = self.outbox.writing_since
+        if writing_since is not None and now - writing_since > self._limits.send_timeout:
+            self._tell_slow("stalled", None)
+            self.stop(Verdict(CloseCode.TRY_AGAIN_LATER, "slow_consumer"), grace=0)
+            self._abandon_writing()
+
+    def sweep(self, now: float) -> None:
+        """Keep the heartbeat, and see to a push that nobody reads."""
+        if self.outbox.writing_since is not None:
+            self.tick(now)
+        if self.principal is None or self.verdict is not None:
+            return
+        match self._heartbeat.judge(now, self.last_seen):
+            case Pulse.PING:
+                self.push(ServerPacket(SystemPacket.PING, {}))
+            case Pulse.LOST:
+                self.stop(Verdict(CloseCode.TIMEOUT, "heartbeat_lost"))
+
+    # ---- the connection's own task -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the client until it goes or a verdict falls; then close. The socket has been accepted."""
+        self._task = asyncio.current_task()
+        self._hub.add(self)
+        if self.principal is None and self.verdict is None:
+            self._auth_timer = asyncio.get_running_loop().call_later(
+                self._limits.auth_timeout, self.stop, Verdict(CloseCode.TIMEOUT, "auth_timeout")
+            )
+        try:
+            while self.verdict is None:
+                if self._inbox or self._attendant is not None:
+                    message = await self._next_message()
+                else:
+                    # The usual case, without a coroutine for it.
+                    self._is_waiting = True
+                    try:
+                        message = await self._receive()
+                    finally:
+                        self._is_waiting = False
+                if message["type"] == "websocket.disconnect":
+                    self._is_gone = True
+                    break
+                self._hub.busy.add(self)
+                await self._handle(message)
+                if self._parallel is None or self._parallel.is_idle:
+                    self._hub.busy.discard(self)
+        except asyncio.CancelledError:
+            if self.verdict is None:
+                raise  # somebody ends the server, not this connection
+            self._uncancel()
+        finally:
+            await self._end()
+
+    async def _next_message(self) -> Any:
+        """What the attendant has read, or reads now: it has a read pending, and two readers would race."""
+        if not self._inbox and self._attendant is not None:
+            self._is_waiting = True
+            try:
+                await asyncio.shield(self._attendant)
+            finally:
+                self._is_waiting = False
+        return self._inbox.popleft()
+
+    async def _handle(self, message: Any) -> None:
+        self.last_seen = self._hub.now
+        frame = message.get("text")
+        if frame is None:
+            frame = message["bytes"]
+        if self._is_too_big(frame):
+            self.stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
+            return
+        found = self._found(frame)
+        if self._parallel is not None:
+            await self._parallel.run(found, self._hub.now)
+            return
+        if type(found) is Packet:
+            if found.pkg_id == _PING and self._is_pong(found):
+                return
+            reply = await self._answer(found)
+        elif type(found) is list:
+            reply = self.codec.join([await self._answer(packet) for packet in found])
+        else:
+            reply = await self._dispatcher.answer(self, found)  # type: ignore[arg-type]  # a BadPacket is left
+        await self.reply(reply)
+
+    def _found(self, frame: str | bytes) -> Found:
+        """The packets of a frame; what the limits refuse becomes a ``BadPacket``."""
+        if type(frame) is self.codec.frame_type:
+            found = self.codec.decode(frame, self._limits.max_batch)
+        else:
+            found = self.codec.wrong_frame_type()
+        if type(found) is BadPacket and type(found.error) is BadFrameError:
+            self._bad_frames += 1
+            self._metrics.bad_frames.inc()
+            if self._bad_frames >= self._limits.max_bad_frames:
+                self.stop(Verdict(CloseCode.TOO_MANY_BAD_FRAMES, "too_many_bad_frames"))
+        else:
+            self._bad_frames = 0
+        if type(found) is list:
+            return [self._within_rate(packet) for packet in found]
+        return self._within_rate(found)  # type: ignore[arg-type]  # no list is left
+
+    def _within_rate(self, packet: Packet | BadPacket) -> Packet | BadPacket:
+        retry_after = self._rate.retry_after()
+        if not retry_after:
+            return packet
+        if self._rate.refused_in_a_row >= self._limits.rate_limit:
+            # A second's worth of packets went unheard: this client does not listen.
+            self.stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(retry_after * 1000)))
+        return BadPacket(RateLimitedError(retry_after=retry_after), packet.pkg_id, packet.req_id)
+
+    async def _answer(self, packet: Packet | BadPacket) -> bytes:
+        if type(packet) is not Packet:
+            return await self._dispatcher.answer(self, packet)
+        self._deadline = self.deadline_of(packet)
+        self._started_at = self._hub.now
+        self._running = packet
+        try:
+            return await self._dispatcher.answer(self, packet)
+        finally:
+            self._running = None
+            if self.interrupted is not None:
+                self.interrupted = None
+                self._uncancel()
+
+    def deadline_of(self, packet: Packet) -> float:
+        """When a packet that starts now has to be done, on the hub's clock."""
+        limit = self._limits.max_timeout
+        return self._hub.now + (limit if packet.timeout_ms is None else min(limit, packet.timeout_ms / 1000))
+
+    def frame_done(self, task: asyncio.Task[None]) -> None:
+        """A frame's task has ended (``WS_MAX_PARALLEL`` above 1)."""
+        if not task.cancelled() and task.exception() is not None:
+            log.error("frame_failed", connection_id=self.id, exc_info=task.exception())
+            self.stop(Verdict(CloseCode.INTERNAL_ERROR, "internal_error"))
+        if self._parallel is not None and self._parallel.is_idle:
+            self._hub.busy.discard(self)
+
+    def _is_pong(self, packet: Packet) -> bool:
+        """Whether a PING answers ours: it repeats the nil ``req_id``, and is not answered in turn."""
+        self._heartbeat.knows_ping = True
+        return packet.req_id == NIL and self.principal is not None
+
+    async def reply(self, encoded: bytes) -> None:
+        """Send a reply, and what had to wait for the first one."""
+        frame = self.codec.frame(encoded)
+        if not self.outbox.offer(frame):
+            await self.outbox.write(frame)
+        if self._after_reply:
+            calls, self._after_reply = self._after_reply, []
+            for call in calls:
+                call()
+        if not self._has_replied:
+            self._has_replied = True
+            self._token_clock.allow_warning()
+
+    def _is_too_big(self, frame: str | bytes) -> bool:
+        limit = self._limits.max_message_bytes
+        if isinstance(frame, bytes):
+            return len(frame) > limit
+        # A character takes one to four bytes of UTF-8: count them only where it matters.
+        return len(frame) > limit or (len(frame) * 4 > limit and len(frame.encode()) > limit)
+
+    # ---- reading on while a packet runs ------------------------------------------------------------------------------
+
+    async def _read_ahead(self) -> None:
+        """Read until the packet has ended and one more frame has come; control packets are answered at once."""
+        try:
+            while len(self._inbox) < READ_AHEAD:
+                message = await self._receive()
+                self.last_seen = self._hub.now
+                control = None if message["type"] == "websocket.disconnect" else self._control(message)
+                if control is None:
+                    self._inbox.append(message)
+                    if message["type"] == "websocket.disconnect" or self._running is None:
+                        return
+                elif control.pkg_id != _PING or not self._is_pong(control):
+                    await self.reply(await self._dispatcher.answer(_Aside(self), control))
+        finally:
+            self._attendant = None
+
+    def _control(self, message: Any) -> Packet | None:
+        """The PING or CANCEL in a frame, if that is all there is in it and the rate allows it."""
+        frame = message.get("text")
+        if frame is None:
+            frame = message["bytes"]
+        if self.principal is None or type(frame) is not self.codec.frame_type or self._is_too_big(frame):
+            return None
+        found = self.codec.decode(frame, 1)
+        if type(found) is not Packet or found.pkg_id not in _CONTROL or self._rate.retry_after():
+            return None
+        return found
+
+    # ---- interrupting ------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, reason: str) -> None:
+        """Cancel the running packet. It is at an ``await`` of its own, so the cancellation is delivered to it."""
+        if self.interrupted is None and self._running is not None and self._task is not None:
+            self.interrupted = reason
+            self._task.cancel()
+
+    def _interrupt_all(self, reason: str) -> None:
+        if self._parallel is not None:
+            self._parallel.interrupt_all(reason)
+        self._interrupt(reason)
+
+    def _abandon_writing(self) -> None:
+        """The client does not read: nobody may go on waiting for it."""
+        if self.outbox.is_written_by_owner and self._parallel is None and self._task is not None:
+            self._task.cancel()
+        self.outbox.discard()
+
+    def _uncancel(self) -> None:
+        if self._task is not None and self._task.cancelling():
+            self._task.uncancel()
+
+    def _overflow(self, source: EventSource | None) -> None:
+        self._metrics.outbox_overflow("close")
+        self._tell_slow("full", source)
+        self.stop(Verdict(CloseCode.TRY_AGAIN_LATER, "slow_consumer"))
+
+    def _drop(self, source: EventSource) -> None:
+        self._metrics.outbox_overflow(source.overflow)
+        log.debug("events_dropped", connection_id=self.id, topic=source.name, depth=self.outbox.depth)
+
+    def _tell_slow(self, cause: str, source: EventSource | None) -> None:
+        """Say once who reads too slowly; the client is told by the close."""
+        if self.verdict is None:
+            log.warning(
+                "slow_consumer",
+                cause=cause,
+                user=None if self.principal is None else self.principal.username,
+                connection_id=self.id,
+                topic=None if source is None else source.name,
+                depth=self.outbox.depth,
+                bytes=self.outbox.waiting_bytes,
+            )
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        if self._auth_timer is not None:
+            self._auth_timer.cancel()
+        self._token_clock.stop()
+        try:
+            if self._parallel is not None:
+                self._hub.busy.add(self)  # for the pulse, which bounds what still runs
+                await self._parallel.finish()
+            if self._attendant is not None:
+                self._attendant.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._attendant
+            if self.verdict is not None and not self._is_gone:
+                await self._say_goodbye(self.verdict)
+        finally:
+            self.outbox.discard()
+            self._topics.release(self)
+            self._metrics.connection_closed(CloseCode.NORMAL if self.verdict is None else self.verdict.code)
+            self._hub.remove(self)
+
+    async def _say_goodbye(self, verdict: Verdict) -> None:
+        closing = Closing(verdict.code, verdict.reason, verdict.should_reconnect, verdict.after_ms)
+        frame = self.codec.frame(self.codec.encode(ServerPacket(SystemPacket.CLOSING, closing)))
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self.outbox.flush()
+                await self._send({"type": "websocket.send", self.codec.frame_key: frame})
+                await self._read_until_quiet()
+                await self._send({"type": "websocket.close", "code": int(verdict.code), "reason": verdict.reason})
+        except TimeoutError:
+            log.info("close_not_read", connection_id=self.id, code=int(verdict.code))
+        log.debug("connection_closed", connection_id=self.id, code=int(verdict.code), reason=verdict.reason)
+
+    async def _read_until_quiet(self) -> None:
+        """Drop what the client still sends, until it pauses.
+
+        A socket that is closed with unread data is reset by TCP, and the client would see neither CLOSING nor the
+        code. After our close frame Granian reads no more, so this comes before it.
+        """
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + CLOSE_TIMEOUT / 2
+        try:
+            while loop.time() < give_up_at:
+                async with asyncio.timeout(QUIET):
+                    message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+        except TimeoutError:
+            # The inner one: quiet. The outer one comes as a cancellation.
+            return
+
+
+class _Aside:
+    """The connection as a caller of control packets, which run beside its own packet and cannot be interrupted."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.interrupted: str | None = None
+        self.id = connection.id
+        self.principal = connection.principal
+        self.allowed = connection.allowed
+        self.codec = connection.codec
+
+    async def authenticate(self, token: str) -> Principal:
+        return await self._connection.authenticate(token)
+
+    def cancel(self, req_id: UUID) -> bool:
+        return self._connection.cancel(req_id)

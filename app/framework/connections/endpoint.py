@@ -1,0 +1,112 @@
+"""``GET /web``: from the handshake to a running connection.
+
+One low-level WebSocket route. Guards and Litestar's dependencies are not used here: a guard's refusal closes with a
+code that says nothing, and dependencies would live as long as the connection.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from litestar import WebSocket, websocket
+from litestar.handlers import WebsocketRouteHandler
+
+from app.framework.auth.authenticator import Authenticator
+from app.framework.auth.handshake import chosen_subprotocol, handshake_token, is_origin_allowed
+from app.framework.connections.channel import channel_of, forget_channel
+from app.framework.connections.connection import Connection, Verifier, verdict_on
+from app.framework.connections.hub import ConnectionHub
+from app.framework.connections.limits import ConnectionLimits
+from app.framework.connections.sessions import SessionRegistry
+from app.framework.errors import AppError
+from app.framework.observability.metrics import Metrics
+from app.framework.packets.dispatcher import Dispatcher
+from app.framework.protocol.close_codes import CloseCode, Verdict
+from app.framework.protocol.codecs import JSON, MSGPACK
+from app.framework.topics.hub import TopicHub
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What a handshake is judged by, and what a connection is made of."""
+
+    hub: ConnectionHub
+    sessions: SessionRegistry
+    dispatcher: Dispatcher
+    verifier: Verifier
+    authenticator: Authenticator
+    allowed_for: Callable[[frozenset[str]], frozenset[int]]
+    limits: ConnectionLimits
+    topics: TopicHub
+    metrics: Metrics
+    allowed_origins: Collection[str]
+    is_query_token_accepted: bool
+    max_connections: int
+
+    def route(self, path: str = "/web") -> WebsocketRouteHandler:
+        """The Litestar route."""
+
+        @websocket(path, name="packets")
+        async def packets(socket: WebSocket[Any, Any, Any]) -> None:
+            """The socket that all packets go through."""
+            await self.serve(socket)
+
+        return packets
+
+    async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
+        """Judge the handshake, then serve the connection until it ends."""
+        scope = socket.scope
+        if not is_origin_allowed(scope, self.allowed_origins):
+            log.info("handshake_refused", reason="origin")
+            await socket.send({"type": "websocket.close", "code": int(CloseCode.FORBIDDEN), "reason": "origin"})
+            return
+        chosen = chosen_subprotocol(scope)
+        await socket.accept(subprotocols=chosen)
+        self.metrics.connections_opened.inc()
+        connection = Connection(
+            channel=channel_of(scope, socket.receive, socket.send),
+            codec=MSGPACK if chosen == "msgpack" else JSON,
+            hub=self.hub,
+            sessions=self.sessions,
+            dispatcher=self.dispatcher,
+            verifier=self.verifier,
+            allowed_for=self.allowed_for,
+            limits=self.limits,
+            topics=self.topics,
+            metrics=self.metrics,
+        )
+        try:
+            verdict = self._room() or await self._sign_in(connection, scope)
+            if verdict is not None:
+                connection.stop(verdict)
+            await connection.run()
+        finally:
+            # Here and not in the connection: also one that ends before it runs has been counted.
+            self.sessions.leave(connection.id)
+            connection.let_go()
+            forget_channel(socket)
+
+    def _room(self) -> Verdict | None:
+        """Why this worker takes no connection now."""
+        if self.hub.is_draining:
+            return self.hub.restart_verdict()
+        if len(self.hub.connections) >= self.max_connections:
+            return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
+        return None
+
+    async def _sign_in(self, connection: Connection, scope: Any) -> Verdict | None:
+        """Take the token of the handshake, if it brings one."""
+        try:
+            token = handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
+            principal = await self.authenticator.authenticate(token)
+            if principal is not None:
+                await connection.admit(principal)
+        except AppError as error:
+            verdict = verdict_on(error)
+            if verdict is None:
+                raise
+            return verdict
+        return None

@@ -1,0 +1,49 @@
+"""``/connections``: who is connected, and closing connections; for administrators, as ``actions.json`` says."""
+
+from typing import Annotated
+
+from litestar import Router, delete, get
+from litestar.params import PathParameter, QueryParameter
+
+from app.framework.connections.revocations import Revocations
+from app.framework.connections.sessions import Session, SessionRegistry
+from app.framework.errors import NotFoundError
+from app.framework.http_parameters import PageInQuery, PageSizeInQuery
+from app.framework.protocol.pages import OffsetMeta, Page
+
+UserInQuery = Annotated[str, QueryParameter(min_length=1, max_length=255, description="the user's name")]
+ConnectionInPath = Annotated[str, PathParameter(description="the connection's id")]
+
+
+def connection_routes(sessions: SessionRegistry, revocations: Revocations, *, default_page_size: int) -> Router:
+    """The routes.
+
+    Args:
+        sessions: Who is connected.
+        revocations: Closes.
+        default_page_size: ``per_page`` when the client names none.
+    """
+
+    @get("/connections")
+    async def list_connections(page: PageInQuery = None, per_page: PageSizeInQuery = None) -> Page[Session]:
+        """Who is connected, on all workers and nodes, by name and time."""
+        number, size = page or 1, per_page or default_page_size
+        found = await sessions.sessions()
+        start = (number - 1) * size
+        return Page(found[start : start + size], OffsetMeta.of(number, size, len(found)))
+
+    @delete("/connections/{connection_id:str}")
+    async def close_connection(connection_id: ConnectionInPath) -> None:
+        """Close one connection, wherever it is; its token stays good."""
+        if await sessions.find(connection_id) is None:
+            raise NotFoundError("There is no such connection")
+        revocations.close(connection_id)
+
+    @delete("/connections")
+    async def close_connections_of_user(user: UserInQuery) -> None:
+        """Close all connections of a user, and refuse the tokens that the user has now until they expire."""
+        await revocations.end_user(user)
+
+    return Router(
+        "/", route_handlers=[list_connections, close_connection, close_connections_of_user], tags=["sessions"]
+    )

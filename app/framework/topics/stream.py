@@ -1,0 +1,120 @@
+"""A topic in Redis: a counter, an epoch, and a stream of its last events.
+
+An event's offset is a number that grows by one per topic, so that whoever sees two of them knows how many are between.
+The epoch is the life of that counter: when Redis has lost it, a new one begins under another epoch, and offsets of the
+old one mean nothing. Number, history and fan-out are one script: no order but one, and no event in one but not in the
+other.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from app.framework.redis.clients import RedisClients
+from app.framework.redis.keys import Keys
+from app.framework.topics.topic import RETENTION
+
+_PUBLISH: Final = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+-- A retry of what was done, though its answer was lost, must not publish twice.
+if redis.call('GET', KEYS[3]) == ARGV[3] then return 0 end
+redis.call('SET', KEYS[3], ARGV[3], 'EX', 300)
+local history, retention = tonumber(ARGV[2]), tonumber(ARGV[5])
+for i = 6, #ARGV do
+  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  if history > 0 then
+    redis.call('XADD', KEYS[2], 'MAXLEN', history, seq .. '-0', 'd', ARGV[i])
+  end
+  redis.call('SPUBLISH', KEYS[4], epoch .. ' ' .. seq .. ' ' .. ARGV[i])
+end
+-- Events that were lost on the way here leave a hole in the numbers, by which their loss is seen.
+if tonumber(ARGV[4]) > 0 then redis.call('HINCRBY', KEYS[1], 'seq', ARGV[4]) end
+redis.call('EXPIRE', KEYS[1], retention)
+redis.call('EXPIRE', KEYS[2], retention)
+return #ARGV - 5
+"""
+
+_READ: Final = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  epoch = ARGV[1]
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+  redis.call('EXPIRE', KEYS[1], ARGV[3])
+end
+local seq = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
+-- Numbers that a worker has seen are gone: a replica took over that did not have the last events, or a disk. They are
+-- about to be given to other events.
+if ARGV[4] == '1' and ARGV[2] ~= '' and tonumber(ARGV[2]) > seq then
+  epoch = ARGV[1]
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+if ARGV[2] == '' then return {epoch, seq, {}} end
+return {epoch, seq, redis.call('XRANGE', KEYS[2], '(' .. ARGV[2] .. '-0', '+')}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A topic at one moment: its epoch, its last number, and the events behind the number that was asked for."""
+
+    epoch: str
+    seq: int
+    events: list[tuple[int, bytes]]
+
+
+class Streams:
+    """Publishes to topics and reads their history. Every call raises ``REDIS_AWAY`` when Redis is."""
+
+    def __init__(self, clients: RedisClients) -> None:
+        self._keys: Keys = clients.keys
+        self._publish = clients.script(_PUBLISH)
+        self._read = clients.script(_READ)
+
+    async def publish(
+        self, name: str, payloads: list[bytes], *, sender: str, batch: int, history: int, lost: int = 0
+    ) -> None:
+        """Number, keep and fan out events, in order.
+
+        Args:
+            name: The topic's canonical name.
+            payloads: Encoded events.
+            sender: Who publishes; with ``batch``, what makes a retry harmless.
+            batch: A number that this sender has not used before.
+            history: Events to keep.
+            lost: Newer events that will never come; they leave a hole.
+        """
+        await self._publish(
+            keys=[*self._keys_of(name), self._keys.topic(name, f"sent:{sender}"), self._keys.topic_channel(name)],
+            args=[uuid4().hex, history, batch, lost, RETENTION, *payloads],
+        )
+
+    async def read(self, name: str, since: int | None = None, *, is_seen: bool = False) -> Snapshot:
+        """The topic now, with the events behind ``since``.
+
+        Args:
+            name: The topic's canonical name.
+            since: A number; ``None`` asks for no events.
+            is_seen: This worker itself has had the event ``since``, it is no client's claim. When the topic does not
+                reach so far, it has lost events, and a new epoch begins.
+        """
+        epoch, seq, entries = await self._read(
+            keys=self._keys_of(name),
+            args=[uuid4().hex, "" if since is None else since, RETENTION, int(is_seen)],
+        )
+        events = [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in entries]
+        return Snapshot(epoch.decode(), seq, events)
+
+    def _keys_of(self, name: str) -> list[str]:
+        return [self._keys.topic(name, "meta"), self._keys.topic(name, "events")]
+
+
+def parse_message(message: bytes) -> tuple[str, int, bytes]:
+    """Epoch, number and payload of what the publishing script fans out."""
+    epoch, seq, payload = message.split(b" ", 2)
+    return epoch.decode(), int(seq), payload

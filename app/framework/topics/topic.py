@@ -1,0 +1,144 @@
+"""Declaring what the server pushes."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+
+E = TypeVar("E")
+Overflow = Literal["drop_oldest", "latest", "close"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-]+(\.([A-Za-z0-9_-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))*")
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_VALUE: Final = r"([^.{}\x00-\x1f]{1,200})"
+RETENTION: Final = 7 * 24 * 3600
+"""Seconds after the last event for which a topic's history is kept."""
+
+
+def _here() -> str:
+    """``file:line`` of the declaration, two frames up."""
+    frame = sys._getframe(2)
+    path = Path(frame.f_code.co_filename)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{frame.f_lineno}"
+
+
+class Topic(Generic[E]):
+    """Events that clients subscribe to by name.
+
+        AUTHORS = Topic("authors", event=AuthorEvent, pkg_id=PkgID.AUTHOR_EVENT)
+        BOOKS = Topic("authors.{author_id}", event=BookEvent, pkg_id=PkgID.BOOK_EVENT, params={"author_id": int})
+
+    Args:
+        name: Words joined by dots; ``{name}`` is a parameter.
+        event: The type of an event.
+        pkg_id: The number of the packet that carries it.
+        params: The parameters' types; ``str`` if not named here.
+        history: Events kept for clients that come back; 0 keeps none.
+        overflow: What happens when a client reads too slowly: its oldest waiting events are dropped, and it is told by
+            GAP; or only the ``latest`` event waits for it; or it is closed with 1013.
+        summary: One line for the documents.
+
+    Raises:
+        ValueError: The declaration cannot work.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        event: type[E],
+        pkg_id: int,
+        params: Mapping[str, Any] | None = None,
+        history: int = 1000,
+        overflow: Overflow = "drop_oldest",
+        summary: str = "",
+    ) -> None:
+        self.location = _here()
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"{self.location}: topic {name!r}: words joined by dots, {{name}} for a parameter")
+        if history < 0:
+            raise ValueError(f"{self.location}: topic {name!r}: history is 0 or more")
+        names = _PARAMETER.findall(name)
+        unknown = set(params or ()) - set(names)
+        if unknown or len(set(names)) < len(names):
+            raise ValueError(f"{self.location}: topic {name!r}: parameters are named once, and typed only if named")
+        self.name = name
+        self.event = event
+        self.pkg_id = int(pkg_id)
+        self.params = {parameter: (params or {}).get(parameter, str) for parameter in names}
+        self.history = history
+        self.overflow: Overflow = overflow
+        self.summary = summary
+        self._pattern = re.compile(_PARAMETER.sub(lambda _: _VALUE, name.replace(".", r"\.")))
+
+    def instance(self, **params: Any) -> str:
+        """The name with its parameters filled in.
+
+        Raises:
+            TypeError: A parameter is missing, unknown or of a wrong type.
+        """
+        if params.keys() != self.params.keys():
+            raise TypeError(f"topic {self.name!r} takes the parameters {sorted(self.params)}, not {sorted(params)}")
+        if not params:
+            return self.name
+        name = self.name.format_map({parameter: _text(value) for parameter, value in params.items()})
+        if self.resolve(name) is None:
+            raise TypeError(f"topic {self.name!r} cannot have the parameters {params!r}")
+        return name
+
+    def resolve(self, name: str) -> str | None:
+        """The canonical name that a client means, if it means this topic: one topic has one name."""
+        match = self._pattern.fullmatch(name)
+        if match is None:
+            return None
+        values = {}
+        for (parameter, wanted), text in zip(self.params.items(), match.groups(), strict=True):
+            try:
+                values[parameter] = _text(msgspec.convert(text, wanted, strict=False))
+            except msgspec.ValidationError:
+                return None
+        return self.name.format_map(values)
+
+
+def _text(value: Any) -> str:
+    return str(msgspec.to_builtins(value))
+
+
+class Push(Generic[E]):
+    """Events that nobody subscribes to: sent to a user, to a role, or to everybody.
+
+    Args:
+        pkg_id: The number of the packet that carries it.
+        event: The type of an event.
+        summary: One line for the documents.
+    """
+
+    def __init__(self, *, pkg_id: int, event: type[E], summary: str = "") -> None:
+        self.location = _here()
+        self.pkg_id = int(pkg_id)
+        self.event = event
+        self.summary = summary
+
+
+class Topics:
+    """The topics of one application, by what clients call them."""
+
+    def __init__(self, topics: list[Topic[Any]]) -> None:
+        self._plain = {topic.name: topic for topic in topics if not topic.params}
+        self._templates = [topic for topic in topics if topic.params]
+        self.all = tuple(topics)
+
+    def resolve(self, name: str) -> tuple[Topic[Any], str] | None:
+        """The topic that a client means, and its canonical name."""
+        plain = self._plain.get(name)
+        if plain is not None:
+            return plain, name
+        for topic in self._templates:
+            canonical = topic.resolve(name)
+            if canonical is not None:
+                return topic, canonical
+        return None
