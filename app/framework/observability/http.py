@@ -1,0 +1,106 @@
+"""Around every HTTP request and socket: its correlation, its line in the access log, its count."""
+
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from litestar import Litestar
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from app.framework.auth.redaction import redact_query
+from app.framework.observability import correlation
+from app.framework.observability.correlation import Correlation
+from app.framework.observability.metrics import Metrics
+
+REQUEST_ID: Final = b"x-request-id"
+UNMATCHED: Final = "(unmatched)"
+"""The path of requests that no route takes: what they name is theirs, and would be a label for each."""
+
+_QUIET: Final = ("/health/", "/metrics")
+"""Probes and scrapes come every few seconds; their lines are for DEBUG."""
+
+log = structlog.get_logger("access")
+
+
+def observe(app: Litestar, metrics: Metrics) -> None:
+    """Put the observer around the application, outside of its routing: so that a 404 is seen, too."""
+    app.asgi_handler = HTTPObserver(app.asgi_handler, metrics)
+
+
+class HTTPObserver:
+    """The ASGI middleware.
+
+    Args:
+        app: The next ASGI application.
+        metrics: The worker's.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection, as the ASGI specification says."""
+        current = _correlation(scope["headers"])
+        token = correlation.enter(current)
+        try:
+            if scope["type"] == ScopeType.HTTP:
+                await self._observe(scope, receive, send, current.id)
+            else:
+                await self._app(scope, receive, send)
+        finally:
+            correlation.leave(token)
+
+    async def _observe(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
+        started = perf_counter()
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID, request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
+            log.exception("request_broken", status=status)
+            raise
+        finally:
+            seconds = perf_counter() - started
+            path = scope.get("path_template") or UNMATCHED
+            method = scope["method"] if scope["method"] in _METHODS else "(other)"
+            # Without a status the client went before it got one; 499 is nginx's word for it.
+            self._metrics.request(method, path, status or 499, seconds)
+            self._write(scope, path, status or 499, seconds)
+
+    def _write(self, scope: HTTPScope, path: str, status: int, seconds: float) -> None:
+        write = log.debug if path.startswith(_QUIET) else log.info
+        user = scope.get("user")
+        line: dict[str, Any] = {
+            "method": scope["method"][:16],
+            "path": path,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "user": None if user is None else user.username,
+        }
+        if query := scope["query_string"]:
+            line["query"] = redact_query(query.decode("latin-1"))[:500]
+        write("request", **line)
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _correlation(headers: Any) -> Correlation:
+    """From the request's headers; of several of one name the first counts."""
+    request_id = traceparent = None
+    for name, value in headers:
+        if name == REQUEST_ID and request_id is None:
+            request_id = value.decode("latin-1")
+        elif name == b"traceparent" and traceparent is None:
+            traceparent = value.decode("latin-1")
+    return Correlation.from_headers(request_id, traceparent)

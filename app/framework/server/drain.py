@@ -1,0 +1,89 @@
+"""The worker's side of a clean stop: it is asked to empty itself, and says when it has."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from app.framework.server.reports import Phase
+
+GOODBYE_SECONDS: Final = 2.0
+"""For a client that does not read to hear that its connection ends."""
+
+FLUSH_SECONDS: Final = 2.0
+"""For events that wait for Redis when all connections have gone."""
+
+LATE_SECONDS: Final = 1.0
+"""By which a busy worker may be late with all of it."""
+
+
+def drain_limit(*, timeout: float, spread: float) -> float:
+    """Seconds after which a worker that drains has hung; one that keeps its own limits is done before.
+
+    Args:
+        timeout: ``DRAIN_TIMEOUT``, for packets that run when their connection's turn comes.
+        spread: ``DRAIN_SPREAD``, from the first connection's turn to the last one's.
+    """
+    return spread + timeout + GOODBYE_SECONDS + FLUSH_SECONDS + LATE_SECONDS
+
+
+class DrainSignal:
+    """The request to drain, and the answer.
+
+    The launcher makes one per worker and passes it to the application's factory; an application that is started in
+    another way (a test, Granian's own command) makes one itself, and nobody hears its answers::
+
+        async with drain.watched():          # in the lifespan, last: from here on the worker counts as started
+            ...
+            await drain.requested.wait()     # in a task: readiness 503, refuse sockets, close the open ones
+            drain.done()
+
+    Args:
+        report: Called with each phase that is reached.
+    """
+
+    def __init__(self, report: Callable[[Phase], None] | None = None) -> None:
+        self.requested = asyncio.Event()
+        """Set once, never cleared: a worker that drains is not used again."""
+        self._report = report
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the worker is draining, or has drained."""
+        return self.requested.is_set()
+
+    def request(self) -> None:
+        """Ask for the drain; what the launcher's signal does. Only in the event loop's thread."""
+        self.requested.set()
+
+    def done(self) -> None:
+        """Tell the launcher that nothing is left: it stops waiting for this worker."""
+        if self._report is not None:
+            self._report(Phase.DRAINED)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator["DrainSignal"]:
+        """Listen for the launcher's signal while the context is open.
+
+        Without a launcher the signals stay untouched: a test's Ctrl-C is not ours to take.
+        """
+        if self._report is None:
+            yield self
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self.request)
+        # Ctrl-C on a terminal reaches every process of the group. Granian would drop the sockets of a worker at once;
+        # the launcher hears it too, and drains first.
+        loop.add_signal_handler(signal.SIGINT, _ignore)
+        self._report(Phase.READY)
+        try:
+            yield self
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+            # Without a handler a late second request would kill the process in the middle of its shutdown.
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def _ignore() -> None:
+    """Leave the signal to the launcher."""
