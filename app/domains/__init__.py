@@ -1,0 +1,1 @@
+"""The business: a folder for each domain."""

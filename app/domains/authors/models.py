@@ -1,0 +1,31 @@
+"""The tables: authors and their books."""
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.framework import BaseModel, refusal
+
+
+class Author(BaseModel):
+    """Who writes books. Names are unique."""
+
+    __table_args__ = (UniqueConstraint("name", info=refusal("There is an author of this name")),)
+
+    name: Mapped[str] = mapped_column(String(100))
+    # PostgreSQL deletes the books with their author; loading them one by one to do so would be in vain.
+    books: Mapped[list["Book"]] = relationship(
+        back_populates="author", order_by="Book.id", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Book(BaseModel):
+    """Written by one author, and gone with them."""
+
+    # An author's books in the order of their pages.
+    __table_args__ = (Index(None, "author_id", "id"),)
+
+    author_id: Mapped[int] = mapped_column(
+        ForeignKey("author.id", ondelete="CASCADE", info=refusal("There is no such author"))
+    )
+    title: Mapped[str] = mapped_column(String(200))
+    author: Mapped[Author] = relationship(back_populates="books")

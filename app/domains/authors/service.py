@@ -1,0 +1,176 @@
+"""What can be done with authors and books; packets and HTTP do it through this alone."""
+
+import msgspec
+from litestar.di import NamedDependency
+from msgspec import UNSET
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.orm import selectinload
+
+from app.domains.authors.models import Author, Book
+from app.domains.authors.schemas import (
+    AuthorName,
+    AuthorQuery,
+    AuthorRename,
+    AuthorView,
+    AuthorWithBooks,
+    BookCreate,
+    BookQuery,
+    BookView,
+)
+from app.domains.authors.topics import AUTHORS, AuthorEvent
+from app.framework import (
+    FieldError,
+    InvalidDataError,
+    NotFoundError,
+    Page,
+    Publisher,
+    Statement,
+    Statements,
+    UnitOfWork,
+    columns,
+)
+
+MAX_BOOKS = 1000
+NO_AUTHOR = "There is no such author"
+
+ADD_AUTHOR = Statement(
+    insert(Author).values(name=bindparam("name")).returning(*columns(Author, AuthorView)),
+    AuthorView,
+)
+RENAME_AUTHOR = Statement(
+    update(Author)
+    .where(Author.id == bindparam("author_id"))
+    .values(name=bindparam("new_name"))
+    .returning(*columns(Author, AuthorView)),
+    AuthorView,
+    missing=NO_AUTHOR,
+)
+DELETE_AUTHOR = Statement(
+    delete(Author).where(Author.id == bindparam("author_id")).returning(*columns(Author, AuthorView)),
+    AuthorView,
+    missing=NO_AUTHOR,
+)
+FIND_AUTHOR = Statement(
+    select(Author.id).where(Author.id == bindparam("author_id")),
+    int,
+    missing=NO_AUTHOR,
+)
+ADD_BOOK = Statement(
+    insert(Book).values(author_id=bindparam("author_id"), title=bindparam("title")).returning(*columns(Book, BookView)),
+    BookView,
+)
+
+
+class AuthorService:
+    """Authors and their books.
+
+    Every method may raise what the framework makes of the database's faults: ``UnavailableError``,
+    ``TimeoutExceededError``.
+
+    Args:
+        statements: For lists, and for writes of one statement.
+        unit_of_work: For what takes more than one.
+        events: Tells the subscribers of ``AUTHORS``.
+    """
+
+    def __init__(self, statements: Statements, unit_of_work: UnitOfWork, events: Publisher) -> None:
+        self._statements = statements
+        self._unit_of_work = unit_of_work
+        self._events = events
+
+    async def page(self, query: AuthorQuery) -> Page[AuthorView]:
+        """A page of authors, oldest first; by cursor if the query has one.
+
+        Raises:
+            InvalidDataError: Both a page and a cursor, or a cursor of another list.
+        """
+        filters = msgspec.structs.asdict(query.filters)
+        per_page = None if query.per_page is UNSET else query.per_page
+        if query.cursor is UNSET:
+            page = 1 if query.page is UNSET else query.page
+            return await self._statements.get_paginated_results(
+                Author, view=AuthorView, page=page, per_page=per_page, filters=filters
+            )
+        if query.page is not UNSET:
+            raise InvalidDataError.of([FieldError("$.page", "Give either `page` or `cursor`")])
+        return await self._statements.get_cursor_results(
+            Author, view=AuthorView, cursor=query.cursor, per_page=per_page, filters=filters
+        )
+
+    async def get(self, author_id: int) -> AuthorWithBooks:
+        """One author with the first ``MAX_BOOKS`` books.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        first = select(Book.id).where(Book.author_id == author_id).order_by(Book.id).limit(MAX_BOOKS)
+        books = selectinload(Author.books.and_(Book.id.in_(first)))
+        author = await self._unit_of_work.session.get(Author, author_id, options=[books])
+        if author is None:
+            raise NotFoundError(NO_AUTHOR)
+        return msgspec.convert(author, AuthorWithBooks, from_attributes=True)
+
+    async def create(self, author: AuthorName) -> AuthorView:
+        """Add an author.
+
+        Raises:
+            ConflictError: The name is taken.
+        """
+        created = await self._statements.one(ADD_AUTHOR, name=author.name)
+        self._events.publish(AUTHORS, AuthorEvent("created", created))
+        return created
+
+    async def rename(self, author: AuthorRename) -> AuthorView:
+        """Give an author another name.
+
+        Raises:
+            NotFoundError: There is no such author.
+            ConflictError: The name is taken.
+        """
+        renamed = await self._statements.one(RENAME_AUTHOR, author_id=author.id, new_name=author.name)
+        self._events.publish(AUTHORS, AuthorEvent("updated", renamed))
+        return renamed
+
+    async def delete(self, author_id: int) -> None:
+        """Remove an author and all of their books.
+
+        Raises:
+            NotFoundError: There is no such author.
+        """
+        deleted = await self._statements.one(DELETE_AUTHOR, author_id=author_id)
+        self._events.publish(AUTHORS, AuthorEvent("deleted", deleted))
+
+    async def books(self, query: BookQuery) -> Page[BookView]:
+        """A page of an author's books, oldest first.
+
+        Raises:
+            NotFoundError: There is no such author.
+        """
+        books = await self._statements.get_paginated_results(
+            Book,
+            view=BookView,
+            page=query.page,
+            per_page=None if query.per_page is UNSET else query.per_page,
+            filters={"author_id": query.author_id},
+        )
+        if not books.items:
+            # An author without books, or none at all.
+            await self._statements.one(FIND_AUTHOR, author_id=query.author_id)
+        return books
+
+    async def add_book(self, book: BookCreate) -> BookView:
+        """Add a book to an author.
+
+        Raises:
+            NotFoundError: There is no such author.
+        """
+        return await self._statements.one(ADD_BOOK, author_id=book.author_id, title=book.title)
+
+
+def provide_authors(
+    statements: NamedDependency[Statements],
+    unit_of_work: NamedDependency[UnitOfWork],
+    events: NamedDependency[Publisher],
+) -> AuthorService:
+    """The service for one packet or request."""
+    return AuthorService(statements, unit_of_work, events)

@@ -1,0 +1,21 @@
+"""What the domain pushes."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from app.domains.authors.schemas import AuthorView
+from app.framework import Topic
+from app.pkg_ids import PkgID
+
+
+class AuthorEvent(Struct, frozen=True):
+    """What happened to an author, who is shown as they are now, or were before they were deleted."""
+
+    event: Literal["created", "updated", "deleted"]
+    author: AuthorView
+
+
+AUTHORS = Topic(
+    "authors", event=AuthorEvent, pkg_id=PkgID.AUTHOR_EVENT, summary="Authors are created, updated and deleted."
+)

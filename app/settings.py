@@ -1,0 +1,343 @@
+"""Settings: one frozen struct, filled from the environment and ``.env``.
+
+Nothing is read at import. ``Settings.load()`` reads the process environment over the file ``.env`` of the working
+directory (the environment wins), converts every variable and reports **all** wrong ones at once. A variable's name is
+the field's name in capitals.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+
+class Secret(str):
+    """A string that shows itself only where it is used on purpose: its ``repr`` is masked."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self else "Secret('')"
+
+
+class SettingsError(Exception):
+    """One or more variables are wrong; the message has one line for each of them."""
+
+
+MAX_SHOWN = 100
+"""Characters of a wrong value that are repeated."""
+
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s*/:@?#\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+
+MAX_PORT = 65535
+Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that an installation may set. Seconds are floats, sizes are bytes."""
+
+    environment: Annotated[
+        Literal["development", "production"],
+        Meta(description="production refuses what is only fit for development"),
+    ] = "development"
+
+    node_name: Annotated[
+        str, Meta(max_length=255, description="how this node is called among the others; empty: its host's name")
+    ] = ""
+    host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="port to listen on")] = 8000
+    workers: Annotated[Positive, Meta(description="worker processes")] = 1
+    reload: Annotated[bool, Meta(description="restart on a change of the code (development)")] = False
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="the least severe level that is logged")
+    ] = "INFO"
+    log_format: Annotated[
+        Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, json otherwise")
+    ] = "auto"
+
+    keycloak_base_url: Annotated[
+        str, Meta(pattern="^https?://", description="Keycloak as this application reaches it")
+    ] = "http://127.0.0.1:8080"
+    keycloak_public_url: Annotated[
+        str,
+        Meta(
+            pattern="^$|^https?://", description="Keycloak as browsers reach it and as `iss` names it; empty: the same"
+        ),
+    ] = ""
+    keycloak_realm: Annotated[str, Meta(min_length=1, description="the realm")] = "starpost"
+    keycloak_client_id: Annotated[
+        str, Meta(min_length=1, description="the client; its name is the audience that tokens must carry")
+    ] = "starpost"
+    keycloak_client_secret: Annotated[Secret, Meta(description="secret of a confidential client; empty: public")] = (
+        Secret()
+    )
+    keycloak_admin_username: Annotated[str, Meta(description="account of the realm for calls to the admin API")] = (
+        "realm-admin"
+    )
+    keycloak_admin_password: Annotated[Secret, Meta(description="its password")] = Secret("realm-admin")
+    keycloak_timeout: Annotated[Seconds, Meta(description="the longest wait for an answer of Keycloak")] = 5.0
+    keycloak_leeway: Annotated[
+        float, Meta(ge=0, le=5, description="clock difference allowed when a token's times are checked, seconds")
+    ] = 2.0
+    keycloak_jwks_cooldown: Annotated[
+        Seconds, Meta(description="after a fetch of the keys in vain, none in this time, whatever key ids tokens name")
+    ] = 2.0
+    token_max_lifetime: Annotated[
+        Seconds,
+        Meta(
+            description="tokens that live longer are refused, and revocations kept as long; default: Keycloak's longest"
+        ),
+    ] = 36_000.0
+    token_cache_size: Annotated[NotNegative, Meta(description="verified tokens remembered per worker")] = 10_000
+    debug_auth: Annotated[
+        bool, Meta(description="development only: a request without a token is signed in as the debug user")
+    ] = False
+    debug_auth_username: Annotated[str, Meta(description="the debug user")] = "alice"
+    debug_auth_password: Annotated[Secret, Meta(description="its password")] = Secret("alice")
+
+    console_enabled: Annotated[bool, Meta(description="serve the console, the page at /; production never does")] = True
+
+    actions_file_path: Annotated[str, Meta(min_length=1, description="the permission table")] = "actions.json"
+    excluded_paths: Annotated[
+        tuple[str, ...],
+        Meta(description="regular expressions, comma-separated: HTTP paths on which a token is not looked at"),
+    ] = ("^/health/", "^/schema")
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="origins, comma-separated, that may call from a browser beside our own; `*`: any (development)"
+        ),
+    ] = ()
+
+    redis_ip: Annotated[str, Meta(min_length=1, description="Redis host")] = "127.0.0.1"
+    redis_port: Annotated[Port, Meta(description="Redis port")] = 6379
+    redis_username: Annotated[str, Meta(description="Redis ACL user")] = ""
+    redis_password: Annotated[Secret, Meta(description="Redis password")] = Secret()
+    redis_tls: Annotated[bool, Meta(description="speak TLS to Redis")] = False
+    redis_tls_ca: Annotated[str, Meta(description="file with the CA of Redis; empty: the system's")] = ""
+    redis_mode: Annotated[Literal["single", "sentinel", "cluster"], Meta(description="what REDIS_NODES are")] = "single"
+    redis_nodes: Annotated[
+        tuple[str, ...], Meta(description="host:port, comma-separated: sentinels, or nodes of the cluster")
+    ] = ()
+    redis_sentinel_master: Annotated[
+        str, Meta(min_length=1, description="the name under which the sentinels know the master")
+    ] = "mymaster"
+    redis_prefix: Annotated[
+        str, Meta(min_length=1, description="of all keys and channels: applications that share one Redis differ here")
+    ] = "starpost"
+    main_redis_db: Annotated[NotNegative, Meta(description="database of topics and leases (not in a cluster)")] = 0
+    auth_redis_db: Annotated[
+        NotNegative, Meta(description="database of sessions and revocations (not in a cluster)")
+    ] = 1
+    user_session_redis_key_prefix: Annotated[str, Meta(min_length=1, description="of the sessions' keys")] = "session:"
+
+    db_user: Annotated[str, Meta(min_length=1, description="PostgreSQL user")] = "app"
+    db_password: Annotated[Secret, Meta(description="its password; any character")] = Secret("app")
+    db_host: Annotated[str, Meta(min_length=1, description="PostgreSQL host")] = "127.0.0.1"
+    db_port: Annotated[Port, Meta(description="PostgreSQL port")] = 5432
+    db_name: Annotated[str, Meta(min_length=1, description="database")] = "app"
+    db_ssl: Annotated[
+        Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
+        Meta(description="TLS to PostgreSQL, the words of libpq's sslmode"),
+    ] = "prefer"
+    db_ssl_ca: Annotated[str, Meta(description="file with the CA of PostgreSQL; empty: the system's")] = ""
+    db_pool_size: Annotated[Positive, Meta(description="connections kept per worker")] = 10
+    db_max_overflow: Annotated[NotNegative, Meta(description="connections above that, closed after use")] = 10
+    db_pool_timeout: Annotated[Seconds, Meta(description="the longest wait for a free connection")] = 5.0
+    db_pool_recycle: Annotated[
+        int, Meta(ge=-1, description="seconds after which a connection is replaced; -1: never")
+    ] = 1800
+    db_pool_pre_ping: Annotated[bool, Meta(description="test a connection before each use; costs a round trip")] = False
+    db_init_retry_interval: Annotated[
+        Seconds, Meta(description="pause between tries to reach the database at start")
+    ] = 2.0
+    db_init_max_retries: Annotated[NotNegative, Meta(description="tries after the first at start")] = 5
+
+    default_page_size: Annotated[int, Meta(ge=1, le=100, description="`per_page` when the client names none")] = 20
+
+    ws_query_token: Annotated[bool, Meta(description="accept the token in the query `?Authorization=Bearer%20…`")] = (
+        True
+    )
+    ws_auth_timeout: Annotated[Seconds, Meta(description="time for a first AUTH packet")] = 10.0
+    ws_max_message_bytes: Annotated[Positive, Meta(description="a larger frame closes with 1009")] = 1_048_576
+    ws_max_batch: Annotated[Positive, Meta(description="packets in one frame")] = 64
+    ws_max_bad_frames: Annotated[Positive, Meta(description="undecodable frames in a row that close with 4400")] = 10
+    ws_max_parallel: Annotated[
+        Positive, Meta(description="packets of one connection that run at once; 1: in order")
+    ] = 1
+    ws_max_timeout: Annotated[Seconds, Meta(description="the longest time a packet may run, and the default")] = 30.0
+    ws_heartbeat: Annotated[Seconds, Meta(description="silence after which the server sends PING")] = 30.0
+    ws_heartbeat_timeout: Annotated[Seconds, Meta(description="time for an answer, else 4408")] = 10.0
+    ws_token_warning: Annotated[Seconds, Meta(description="TOKEN_EXPIRING comes this long before the expiry")] = 30.0
+    ws_max_connections: Annotated[Positive, Meta(description="sockets per worker; above: 1013")] = 10_000
+    ws_max_connections_per_user: Annotated[
+        Positive, Meta(description="sockets of one user on all workers; above: 4429")
+    ] = 20
+    session_lease: Annotated[
+        Seconds,
+        Meta(description="after a worker died, its connections are counted this long; renewed three times in it"),
+    ] = 15.0
+    ws_max_subscriptions: Annotated[Positive, Meta(description="topics of one connection")] = 100
+    presence_lease: Annotated[
+        Seconds, Meta(description="after a worker died, its subscribers are present this long")
+    ] = 15.0
+    ws_rate_limit: Annotated[
+        NotNegative, Meta(description="packets per second of one connection, twice that in a burst; 0: no limit")
+    ] = 1000
+    ws_send_timeout: Annotated[
+        Seconds, Meta(description="the longest a frame waits for a client that does not read")
+    ] = 10.0
+    ws_outbox_messages: Annotated[Positive, Meta(description="frames waiting for one client; above: 1013")] = 1024
+    ws_outbox_bytes: Annotated[Positive, Meta(description="bytes waiting for one client; above: 1013")] = 4_194_304
+    drain_timeout: Annotated[Seconds, Meta(description="time for running packets when the server stops")] = 10.0
+    drain_spread: Annotated[
+        float, Meta(ge=0, le=300, description="seconds over which a stopping server spreads its clients' reconnects")
+    ] = 5.0
+
+    @property
+    def is_production(self) -> bool:
+        """Whether development conveniences are refused."""
+        return self.environment == "production"
+
+    @property
+    def is_console_served(self) -> bool:
+        """Whether ``/`` is the console. A page that holds tokens and sends packets has no place in production."""
+        return self.console_enabled and not self.is_production
+
+    @property
+    def keycloak_issuer(self) -> str:
+        """The ``iss`` of every acceptable token."""
+        base = self.keycloak_public_url or self.keycloak_base_url
+        return f"{base.rstrip('/')}/realms/{self.keycloak_realm}"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")) -> "Settings":
+        """Read the environment over ``dotenv``.
+
+        Args:
+            environ: Instead of the process environment.
+            dotenv: The file, if it exists; ``None`` reads none.
+
+        Raises:
+            SettingsError: One or more variables are wrong; every one is named, no value of a secret is shown.
+        """
+        raw: dict[str, str] = {}
+        if dotenv is not None and dotenv.is_file():
+            raw.update(_read(dotenv))
+        raw.update(os.environ if environ is None else environ)
+        return cls.from_strings(raw)
+
+    @classmethod
+    def from_strings(cls, raw: Mapping[str, str]) -> "Settings":
+        """Convert variables to settings; an empty value of anything but a string means the default.
+
+        Raises:
+            SettingsError: As for ``load``.
+        """
+        hints = get_type_hints(cls, include_extras=True)
+        values: dict[str, Any] = {}
+        faults: list[str] = []
+        for field in msgspec.structs.fields(cls):
+            name = field.name.upper()
+            text = raw.get(name)
+            if text is None:
+                continue
+            hint = hints[field.name]
+            base = hint.__origin__
+            if text == "" and not (isinstance(base, type) and issubclass(base, str)):
+                continue
+            try:
+                values[field.name] = _convert(text, hint, base)
+            except msgspec.ValidationError as error:
+                shown = "" if base is Secret else f" (got {text[:MAX_SHOWN]!r})"
+                faults.append(f"{name}: {error}{shown}")
+        settings = cls(**values)
+        faults += settings._faults()
+        if faults:
+            raise SettingsError("wrong settings:\n" + "\n".join(f"  {fault}" for fault in sorted(faults)))
+        return settings
+
+    def _faults(self) -> list[str]:
+        """What is wrong with the settings together."""
+        faults = []
+        if self.redis_mode != "single" and not self.redis_nodes:
+            faults.append(f"REDIS_NODES: needed when REDIS_MODE is {self.redis_mode}")
+        faults += [
+            f"REDIS_NODES: {node!r} is not host:port" for node in self.redis_nodes if not _is_host_and_port(node)
+        ]
+        faults += [
+            f"ALLOWED_ORIGINS: {origin!r} is not scheme://host[:port] or `*`"
+            for origin in self.allowed_origins
+            if origin != "*" and not _ORIGIN.fullmatch(origin)
+        ]
+        for pattern in self.excluded_paths:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                faults.append(f"EXCLUDED_PATHS: {pattern!r} is no regular expression: {error}")
+        if self.is_production:
+            faults += self._production_faults()
+        return faults
+
+    def _production_faults(self) -> list[str]:
+        """What production refuses. The development realm itself is recognised when its keys are first fetched."""
+        faults = []
+        if self.debug_auth:
+            faults.append("DEBUG_AUTH: not in production")
+        if self.reload:
+            faults.append("RELOAD: not in production")
+        if "*" in self.allowed_origins:
+            faults.append("ALLOWED_ORIGINS: `*` is not allowed in production; list the origins")
+        for name, default in _DEFAULT_SECRETS.items():
+            if getattr(self, name) == default:
+                faults.append(f"{name.upper()}: still the development default")
+        return faults
+
+
+def _read(dotenv: Path) -> dict[str, str]:
+    """The variables of the file. No value refers to another: a password may hold ``$``."""
+    try:
+        found = dotenv_values(dotenv, interpolate=False)
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"wrong settings:\n  {dotenv} cannot be read: {error}") from None
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _is_host_and_port(node: str) -> bool:
+    host, _, port = node.rpartition(":")
+    return bool(host) and port.isdecimal() and port.isascii() and 0 < int(port[:6]) <= MAX_PORT
+
+
+def _convert(text: str, hint: Any, base: Any) -> Any:
+    """One variable's text to its type; constraints included."""
+    if base is Secret:
+        return Secret(text)
+    if hint is not str and getattr(base, "__origin__", None) is tuple:
+        return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+    if base is bool:
+        return _boolean(text)
+    return msgspec.convert(text.strip(), hint, strict=False)
+
+
+def _boolean(text: str) -> bool:
+    match text.strip().lower():
+        case "1" | "true" | "yes" | "on":
+            return True
+        case "0" | "false" | "no" | "off":
+            return False
+    raise msgspec.ValidationError("Expected `true` or `false`")
+
+
+_DEFAULT_SECRETS = {
+    field.name: field.default
+    for field in msgspec.structs.fields(Settings)
+    if isinstance(field.default, Secret) and field.default and field.name != "debug_auth_password"
+}
