@@ -1,0 +1,126 @@
+"""Looking at processes that are not children of this one: by `/proc` on Linux, by `ps` elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# What to send, and how many seconds to wait for the end before the next.
+StopSteps = Sequence[tuple[signal.Signals, float]]
+
+_POLL = 0.02
+_HAS_PROC = Path("/proc/self/stat").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that runs; a zombie is not one.
+
+    `started` tells a process from a later one that got the same number.
+    """
+
+    pid: int
+    parent: int
+    started: str
+    argv: tuple[str, ...]
+
+    def has(self, words: Iterable[str]) -> bool:
+        """Whether each of the words is an argument of the process, or the name of its program."""
+        return set(words) <= {*self.argv, *(Path(first).name for first in self.argv[:1])}
+
+
+def processes() -> Iterator[Process]:
+    """Every process of the machine that this one may see."""
+    if _HAS_PROC:
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (process := _from_proc(int(entry.name))) is not None:
+                yield process
+    else:
+        yield from _from_ps(["-ax"])
+
+
+def find(pid: int) -> Process | None:
+    """The process of that number, or None when it has ended, reaped or not."""
+    if _HAS_PROC:
+        return _from_proc(pid)
+    return next(_from_ps(["-p", str(pid)]), None)
+
+
+def descendants(pid: int) -> list[Process]:
+    """The children of a process and theirs."""
+    everything = list(processes())
+    found: list[Process] = []
+    parents = {pid}
+    while parents:
+        children = [process for process in everything if process.parent in parents]
+        found += children
+        parents = {process.pid for process in children}
+    return found
+
+
+def end(targets: Mapping[Process, StopSteps]) -> None:
+    """Stop processes, each by its own steps, all at the same time; return when they have ended or the steps have.
+
+    The last step goes to the whole process group where the process leads one.
+    """
+    due = dict.fromkeys(targets, 0.0)
+    step = dict.fromkeys(targets, 0)
+    while due:
+        now = time.monotonic()
+        for process in list(due):
+            if not is_running(process) or (now >= due[process] and step[process] == len(targets[process])):
+                del due[process]
+            elif now >= due[process]:
+                number, patience = targets[process][step[process]]
+                step[process] += 1
+                due[process] = now + patience
+                send(process.pid, number, group=step[process] == len(targets[process]))
+        time.sleep(_POLL)
+
+
+def is_running(process: Process) -> bool:
+    """Whether this very process still runs."""
+    now = find(process.pid)
+    return now is not None and now.started == process.started
+
+
+def send(pid: int, number: signal.Signals, *, group: bool = False) -> None:
+    """Send a signal to a process, or to its group where it leads one; one that has ended is no error."""
+    try:
+        if group and os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _from_proc(pid: int) -> Process | None:
+    try:
+        # proc_pid_stat(5): the name stands in parentheses and may contain anything, so read from the last one.
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        return None
+    if fields[0] in "ZX":
+        return None
+    return Process(pid, int(fields[1]), fields[19], tuple(os.fsdecode(argument) for argument in arguments))
+
+
+def _from_ps(selection: list[str]) -> Iterator[Process]:
+    listing = subprocess.run(
+        ["ps", *selection, "-o", "pid=,ppid=,stat=,lstart=,command="],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    ).stdout
+    for line in listing.splitlines():
+        pid, parent, state, *rest = line.split(None, 8)
+        if not state.startswith("Z"):
+            yield Process(int(pid), int(parent), " ".join(rest[:5]), tuple("".join(rest[5:]).split(" ")))
