@@ -1,0 +1,62 @@
+"""``python -m bench``: measure, and say how it compares. The exit status is 0, whatever came out."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.cases import CASES
+from bench.chart import bars, svg
+from bench.measurement import Case
+from bench.report import record, table
+from bench.runner import run
+from bench.site import site
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line's wish."""
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the application against its yardsticks.")
+    parser.add_argument("--cases", default="", help="names or beginnings of names, comma-separated; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each side of a case in a round; default: 2")
+    parser.add_argument("--pin", action="store_true", help="the servers on one core, everything else on the others")
+    parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
+    parser.add_argument("--svg", type=Path, help="draw the ratios into this file")
+    parser.add_argument("--list", action="store_true", help="name the cases and end")
+    options = parser.parse_args(arguments)
+    if options.list:
+        print("\n".join(f"{case.name:<18} {case.title}" for case in CASES.values()))
+        return 0
+    try:
+        cases = chosen(options.cases)
+    except KeyError as error:
+        parser.error(str(error.args[0]))
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("at least one round, and more than no seconds")
+    with site(is_pinned=options.pin) as surroundings:
+        outcomes = run(surroundings, cases, rounds=options.rounds, seconds=options.seconds)
+    print(table(outcomes))
+    if options.json is not None:
+        written = record(outcomes, rounds=options.rounds, seconds=options.seconds, is_pinned=options.pin)
+        options.json.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")
+    if options.svg is not None:
+        options.svg.write_text(svg(bars(outcomes)))
+    return 0
+
+
+def chosen(names: str) -> list[Case]:
+    """The cases with these names, or whose names begin so (``batch`` is both sizes), in the table's order.
+
+    Raises:
+        KeyError: There is none of such a name; the message says which there are.
+    """
+    wanted = [name for name in (part.strip() for part in names.split(",")) if name]
+    for name in wanted:
+        if not any(known.startswith(name) for known in CASES):
+            raise KeyError(f"there is no case {name!r}; there are: {', '.join(CASES)}")
+    return [case for case in CASES.values() if not wanted or any(case.name.startswith(name) for name in wanted)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The application with the bench's packets beside its own domains'; a target for the launcher."""
+
+import json
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+from litestar import Litestar, get
+
+from app.asgi import create_app
+from app.blueprint import find_domains
+from app.framework import Domain, NoData, PackageRouter, Publisher, RequestModel, Topic
+from app.framework.server import DrainSignal
+from app.pkg_ids import PkgID
+from app.settings import Settings
+from bench.numbers import ANNOUNCE, ANNOUNCED, FIRST_OF_MANY, HANDLERS_VARIABLE, TOPIC, TRIVIAL, TYPED
+from bench.shapes import Announcement, Small, Typed
+
+ROLE: Final = "author-reader"
+
+bench_router = PackageRouter()
+
+
+@bench_router.register(TRIVIAL)
+async def trivial(request: RequestModel[NoData]) -> NoData:
+    """Answer nothing to nothing."""
+    return request.data
+
+
+@bench_router.register(TYPED)
+async def typed(request: RequestModel[Typed]) -> Typed:
+    """Repeat ten fields."""
+    return request.data
+
+
+ANNOUNCEMENTS = Topic(TOPIC, event=Announcement, pkg_id=ANNOUNCED)
+
+
+@bench_router.register(ANNOUNCE)
+async def announce(request: RequestModel[Announcement], events: Publisher) -> NoData:
+    """Tell every subscriber."""
+    events.publish(ANNOUNCEMENTS, request.data)
+    return NoData()
+
+
+@get("/bench/small")
+async def small() -> Small:
+    """Answer a small object."""
+    return Small("ok", 1)
+
+
+def create(drain: DrainSignal) -> Litestar:
+    """The application of the settings, with as many further handlers as ``BENCH_HANDLERS`` says."""
+    many = [FIRST_OF_MANY + index for index in range(int(os.environ.get(HANDLERS_VARIABLE, "10")))]
+    router = PackageRouter()
+    for number in many:
+        router.register(number)(_handler())
+    domain = Domain(name="bench", packets=[bench_router, router], routes=[small], topics=[ANNOUNCEMENTS])
+    numbers = {number.name: int(number) for number in PkgID} | {"TRIVIAL": TRIVIAL, "TYPED": TYPED}
+    numbers |= {"ANNOUNCE": ANNOUNCE, "ANNOUNCED": ANNOUNCED}
+    numbers |= {f"HANDLER_{number}": number for number in many}
+    with tempfile.NamedTemporaryFile("wb", suffix=".json", delete=False) as file:
+        file.write(_actions([TRIVIAL, TYPED, ANNOUNCE, *many]))
+    settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=file.name)
+    try:
+        return create_app(
+            settings,
+            drain=drain,
+            domains=[*find_domains(), domain],
+            pkg_ids=cast("type[IntEnum]", IntEnum("BenchNumbers", numbers)),
+        )
+    finally:
+        Path(file.name).unlink()
+
+
+def _handler() -> Callable[..., Awaitable[NoData]]:
+    """A handler of its own, as each of a real application's is."""
+
+    async def one_of_many(request: RequestModel[NoData]) -> NoData:
+        """Answer nothing to nothing."""
+        return request.data
+
+    return one_of_many
+
+
+def _actions(numbers: list[int]) -> bytes:
+    """The project's permission table with rules for the bench's packets and route."""
+    table: dict[str, Any] = json.loads((Path(__file__).parents[1] / "actions.json").read_bytes())
+    table.pop("$schema", None)
+    table["ws"] |= {str(number): ROLE for number in numbers}
+    table["http"]["/bench/small"] = {"GET": ROLE}
+    table["topics"][TOPIC] = ROLE
+    return json.dumps(table).encode()

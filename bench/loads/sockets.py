@@ -1,0 +1,262 @@
+"""WebSocket clients: as fast as the server answers, at a given rate, or idle."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from bench.loads.window import WARM_UP, LoadError, Tally, Throughput, watch
+from bench.packets import CodecName, Frames
+from bench.server import Server
+
+HANDSHAKES_AT_ONCE: Final = 50
+HANDSHAKE_TIMEOUT: Final = 60.0
+ANSWER_TIMEOUT: Final = 60.0
+
+EVENT_MARK: Final = b"a word to all"
+"""In every announcement, and so in every event."""
+
+MakeFrames = Callable[[int], Frames]
+"""The frames of the connection with this number."""
+
+
+class _Client(WSListener):
+    """One connection: sends the next frame when an answer has come.
+
+    Args:
+        tally: Where it counts.
+        frames: What it sends.
+        is_echo: The other side repeats what it gets, so that no answer can be wrong.
+    """
+
+    def __init__(self, tally: Tally, frames: Frames, *, is_echo: bool) -> None:
+        self._tally = tally
+        self._sequence = frames.sequence
+        self._kind = WSMsgType.TEXT if frames.codec == "json" else WSMsgType.BINARY
+        self._good = b"" if is_echo else frames.good
+        self._times = frames.packets
+        self.transport: WSTransport | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Keep the transport; nothing is sent before all are connected."""
+        self.transport = transport
+
+    def begin(self) -> None:
+        """Send one frame."""
+        assert self.transport is not None
+        self.transport.send(self._kind, next(self._sequence))
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Count the answer, send the next."""
+        if frame.msg_type is WSMsgType.CLOSE:
+            self._tally.refuse(f"closed with {frame.get_close_code()} {frame.get_close_reason()}")
+            transport.disconnect()
+        elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
+            tally = self._tally
+            if self._good and frame.get_payload_as_bytes().count(self._good) != self._times:
+                tally.refuse(f"answered {frame.get_payload_as_bytes()[:500]!r}")
+            tally.done += 1
+            self.answered()
+            if tally.is_running:
+                transport.send(self._kind, next(self._sequence))
+
+    def answered(self) -> None:
+        """An answer has come."""
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows gives it
+        """A connection that ends by itself ends the measurement."""
+        if self._tally.is_running:
+            self._tally.refuse("disconnected")
+
+
+class _PacedClient(_Client):
+    """A connection that sends when it is told, and notes how long each answer took."""
+
+    def __init__(self, tally: Tally, frames: Frames, latencies: list[float], *, is_echo: bool) -> None:
+        super().__init__(tally, frames, is_echo=is_echo)
+        self._latencies = latencies
+        self._due: deque[float] = deque()
+
+    def send_due(self, due: float) -> None:
+        """Send one frame that should have been sent at ``due``."""
+        self._due.append(due)
+        self.begin()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Note how long the answer took, from the time at which its request was due."""
+        if frame.msg_type is WSMsgType.CLOSE:
+            super().on_ws_frame(transport, frame)
+        elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
+            if not self._due:
+                return  # unasked, such as a heartbeat
+            if self._good and self._good not in frame.get_payload_as_bytes():
+                self._tally.refuse(f"answered {frame.get_payload_as_bytes()[:500]!r}")
+            self._tally.done += 1
+            self._latencies.append(time.perf_counter() - self._due.popleft())
+
+
+async def saturate(
+    server: Server, token: str, make_frames: MakeFrames, *, connections: int, seconds: float, is_echo: bool
+) -> Throughput:
+    """Keep one frame on the way on each connection; packets per second.
+
+    Raises:
+        LoadError: An answer was no good one.
+    """
+    tally = Tally()
+    frames = [make_frames(number) for number in range(connections)]
+    clients = [_Client(tally, each, is_echo=is_echo) for each in frames]
+    async with _connected(server, token, frames[0].codec, clients, tally):
+        for client in clients:
+            client.begin()
+        return await watch(tally, server, seconds, frames[0].packets)
+
+
+async def pace(
+    server: Server, token: str, make_frames: MakeFrames, *, rate: float, connections: int, seconds: float, is_echo: bool
+) -> list[float]:
+    """Send at a constant rate, whatever the answers do; the seconds that each took, from when it was due.
+
+    A client that waited for a slow answer would leave out the requests that it delays; here they count.
+
+    Raises:
+        LoadError: An answer was no good one.
+    """
+    tally, latencies = Tally(), list[float]()
+    frames = [make_frames(number) for number in range(connections)]
+    clients = [_PacedClient(tally, each, latencies, is_echo=is_echo) for each in frames]
+    async with _connected(server, token, frames[0].codec, clients, tally):
+        interval, sent = 1 / rate, 0
+        started = time.perf_counter()
+        while tally.is_running and sent < rate * seconds:
+            now = time.perf_counter()
+            while (due := started + sent * interval) <= now:
+                clients[sent % connections].send_due(due)
+                sent += 1
+            # Spins: a timer of the event loop is no finer than a millisecond, and the core is ours.
+            await asyncio.sleep(0)
+        await tally.wait_for(sent, ANSWER_TIMEOUT)
+    return latencies
+
+
+@asynccontextmanager
+async def idle(
+    server: Server, token: str, make_frames: MakeFrames, *, connections: int, is_echo: bool
+) -> AsyncIterator[None]:
+    """Connections that have had one answer each, and are silent from then on.
+
+    Raises:
+        LoadError: An answer was no good one.
+    """
+    tally, latencies = Tally(), list[float]()
+    frames = make_frames(0)
+    clients = [_PacedClient(tally, frames, latencies, is_echo=is_echo) for _ in range(connections)]
+    async with _connected(server, token, frames.codec, clients, tally):
+        for number, client in enumerate(clients):
+            client.send_due(time.perf_counter())
+            if number % HANDSHAKES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        await tally.wait_for(connections, ANSWER_TIMEOUT)
+        yield
+
+
+class _Subscriber(_Client):
+    """A connection that counts events."""
+
+    def __init__(self, tally: Tally, subscribed: Tally, frames: Frames) -> None:
+        super().__init__(tally, frames, is_echo=True)
+        self._subscribed = subscribed
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Count an event."""
+        if frame.msg_type is WSMsgType.TEXT and EVENT_MARK in frame.get_payload_as_bytes():
+            self._tally.done += 1
+            self._tally.wake()
+        elif frame.msg_type is WSMsgType.TEXT and b'"recovered":' in frame.get_payload_as_bytes():
+            self._subscribed.done += 1
+        elif frame.msg_type is WSMsgType.CLOSE:
+            super().on_ws_frame(transport, frame)
+
+
+async def fan_out(
+    server: Server, token: str, announcements: Frames, subscription: bytes | None, *, subscribers: int, seconds: float
+) -> tuple[Throughput, float]:
+    """Announce, wait until every subscriber has it, announce again.
+
+    Args:
+        server: What is measured.
+        token: Of a user who may subscribe.
+        announcements: What the first subscriber sends.
+        subscription: The SUBSCRIBE packet; ``None``: whoever is connected gets everything.
+        subscribers: How many.
+        seconds: For as long.
+
+    Returns:
+        Deliveries, and the mean of the seconds until the last subscriber had an event.
+
+    Raises:
+        LoadError: Somebody did not get an event.
+    """
+    tally = Tally()
+    subscribed = Tally()
+    clients = [_Subscriber(tally, subscribed, announcements) for _ in range(subscribers)]
+    async with _connected(server, token, "json", clients, tally):
+        if subscription is not None:
+            for client in clients:
+                assert client.transport is not None
+                client.transport.send(WSMsgType.TEXT, subscription)
+            await subscribed.wait_for(subscribers, ANSWER_TIMEOUT)
+        rounds, began, cpu, done = 0, 0.0, 0.0, 0
+        started = time.perf_counter()
+        while tally.is_running and (not rounds or time.perf_counter() - began < seconds):
+            clients[0].begin()
+            await tally.reach(tally.done + subscribers, ANSWER_TIMEOUT)
+            if not rounds and time.perf_counter() - started < WARM_UP:
+                continue
+            if not rounds:
+                began, cpu, done = time.perf_counter(), server.cpu_seconds(), tally.done
+            rounds += 1
+        elapsed = time.perf_counter() - began
+        delivered = tally.done - done
+        cpu = server.cpu_seconds() - cpu
+    if tally.fault is not None or not delivered:
+        raise LoadError(tally.fault or "no event came")
+    return Throughput(delivered / elapsed, cpu / delivered * 1e6, cpu / elapsed), elapsed / max(1, rounds - 1)
+
+
+@asynccontextmanager
+async def _connected(
+    server: Server, token: str, codec: CodecName, clients: Iterable[_Client], tally: Tally
+) -> AsyncIterator[None]:
+    headers = [("Authorization", f"Bearer {token}"), ("Sec-WebSocket-Protocol", codec)]
+    slots = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+
+    async def connect(client: _Client) -> None:
+        async with slots:
+            await ws_connect(
+                lambda: client,
+                server.socket_url,
+                extra_headers=headers,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT,
+                read_buffer_init_size=1024,
+            )
+
+    try:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for client in clients:
+                    group.create_task(connect(client))
+        except* Exception as errors:
+            raise LoadError(f"no connection: {errors.exceptions[0]!r}") from errors
+        yield
+    finally:
+        tally.is_running = False
+        for client in clients:
+            if client.transport is not None:
+                client.transport.disconnect()
+        # The server's side of the closes belongs to this measurement, not to the next one.
+        await asyncio.sleep(0.1)

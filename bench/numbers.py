@@ -1,0 +1,14 @@
+"""Numbers of the bench's packets, far from those of the domains."""
+
+from typing import Final
+
+TRIVIAL: Final = 900_001
+TYPED: Final = 900_002
+ANNOUNCE: Final = 900_003
+ANNOUNCED: Final = 900_004
+FIRST_OF_MANY: Final = 910_000
+
+TOPIC: Final = "bench"
+
+HANDLERS_VARIABLE: Final = "BENCH_HANDLERS"
+"""How many handlers the application registers beside those two and its domains'."""

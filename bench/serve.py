@@ -1,0 +1,35 @@
+"""``python -m bench.serve module:function``: the launcher with a subject of the bench.
+
+Yardsticks run under the same launcher as the application: the same Granian, event loop and options.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+from app.framework.server.launcher import launch
+from app.settings import Settings
+from bench.cores import pin
+
+CORES_VARIABLE = "BENCH_CORES"
+"""Numbers of the cores to run on, comma-separated; empty: any."""
+
+
+def main(target: str) -> int:
+    """Serve until a signal ends it; the exit status."""
+    cores = os.environ.get(CORES_VARIABLE, "")
+    threading.Thread(target=_end_with_the_bench, name="lifeline", daemon=True).start()
+    # The workers inherit it.
+    pin(frozenset(map(int, cores.split(","))) if cores else None)
+    return launch(Settings.load(dotenv=None), target)
+
+
+def _end_with_the_bench() -> None:
+    """Stop when the standard input closes, which the bench holds open for as long as it lives, however it ends."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,120 @@
+"""One server under test: its processes, its port, its processor time and its memory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from bench.serve import CORES_VARIABLE
+
+ROOT: Final = Path(__file__).parents[1]
+PATIENCE: Final = 120.0
+"""Seconds for a start or a stop: a slow machine is measured, not refused."""
+
+
+class ServerError(Exception):
+    """A server did not start; the message has its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a target of the launcher and its settings."""
+
+    name: str
+    target: str
+    workers: int = 1
+    environ: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+class Server:
+    """A context: the subject runs inside, under the launcher, on the given cores.
+
+    Args:
+        subject: What to serve.
+        environ: Settings beside the subject's own.
+        cores: Where it runs; ``None``: anywhere.
+        log: The file for its output.
+    """
+
+    def __init__(self, subject: Subject, environ: Mapping[str, str], cores: frozenset[int] | None, log: Path) -> None:
+        self.subject = subject
+        self._environ = {**os.environ, **environ, **subject.environ, "WORKERS": str(subject.workers), "PORT": "0"}
+        self._environ |= {"LOG_FORMAT": "json", CORES_VARIABLE: ",".join(map(str, sorted(cores or ())))}
+        self._log = log
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bench.serve", self.subject.target],
+                cwd=ROOT,
+                env=self._environ,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A Ctrl-C is the bench's: it stops its servers itself.
+                start_new_session=True,
+            )
+        try:
+            self.port = self._wait_for_port()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def socket_url(self) -> str:
+        """Its WebSocket."""
+        return f"ws://127.0.0.1:{self.port}/web"
+
+    def cpu_seconds(self) -> float:
+        """Processor time that its workers have used so far; 0 where ``/proc`` is missing."""
+        ticks = 0
+        for pid in self._workers():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])  # utime and stime, proc(5)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def memory_bytes(self) -> int:
+        """Memory that its workers alone hold (private pages); 0 where ``/proc`` is missing."""
+        kibibytes = 0
+        for pid in self._workers():
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Private_"):
+                    kibibytes += int(line.split()[1])
+        return kibibytes * 1024
+
+    def _workers(self) -> list[int]:
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        children = [int(pid) for task in tasks.glob("*/children") for pid in task.read_text().split()]
+        return [pid for pid in children if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self._process.poll() is None:
+            for line in self._log.read_text().splitlines():
+                if '"listening"' in line:
+                    port: int = json.loads(line)["port"]
+                    return port
+            time.sleep(0.05)
+        raise ServerError(f"{self.subject.name} did not start:\n{self._log.read_text()[-4000:]}")
+
+    def _stop(self) -> None:
+        # The server stops when its standard input closes; so it does, too, when the bench is killed.
+        try:
+            self._process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()

@@ -1,0 +1,142 @@
+"""What a run needs beside the servers under test: a durable PostgreSQL, Valkey, a realm that signs, a filled table."""
+
+import asyncio
+import os
+import resource
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from bench.cores import Cores, pin
+from bench.realm import SigningRealm
+from bench.server import ROOT, Server, Subject
+from scripts.devservices.ephemeral import ephemeral_services
+
+AUTHORS: Final = 1000
+"""Rows of the table that pages are read from."""
+
+POOL: Final = 20
+"""Database connections, on both sides."""
+
+FILES: Final = 16_384
+
+
+@dataclass
+class Site:
+    """A run's surroundings; servers are started when a case first needs them and then stay, idle, until the end."""
+
+    cores: Cores
+    token: str
+    dsn: str
+    environ: dict[str, str]
+    folder: Path
+    _stack: ExitStack
+    _servers: dict[Subject, Server] = field(default_factory=dict)
+
+    def server(self, subject: Subject) -> Server:
+        """The running server of a subject.
+
+        Raises:
+            ServerError: It does not start.
+        """
+        if subject not in self._servers:
+            self._servers[subject] = self._stack.enter_context(self.fresh(subject))
+        return self._servers[subject]
+
+    def fresh(self, subject: Subject) -> Server:
+        """A server of its own, not started yet, for what must not see another measurement's traces."""
+        log = self.folder / f"{subject.name}-{secrets.token_hex(4)}.log"
+        # Several workers need several cores, even if they then share them with the load.
+        return Server(subject, self.environ, self.cores.server if subject.workers == 1 else None, log)
+
+    async def refill(self) -> None:
+        """Have the table as at first: the rows of the pages and no others, and no dead ones."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute("TRUNCATE author RESTART IDENTITY CASCADE")
+            await connection.copy_records_to_table(
+                "author", columns=["name"], records=[(f"Author {number:04}",) for number in range(AUTHORS)]
+            )
+            await connection.execute("VACUUM ANALYZE author")
+        finally:
+            await connection.close()
+
+    async def database_connections(self, application: str = "starpost") -> int:
+        """Connections to PostgreSQL that all running applications hold now."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            count: int = await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", application
+            )
+        finally:
+            await connection.close()
+        return count
+
+
+@contextmanager
+def site(*, is_pinned: bool) -> Iterator[Site]:
+    """Start it all; gone at the end.
+
+    Args:
+        is_pinned: The servers under test share one core that nothing else uses.
+
+    Raises:
+        ServiceError: PostgreSQL or Valkey does not start.
+    """
+    cores = Cores.plan(is_pinned=is_pinned)
+    # PostgreSQL and Valkey inherit it: what the server's core does is the server's work alone.
+    pin(cores.load)
+    _raise_file_limit()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        # Durable, as in production: a commit waits for the disk, on both sides.
+        services = stack.enter_context(ephemeral_services(postgres_settings={}))
+        realm = stack.enter_context(SigningRealm())
+        environ = {**services.environment(), **_production(realm)}
+        subprocess.run(
+            [sys.executable, "-m", "app.framework.db.migrate"], cwd=ROOT, env={**os.environ, **environ}, check=True
+        )
+        postgres = services.postgres.endpoint
+        made = Site(
+            cores=cores,
+            token=realm.token("alice", "author-reader", "author-editor"),
+            dsn=f"postgresql://{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}/{postgres.database}",
+            environ=environ,
+            folder=folder,
+            _stack=stack,
+        )
+        asyncio.run(made.refill())
+        yield made
+
+
+def _production(realm: SigningRealm) -> dict[str, str]:
+    """Production's settings. The limits stay on and are only wide enough for one user with all the load."""
+    return {
+        "ENVIRONMENT": "production",
+        "KEYCLOAK_BASE_URL": realm.base_url,
+        "KEYCLOAK_CLIENT_ID": "starpost",
+        "KEYCLOAK_ADMIN_PASSWORD": secrets.token_urlsafe(),
+        "DEBUG_AUTH_PASSWORD": secrets.token_urlsafe(),
+        "DB_POOL_SIZE": str(POOL),
+        "DB_MAX_OVERFLOW": "0",
+        "WS_RATE_LIMIT": "10000000",
+        "WS_MAX_CONNECTIONS": "12000",
+        "WS_MAX_CONNECTIONS_PER_USER": "12000",
+        "LOG_LEVEL": "INFO",
+    }
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < FILES:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard), hard)
+        )

@@ -1,0 +1,33 @@
+"""A bare broadcast: what one client sends goes to all. Nobody subscribes, nothing is kept, no other worker hears it."""
+
+from contextlib import nullcontext
+
+from app.framework.server import DrainSignal
+from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
+
+
+def create(drain: DrainSignal) -> ASGIApp:
+    """The application."""
+    clients: set[Send] = set()
+
+    async def broadcast(scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        if scope["type"] == "lifespan":
+            await live(receive, send, drain, nullcontext())
+            return
+        await receive()
+        subprotocols = scope.get("subprotocols")
+        await send({"type": "websocket.accept", "subprotocol": subprotocols[0] if subprotocols else None})
+        clients.add(send)
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                # All begun, then all waited for: the quickest there is.
+                for sent in [client({"type": "websocket.send", "text": message["text"]}) for client in clients]:
+                    await sent
+        finally:
+            clients.discard(send)
+
+    return broadcast

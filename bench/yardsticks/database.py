@@ -1,0 +1,50 @@
+"""Raw asyncpg behind a bare ASGI socket: a page, and an author created. No token, no check, no timeout."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from app.framework.server import DrainSignal
+from app.pkg_ids import PkgID
+from app.settings import Settings
+from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
+from bench.yardsticks.statements import CREATE, encode_reply, make_pool, read_page
+
+
+def create(drain: DrainSignal) -> ASGIApp:
+    """The application: packets 1 and 2, answered as the real ones are."""
+    settings = Settings.load(dotenv=None)
+    pool: asyncpg.Pool[asyncpg.Record]
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[None]:
+        """Open the pool."""
+        nonlocal pool
+        async with make_pool(settings) as pool:
+            yield
+
+    async def answer(request: dict[str, Any]) -> str:
+        """Answer one packet."""
+        data = request["data"]
+        if request["pkg_id"] == PkgID.GET_AUTHORS:
+            return encode_reply(request, *await read_page(pool, data["page"], data["per_page"]))
+        return encode_reply(request, dict(await pool.fetchrow(CREATE, data["name"]) or {}))
+
+    async def raw(scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        if scope["type"] == "lifespan":
+            await live(receive, send, drain, opened())
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            reply = await answer(msgspec.json.decode(message["text"]))
+            await send({"type": "websocket.send", "text": reply})
+
+    return raw

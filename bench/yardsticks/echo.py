@@ -1,0 +1,30 @@
+"""A bare ASGI echo: what the server itself costs. Nothing is parsed, nobody is asked who they are."""
+
+from contextlib import nullcontext
+
+from app.framework.server import DrainSignal
+from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
+
+
+def create(drain: DrainSignal) -> ASGIApp:
+    """The application: every frame goes back as it came."""
+
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        if scope["type"] == "lifespan":
+            await live(receive, send, drain, nullcontext())
+            return
+        await receive()
+        subprotocols = scope.get("subprotocols")
+        await send({"type": "websocket.accept", "subprotocol": subprotocols[0] if subprotocols else None})
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                await send({"type": "websocket.send", "bytes": message["bytes"]})
+            else:
+                await send({"type": "websocket.send", "text": text})
+
+    return echo
