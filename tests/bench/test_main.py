@@ -1,0 +1,53 @@
+"""The command itself: its arguments, and a run of a second with real servers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench.__main__ import chosen
+from bench.cases import CASES
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_cases_are_chosen_by_name_or_its_beginning() -> None:
+    assert chosen("") == list(CASES.values())
+    assert [case.name for case in chosen("trivial, batch")] == ["trivial", "batch-16", "batch-64"]
+    with pytest.raises(KeyError, match="nonsense"):
+        chosen("trivial,nonsense")
+
+
+@pytest.mark.parametrize("arguments", [("--cases", "nonsense"), ("--rounds", "0"), ("--seconds", "0")])
+def test_wrong_arguments_are_refused(arguments: tuple[str, ...]) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+def test_list_names_every_case() -> None:
+    lines = run("--list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(CASES)
+
+
+def test_a_short_run_measures_both_sides(tmp_path: Path) -> None:
+    record, chart = tmp_path / "record.json", tmp_path / "chart.svg"
+    done = run(
+        "--cases=trivial,http-guarded", "--rounds=1", "--seconds=0.3", f"--json={record}", f"--svg={chart}"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for case in json.loads(record.read_text())["cases"].values():
+        assert case["fault"] is None, done.stderr
+        assert case["metrics"]["rate"]["ours"][0] > 0
+        assert case["metrics"]["rate"]["theirs"][0] > 0
+    assert ET.parse(chart).getroot().tag.endswith("svg")  # noqa: S314 - our own
+    assert "trivial packet" in done.stdout

@@ -1,0 +1,19 @@
+from app.framework.auth import RealmVerifier
+from app.settings import Settings
+from bench.realm import SigningRealm
+
+
+async def test_its_tokens_are_accepted_in_production() -> None:
+    with SigningRealm() as realm:
+        environ = {
+            "ENVIRONMENT": "production",
+            "KEYCLOAK_BASE_URL": realm.base_url,
+            "KEYCLOAK_ADMIN_PASSWORD": "x",
+            "DB_PASSWORD": "x",
+        }
+        verifier = RealmVerifier(Settings.from_strings(environ))
+        await verifier.warm_up()
+        principal = await verifier.verify(realm.token("alice", "author-reader"))
+        await verifier.close()
+    assert principal.username == "alice"
+    assert "author-reader" in principal.roles

@@ -1,0 +1,77 @@
+"""What the whole suite shares: one set of real services, and applications that run in real servers."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.devservices.ephemeral import ephemeral_services
+from scripts.devservices.services import Services
+from tests.framework.auth.issuer import Issuer
+from tests.framework.server.launched import Launched
+from tests.realm_fixture import keycloak, realm
+
+__all__ = ["keycloak", "realm"]
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """PostgreSQL, Valkey and the development realm, private to this run, the database migrated.
+
+    A test that stops or kills one of them starts its own instead.
+    """
+    with ephemeral_services(realm=True) as running:
+        environment = {**os.environ, **running.environment()}
+        subprocess.run([sys.executable, "-m", "app.framework.db.migrate"], cwd=ROOT, env=environment, check=True)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    """Signs any token, with real keys, for applications whose ``KEYCLOAK_BASE_URL`` it is."""
+    issuer = Issuer()
+    yield issuer
+    issuer.stop()
+
+
+@contextmanager
+def serving(services: Services, log_dir: Path, target: str | None = None, **environ: str) -> Iterator[Launched]:
+    """An application in a real server: ``python -m app``, or another target of the launcher."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with Launched(log_dir, target, **services.environment() | environ) as launched:
+        yield launched.started()
+
+
+Serve = Callable[..., Launched]
+
+
+@pytest.fixture(scope="session")
+def serve(services: Services, issuer: Issuer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Run the probe application (or ``target=``) with these settings; one server for each combination, kept.
+
+    Its Keycloak is ``issuer``, so that a test can sign whatever token it needs.
+    """
+    running: dict[Any, Launched] = {}
+    with ExitStack() as stack:
+
+        def start(target: str | None = "tests.probe:create", **environ: str) -> Launched:
+            key = (target, *sorted(environ.items()))
+            if key not in running:
+                settings = {
+                    "KEYCLOAK_BASE_URL": issuer.base_url,
+                    "DRAIN_SPREAD": "0",
+                    "KEYCLOAK_JWKS_COOLDOWN": "0.2",
+                } | environ
+                running[key] = stack.enter_context(
+                    serving(services, tmp_path_factory.mktemp("server"), target, **settings)
+                )
+            return running[key]
+
+        yield start

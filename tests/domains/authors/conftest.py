@@ -1,0 +1,80 @@
+"""The domain's tables, empty before each test, its service, and the application in a real server."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from app.domains.authors.service import AuthorService
+from app.framework.db import Database, Statements, UnitOfWork
+from app.framework.redis import RedisClients
+from app.framework.topics import Broker, Publisher
+from app.settings import Settings
+from scripts.devservices.services import Services
+from tests.conftest import Serve
+from tests.framework.auth.issuer import Issuer
+from tests.framework.server.launched import Launched
+
+READER, EDITOR, ADMIN = "author-reader", "author-editor", "admin"
+
+
+@pytest.fixture(scope="session")
+async def opened(services: Services) -> AsyncIterator[Database]:
+    database = await Database(Settings.from_strings(services.environment())).open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def database(opened: Database) -> Database:
+    async with opened.connection() as connection:
+        await connection.execute("TRUNCATE author, book RESTART IDENTITY")
+    return opened
+
+
+@pytest.fixture(scope="session")
+async def broker(services: Services) -> AsyncIterator[Broker]:
+    redis = RedisClients(Settings.from_strings(services.environment()))
+    broker = Broker(redis)
+    await broker.start()
+    yield broker
+    assert await broker.flush(20), "every event was published"
+    await broker.stop()
+    await redis.close()
+
+
+@pytest.fixture
+async def unit_of_work(database: Database) -> AsyncIterator[UnitOfWork]:
+    async with UnitOfWork(database) as unit:
+        yield unit
+
+
+@pytest.fixture
+def authors(database: Database, unit_of_work: UnitOfWork, broker: Broker) -> AuthorService:
+    return AuthorService(Statements(database), unit_of_work, Publisher(broker, unit_of_work.after_commit))
+
+
+@pytest.fixture(scope="session")
+def application(serve: Serve) -> Launched:
+    """``python -m app``, as an installation runs it."""
+    return serve(target=None)
+
+
+@pytest.fixture
+def tokens(issuer: Issuer) -> dict[str, str]:
+    """One for each role, with the roles that it implies."""
+    roles = {READER: [READER], EDITOR: [READER, EDITOR], ADMIN: [READER, EDITOR, ADMIN]}
+    return {
+        role: issuer.token(realm_access={"roles": implied}, resource_access=None) for role, implied in roles.items()
+    }
+
+
+@pytest.fixture
+async def client(database: Database, application: Launched, tokens: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
+    """An administrator over HTTP."""
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{application.port}",
+        headers={"Authorization": f"Bearer {tokens[ADMIN]}"},
+        trust_env=False,
+    ) as client:
+        yield client

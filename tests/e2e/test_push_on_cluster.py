@@ -1,0 +1,26 @@
+"""The tests of parameters, audiences and slow readers once more, on a cluster."""
+
+from tests.e2e.on_cluster import cluster, serve
+from tests.e2e.test_push import (
+    clients,
+    nodes,
+    test_audiences,
+    test_history_is_as_long_as_declared,
+    test_nothing_is_published_by_what_failed,
+    test_one_stalled_reader_among_a_thousand,
+    test_parameters_make_separate_topics,
+    test_slow_readers,
+)
+
+__all__ = [
+    "clients",
+    "cluster",
+    "nodes",
+    "serve",
+    "test_audiences",
+    "test_history_is_as_long_as_declared",
+    "test_nothing_is_published_by_what_failed",
+    "test_one_stalled_reader_among_a_thousand",
+    "test_parameters_make_separate_topics",
+    "test_slow_readers",
+]

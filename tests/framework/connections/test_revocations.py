@@ -1,0 +1,213 @@
+"""Revocations of several workers that share a real Redis; their sockets are in ``tests/e2e``."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from uuid import uuid4
+
+import pytest
+
+from app.framework.auth.backchannel import Logout
+from app.framework.auth.principal import Principal
+from app.framework.auth.revocation import MemoryRevocationList
+from app.framework.auth.revocation_store import RevocationStore
+from app.framework.connections.hub import ConnectionHub
+from app.framework.connections.revocations import Revocations
+from app.framework.errors import UnavailableError
+from app.framework.redis import RedisClients
+from app.framework.topics import Broker
+from app.settings import Settings
+from scripts.devservices.ephemeral import ephemeral_valkey
+from scripts.devservices.valkey import Valkey
+
+LEEWAY = 2.0
+
+
+class Worker:
+    """What one worker has of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clients = RedisClients(settings)
+        self.broker = Broker(self.clients)
+        self.memory = MemoryRevocationList(is_known=False)
+        self.store = RevocationStore(self.clients)
+        self.revocations = Revocations(
+            self.memory,
+            self.store,
+            self.broker,
+            ConnectionHub(heartbeat=30, heartbeat_timeout=10),
+            max_lifetime=600,
+            leeway=LEEWAY,
+        )
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        stack.push_async_callback(self.clients.close)
+        await self.broker.start()
+        stack.push_async_callback(self.broker.stop)
+        await self.revocations.start()
+        stack.push_async_callback(self.revocations.stop)
+
+    async def ready(self) -> None:
+        await until(self.is_ready)
+
+    async def is_ready(self) -> bool:
+        with suppress(UnavailableError):
+            await self.revocations.check()
+            return True
+        return False
+
+
+async def until(is_right: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        found = is_right()
+        if await found if asyncio.iscoroutine(found) else found:
+            return
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    """A server for this module alone: it is stopped."""
+    with ephemeral_valkey() as running:
+        yield running
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def settings(valkey: Valkey) -> Settings:
+    """Of an application of its own."""
+    return Settings.from_strings({**valkey.endpoint.environment(), "REDIS_PREFIX": uuid4().hex})
+
+
+@pytest.fixture
+async def workers(settings: Settings, stack: AsyncExitStack) -> list[Worker]:
+    made = [Worker(settings), Worker(settings)]
+    for worker in made:
+        await worker.start(stack)
+    for worker in made:
+        await worker.ready()
+    return made
+
+
+def principal(user: str = "alice", *, session: str | None = "s1", issued_at: float | None = None) -> Principal:
+    return Principal(
+        user_id=f"{user}-id",
+        username=user,
+        roles=frozenset(),
+        issued_at=time.time() if issued_at is None else issued_at,
+        expires_at=time.time() + 300,
+        session_id=session,
+    )
+
+
+def logout(session: str | None = None, user: str | None = None, token_id: str | None = None) -> Logout:
+    now = time.time()
+    return Logout(
+        token_id=token_id or uuid4().hex, session_id=session, user_id=user, issued_at=now, expires_at=now + 120
+    )
+
+
+async def test_a_session_ends_on_every_worker(workers: list[Worker]) -> None:
+    one, two = workers
+    assert await one.revocations.end_sessions(logout("s1", "alice-id"))
+    assert one.memory.is_revoked(principal()), "where it came, at once"
+    await until(lambda: two.memory.is_revoked(principal()))
+    for worker in workers:
+        assert worker.memory.is_revoked(principal(issued_at=time.time() + 60)), "the session has ended for good"
+        assert not worker.memory.is_revoked(principal(session="s2")), "another session of hers has not"
+
+
+async def test_all_sessions_of_a_user_end(workers: list[Worker]) -> None:
+    one, two = workers
+    assert await one.revocations.end_sessions(logout(None, "alice-id"))
+    await until(lambda: two.memory.is_revoked(principal(issued_at=time.time() - 1)))
+    for worker in workers:
+        assert not worker.memory.is_revoked(principal(issued_at=time.time() + 1)), "she may sign in again"
+        assert not worker.memory.is_revoked(principal("bob", issued_at=time.time() - 1))
+
+
+async def test_a_user_is_put_out_by_name(workers: list[Worker]) -> None:
+    one, two = workers
+    await one.revocations.end_user("Alice")
+    await until(lambda: two.memory.is_revoked(principal()))
+    for worker in workers:
+        ahead = principal(issued_at=time.time() + LEEWAY - 1)
+        assert worker.memory.is_revoked(ahead), "issued before, by a clock that is ahead"
+        assert not worker.memory.is_revoked(principal(issued_at=time.time() + LEEWAY + 1))
+        assert not worker.memory.is_revoked(principal("bob"))
+
+
+async def test_a_logout_token_counts_once_on_all_workers(workers: list[Worker]) -> None:
+    one, two = workers
+    assert await one.revocations.end_sessions(logout("s1", token_id="j"))
+    assert not await two.revocations.end_sessions(logout("s2", token_id="j"))
+    assert not two.memory.is_revoked(principal(session="s2"))
+
+
+async def test_a_worker_that_starts_later_knows_before_it_serves(
+    workers: list[Worker], settings: Settings, stack: AsyncExitStack
+) -> None:
+    await workers[0].revocations.end_sessions(logout("s1"))
+    late = Worker(settings)
+    await late.start(stack)
+    assert late.memory.is_known
+    assert late.memory.is_revoked(principal())
+
+
+async def test_redis_away_and_back(
+    workers: list[Worker], settings: Settings, stack: AsyncExitStack, valkey: Valkey
+) -> None:
+    one, two = workers
+    await one.revocations.end_sessions(logout("s1"))
+    await asyncio.to_thread(valkey.kill)
+    try:
+        with pytest.raises(UnavailableError):
+            await one.revocations.end_sessions(logout("s2"))
+        assert one.memory.is_revoked(principal(session="s2")), "heeded at once where it came"
+        assert one.memory.is_revoked(principal(session="s1")), "what was known goes on"
+        assert not await one.is_ready()
+        starting = Worker(settings)
+        await starting.start(stack)
+        assert not starting.memory.is_known, "it cannot judge anybody"
+        assert not await starting.is_ready()
+    finally:
+        await asyncio.to_thread(valkey.start)
+    await starting.ready()
+    for worker in (two, starting):
+        await until(lambda worker=worker: worker.memory.is_revoked(principal(session="s2")))  # type: ignore[misc]
+        assert worker.memory.is_revoked(principal(session="s1"))
+    await one.ready()
+    assert {revocation.name for revocation in await one.store.load()} == {"s1", "s2"}
+
+
+async def test_redis_that_lost_its_data_gets_it_back(
+    workers: list[Worker], settings: Settings, stack: AsyncExitStack, valkey: Valkey
+) -> None:
+    await workers[0].revocations.end_sessions(logout("s1"))
+    await asyncio.to_thread(valkey.kill)
+    for file in (valkey.folder / "appendonlydir").iterdir():
+        file.unlink()
+    await asyncio.to_thread(valkey.start)
+    for worker in workers:
+        await worker.ready()
+    late = Worker(settings)
+    await late.start(stack)
+    assert late.memory.is_revoked(principal())
+
+
+async def test_what_another_worker_says_is_not_trusted_blindly(workers: list[Worker]) -> None:
+    one, two = workers
+    for nonsense in (None, 7, ["planet", "s1", 0, 0], ["session"], {"kind": "session"}):
+        one.broker.tell("revoked", nonsense)
+        one.broker.tell("close", nonsense)
+    await one.revocations.end_sessions(logout("s1"))
+    await until(lambda: two.memory.is_revoked(principal()))
+    await two.ready()

@@ -1,0 +1,265 @@
+"""An application with packets made for tests: slow ones, failing ones, ones that report what they were given.
+
+``tests.probe:create`` is a target for the launcher. It has its own numbers and its own permission table, and needs
+PostgreSQL and Keycloak as the real one does.
+"""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncGenerator
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+from msgspec import Meta, Struct
+from sqlalchemy import CursorResult, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.asgi import create_app
+from app.framework import (
+    Domain,
+    NotFoundError,
+    OffsetMeta,
+    PackageRouter,
+    Page,
+    Publisher,
+    Push,
+    RequestModel,
+    ResponseModel,
+    Topic,
+)
+from app.framework.auth.principal import Principal
+from app.framework.server import DrainSignal
+from app.settings import Settings
+
+
+class ProbeID(IntEnum):
+    ECHO = 101
+    SLEEP = 102
+    CRASH = 103
+    REFUSE = 104
+    ADMIN_ONLY = 105
+    WHO = 106
+    PAGE = 107
+    LARGE = 108
+    QUERY = 109
+    JOURNAL = 110
+    ERR_MSG = 111
+    SLEEP_IN_LANE = 112
+    UNENCODABLE = 113
+    PUBLISH = 114
+    PUSH = 115
+    FAIL_AFTER_PUBLISH = 116
+    ROOM_EVENT = 120
+    LATEST_EVENT = 121
+    STRICT_EVENT = 122
+    NOTICE = 123
+
+
+class Echo(Struct):
+    name: Annotated[str, Meta(min_length=1, max_length=20)]
+    numbers: list[int] = []
+    note: str | None = None
+
+
+class Seconds(Struct):
+    seconds: float
+    lane: str = ""
+
+
+class Size(Struct):
+    size: Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class Sql(Struct):
+    sql: str
+
+
+probe_router = PackageRouter()
+journal: list[str] = []
+
+
+@probe_router.register(ProbeID.ECHO)
+async def echo(request: RequestModel[Echo]) -> Echo:
+    """Repeat the data."""
+    return request.data
+
+
+@probe_router.register(ProbeID.SLEEP)
+async def sleep(request: RequestModel[Seconds]) -> Seconds:
+    """Answer late; the journal says how it ended."""
+    journal.append(f"begin {request.req_id}")
+    try:
+        await asyncio.sleep(request.data.seconds)
+    except asyncio.CancelledError:
+        journal.append(f"cancelled {request.req_id}")
+        raise
+    journal.append(f"end {request.req_id}")
+    return request.data
+
+
+@probe_router.register(ProbeID.CRASH)
+async def crash(request: RequestModel[Echo]) -> Echo:
+    """Fail in a way that nobody foresaw."""
+    raise RuntimeError("the secret of the crash")
+
+
+@probe_router.register(ProbeID.REFUSE)
+async def refuse(request: RequestModel[Echo]) -> Echo:
+    """Refuse."""
+    raise NotFoundError(f"No {request.data.name} here")
+
+
+@probe_router.register(ProbeID.ADMIN_ONLY)
+async def admin_only() -> dict[str, str]:
+    """Answer an admin."""
+    return {"you": "are admin"}
+
+
+@probe_router.register(ProbeID.WHO)
+async def who(principal: Principal) -> dict[str, Any]:
+    """Say who asks."""
+    return {"user": principal.username, "roles": sorted(principal.roles)}
+
+
+@probe_router.register(ProbeID.PAGE)
+async def page() -> Page[Echo]:
+    """Answer a page."""
+    return Page([Echo("a"), Echo("b")], OffsetMeta.of(1, 2, 5))
+
+
+@probe_router.register(ProbeID.LARGE)
+async def large(request: RequestModel[Size]) -> dict[str, str]:
+    """Answer with much."""
+    return {"filler": "x" * request.data.size}
+
+
+@probe_router.register(ProbeID.QUERY)
+async def query(request: RequestModel[Sql], session: AsyncSession) -> list[dict[str, Any]]:
+    """Ask the database."""
+    result = await session.execute(text(request.data.sql))
+    return [dict(row) for row in result.mappings()] if cast("CursorResult[Any]", result).returns_rows else []
+
+
+@probe_router.register(ProbeID.JOURNAL)
+async def read_journal(noted: list[str]) -> list[str]:
+    """What happened, with what this packet's own dependency has noted so far; then forget it."""
+    told = [*journal]
+    journal.clear()
+    return told
+
+
+@probe_router.register(ProbeID.ERR_MSG)
+async def err_msg(request: RequestModel[Sql], session: AsyncSession) -> ResponseModel[list[Any]]:
+    """Write, then answer with an error: nothing is kept."""
+    await session.execute(text(request.data.sql))
+    return ResponseModel.err_msg(request.pkg_id, request.req_id, "no")
+
+
+@probe_router.register(ProbeID.SLEEP_IN_LANE, lane="{lane}")
+async def sleep_in_lane(request: RequestModel[Seconds]) -> Seconds:
+    """Like SLEEP, in order with its like."""
+    return await sleep(request)
+
+
+@probe_router.register(ProbeID.UNENCODABLE)
+async def unencodable(request: RequestModel[Sql], session: AsyncSession) -> dict[str, Any]:
+    """Write, then answer what no codec can write: nothing is kept."""
+    await session.execute(text(request.data.sql))
+    return {"it": object()}
+
+
+class Tick(Struct):
+    n: int
+    filler: str = ""
+
+
+ROOMS = Topic("rooms.{room}", event=Tick, pkg_id=ProbeID.ROOM_EVENT, params={"room": int}, history=5)
+LATEST = Topic("latest", event=Tick, pkg_id=ProbeID.LATEST_EVENT, overflow="latest")
+STRICT = Topic("strict", event=Tick, pkg_id=ProbeID.STRICT_EVENT, overflow="close")
+NOTICE = Push(pkg_id=ProbeID.NOTICE, event=Tick)
+TOPICS: dict[str, Topic[Tick]] = {"rooms": ROOMS, "latest": LATEST, "strict": STRICT}
+
+
+class Publishing(Struct):
+    topic: str
+    count: int = 1
+    size: int = 0
+    room: int | None = None
+
+
+@probe_router.register(ProbeID.PUBLISH)
+async def publish(request: RequestModel[Publishing], events: Publisher) -> None:
+    """Publish events, numbered from 1."""
+    wanted = request.data
+    params = {} if wanted.room is None else {"room": wanted.room}
+    for n in range(1, wanted.count + 1):
+        events.publish(TOPICS[wanted.topic], Tick(n, "x" * wanted.size), **params)
+
+
+@probe_router.register(ProbeID.FAIL_AFTER_PUBLISH)
+async def fail_after_publish(request: RequestModel[Publishing], events: Publisher) -> None:
+    """Publish, then fail: nothing may be heard of it."""
+    events.publish(ROOMS, Tick(0), room=request.data.room)
+    raise NotFoundError("changed my mind")
+
+
+class Pushing(Struct):
+    kind: Literal["user", "role", "all"]
+    name: str = ""
+
+
+@probe_router.register(ProbeID.PUSH)
+async def push(request: RequestModel[Pushing], events: Publisher) -> None:
+    """Push to a user, a role or everybody."""
+    match request.data.kind:
+        case "user":
+            events.to_user(request.data.name, NOTICE, Tick(1))
+        case "role":
+            events.to_role(request.data.name, NOTICE, Tick(2))
+        case "all":
+            events.to_all(NOTICE, Tick(3))
+
+
+async def provide_noted() -> AsyncGenerator[list[str], None]:
+    """A dependency that is finished after the handler."""
+    journal.append("opened")
+    yield journal
+    journal.append("finished")
+
+
+probe = Domain(
+    name="probe",
+    packets=[probe_router],
+    dependencies={"noted": Provide(provide_noted)},
+    topics=list(TOPICS.values()),
+    pushes=[NOTICE],
+)
+
+ACTIONS = {
+    "roles": ["author-reader", "author-editor", "admin"],
+    "ws": {str(int(number)): "author-reader" for number in ProbeID if number < ProbeID.ROOM_EVENT}
+    | {"105": "admin", "106": "authenticated"},
+    "topics": {topic.name: "author-reader" for topic in TOPICS.values()},
+    # What the framework itself serves has the rules of the real table.
+    "http": {
+        path: rules
+        for path, rules in json.loads((Path(__file__).parents[1] / "actions.json").read_bytes())["http"].items()
+        if not path.startswith("/authors")
+    },
+}
+
+
+def create(drain: DrainSignal) -> Litestar:
+    """The probe application."""
+    with tempfile.NamedTemporaryFile("wb", suffix=".json", delete=False) as file:
+        file.write(json.dumps(ACTIONS).encode())
+    settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=file.name)
+    try:
+        return create_app(settings, drain=drain, domains=[probe], pkg_ids=ProbeID)
+    finally:
+        Path(file.name).unlink()

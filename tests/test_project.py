@@ -1,0 +1,146 @@
+"""The files around the code: what they promise is so."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from app.settings import Settings
+from scripts import check, check_locks, env_example
+from scripts.check_locks import Lock, faults_of
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FIELDS = {field.name.upper(): field for field in msgspec.structs.fields(Settings)}
+
+
+def test_the_settings_example_is_fresh_and_loads_to_the_defaults() -> None:
+    text = env_example.FILE.read_text()
+    assert text == env_example.render()
+    variables = dict(line[2:].split("=", 1) for line in text.splitlines() if re.match(r"# [A-Z_]+=", line))
+    assert set(variables) == set(FIELDS)
+    assert Settings.from_strings(variables) == Settings()
+
+
+def test_no_file_names_a_variable_that_does_not_exist() -> None:
+    """In the pages and the containers' files, whatever looks like one of ours is one."""
+    ours = {name.partition("_")[0] for name in FIELDS if "_" in name}
+    for path in [ROOT / "README.md", ROOT / "docs/deployment.md", ROOT / "docs/observability.md"]:
+        for name in re.findall(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", path.read_text()):
+            if name.partition("_")[0] in ours:
+                assert name in FIELDS, f"{path.name}: {name}"
+    for service in ("app", "migrate"):
+        assert set(compose()["services"][service]["environment"]) <= set(FIELDS)
+
+
+def compose() -> dict[str, Any]:
+    """The Compose file; YAML's merge keys resolved."""
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.yml").read_text())
+    return content
+
+
+def test_the_compose_file_starts_what_exists() -> None:
+    services = compose()["services"]
+    settings = Settings.from_strings(services["app"]["environment"])
+    assert settings.db_host in services
+    assert settings.redis_ip in services
+    assert settings.keycloak_base_url == f"http://keycloak:{services['keycloak']['environment']['KC_HTTP_PORT']}"
+    assert settings.keycloak_public_url == services["keycloak"]["environment"]["KC_HOSTNAME"]
+    postgres = services["postgres"]["environment"]
+    assert (settings.db_user, settings.db_password, settings.db_name) == tuple(
+        postgres[name] for name in ("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB")
+    )
+    for service in services.values():
+        assert set(service.get("depends_on", {})) <= set(services)
+        for mount in service.get("volumes", []):
+            source = mount.partition(":")[0]
+            assert source in compose()["volumes"] or (ROOT / "docker" / source).exists()
+    grace = float(services["app"]["stop_grace_period"].removesuffix("s"))
+    assert grace > settings.drain_timeout + settings.drain_spread + 11
+
+
+def test_the_image_gets_what_it_copies() -> None:
+    dockerfile = (ROOT / "docker/Dockerfile").read_text()
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {match[1] for match in re.finditer(r"^COPY (?!--from)(\S+) ", dockerfile, re.MULTILINE)}
+    assert copied == let_in
+    for name in copied:
+        assert (ROOT / name).exists()
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"uv==(\S+)", dockerfile)[1] == re.search(r"UV_VERSION := (\S+)", makefile)[1]  # type: ignore[index]
+
+
+def test_the_locks_fit_the_project() -> None:
+    assert list(faults_of(PROJECT, *locks())) == []
+
+
+def locks() -> tuple[Lock, Lock]:
+    """The two files."""
+    folder = check_locks.ROOT / "requirements"
+    return Lock(folder / "runtime.lock"), Lock(folder / "dev.lock")
+
+
+def test_a_stale_lock_is_noticed() -> None:
+    runtime, dev = locks()
+    project = {**PROJECT, "project": {**PROJECT["project"]}}
+    project["project"]["dependencies"] = [
+        *(text for text in PROJECT["project"]["dependencies"] if not text.startswith("litestar")),
+        "msgspec>=99",
+        "quart",
+    ]
+    runtime.without_hash.append("asyncpg")
+    dev.versions["redis"] = "0.1"
+    faults = list(faults_of(project, runtime, dev))
+    for expected in (
+        "runtime.lock: quart is missing",
+        "runtime.lock: litestar is no longer asked for",
+        "runtime.lock: asyncpg has no hash",
+        "dev.lock: quart is missing",
+    ):
+        assert expected in faults
+    assert any(fault.startswith("runtime.lock: msgspec") for fault in faults)
+    assert any(fault.startswith("redis:") for fault in faults)
+
+
+def test_the_locks_name_no_address() -> None:
+    for name in ("runtime.lock", "dev.lock"):
+        assert "://" not in (ROOT / "requirements" / name).read_text()
+
+
+def test_make_lists_every_target_once() -> None:
+    make = shutil.which("make") or "make"
+    listed = subprocess.run([make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert listed.stderr == ""
+    names = re.findall(r"^  make (\S+)", listed.stdout, re.MULTILINE)
+    phony = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(phony)
+    readme = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"`make (?:-s )?([a-z-]+)", readme)) <= set(names)
+
+
+def test_every_link_of_the_pages_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!\w+:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_all_checks_run_although_one_fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(check, "CHECKS", {"bad": ("no_such_module",), "good": ("this",)})
+    monkeypatch.setattr(sys, "argv", ["check"])
+    assert check.main() == 1
+    output = capsys.readouterr().out
+    assert "FAILED  bad" in output
+    assert "No module named no_such_module" in output
+    assert "ok  good" in output
+    assert "Beautiful" not in output
+    monkeypatch.setattr(sys, "argv", ["check", "good"])
+    assert check.main() == 0
+    monkeypatch.setattr(sys, "argv", ["check", "other"])
+    assert check.main() == 2
