@@ -16,6 +16,7 @@ import structlog
 from app.framework.errors import StartError
 from app.framework.observability.logs import LogFormat, LogLevel, configure_logs
 from app.framework.observability.peers import DIRECTORY_VARIABLE
+from app.framework.server.collector import settle
 from app.framework.server.drain import DrainSignal
 from app.framework.server.reports import Reporter
 from app.settings import SettingsError
@@ -69,9 +70,10 @@ class WorkerStart:
 
 
 class ExplainedStart:
-    """The same ASGI application; when its lifespan fails to start, the log has one line for it.
+    """The same ASGI application; when its lifespan has started, the garbage collector is set for what comes.
 
-    Litestar and Granian would each write a trace, of groups of exceptions, around the one sentence that matters.
+    When it fails to start, the log has one line for it: Litestar and Granian would each write a trace, of groups of
+    exceptions, around the one sentence that matters.
 
     Args:
         app: The application.
@@ -94,6 +96,8 @@ class ExplainedStart:
             told.add(message["type"])
             if message["type"] == "lifespan.startup.failed":
                 message = {"type": "lifespan.startup.failed", "message": ""}
+            elif message["type"] == "lifespan.startup.complete":
+                settle()
             return send(message)  # type: ignore[no-any-return]
 
         try:
