@@ -344,15 +344,30 @@ class Connection:
         if self._parallel is not None:
             await self._parallel.run(found, self._hub.now)
             return
-        if type(found) is Packet:
-            if found.pkg_id == _PING and self._is_pong(found):
-                return
-            reply = await self._answer(found)
-        elif type(found) is list:
-            reply = self.codec.join([await self._answer(packet) for packet in found])
-        else:
-            reply = await self._dispatcher.answer(self, found)  # type: ignore[arg-type]  # a BadPacket is left
-        await self.reply(reply)
+        is_batch = type(found) is list
+        packets: list[Packet | BadPacket] = found if is_batch else [found]  # type: ignore[list-item,assignment]
+        replies = []
+        for packet in packets:
+            if type(packet) is Packet:
+                if packet.pkg_id == _PING and not is_batch and self._is_pong(packet):
+                    return
+                self._deadline = self.deadline_of(packet)
+                self._started_at = self._hub.now
+                self._running = packet
+            try:
+                replies.append(await self._dispatcher.answer(self, packet))
+            finally:
+                self._running = None
+                if self.interrupted is not None:
+                    self.interrupted = None
+                    self._uncancel()
+        encoded = self.codec.join(replies) if is_batch else replies[0]
+        frame = self.codec.frame(encoded)
+        # The usual case, without a coroutine for it.
+        if not self.outbox.offer(frame):
+            await self.outbox.write(frame)
+        if self._after_reply or not self._has_replied:
+            self._replied()
 
     def _found(self, frame: str | bytes) -> Found:
         """The packets of a frame; what the limits refuse becomes a ``BadPacket``."""
@@ -380,20 +395,6 @@ class Connection:
             self.stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(retry_after * 1000)))
         return BadPacket(RateLimitedError(retry_after=retry_after), packet.pkg_id, packet.req_id)
 
-    async def _answer(self, packet: Packet | BadPacket) -> bytes:
-        if type(packet) is not Packet:
-            return await self._dispatcher.answer(self, packet)
-        self._deadline = self.deadline_of(packet)
-        self._started_at = self._hub.now
-        self._running = packet
-        try:
-            return await self._dispatcher.answer(self, packet)
-        finally:
-            self._running = None
-            if self.interrupted is not None:
-                self.interrupted = None
-                self._uncancel()
-
     def deadline_of(self, packet: Packet) -> float:
         """When a packet that starts now has to be done, on the hub's clock."""
         limit = self._limits.max_timeout
@@ -417,6 +418,10 @@ class Connection:
         frame = self.codec.frame(encoded)
         if not self.outbox.offer(frame):
             await self.outbox.write(frame)
+        self._replied()
+
+    def _replied(self) -> None:
+        """Do what had to wait for a reply."""
         if self._after_reply:
             calls, self._after_reply = self._after_reply, []
             for call in calls:

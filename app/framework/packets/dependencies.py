@@ -57,11 +57,6 @@ class Plan:
         self._arguments = parameters
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no provider has to be called."""
-        return not self._steps
-
-    @property
     def held(self) -> tuple[str, ...]:
         """What is finished after its use, and kept until then: the generators."""
         return tuple(step.name for step in self._steps if step.kind in (_Kind.GENERATOR, _Kind.ASYNC_GENERATOR))

@@ -7,13 +7,12 @@ does, its connection stays open.
 import asyncio
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import structlog
 
 from app.framework.auth.challenge import MissingTokenError
-from app.framework.auth.principal import Principal
 from app.framework.errors import (
     AppError,
     BadFrameError,
@@ -80,10 +79,13 @@ class Dispatcher:
         user = caller.principal.username if caller.principal else None
         outer = correlation.enter(correlation.PacketCorrelation(caller.id, user, pkg_id, packet.req_id))
         try:
-            if isinstance(packet, Packet):
-                status, reply = await self._run(caller, packet)
+            route, request = self._admit(caller, packet)
+            if route.takes_request_alone:
+                # Here and not in a coroutine of its own, which would cost more than what is done in it.
+                result = await route.declaration.handler(request=request)
+                status, reply = _encode(caller.codec, pkg_id, packet.req_id, result)
             else:
-                status, reply = self._refuse(caller.codec, packet, packet.error)
+                status, reply = await self._run_with_dependencies(caller, route, request)
         except asyncio.CancelledError:
             if caller.interrupted is None:
                 raise
@@ -98,7 +100,10 @@ class Dispatcher:
             self._observe(pkg_id if pkg_id in self._routes else 0, status, perf_counter() - started)
         return reply
 
-    async def _run(self, caller: Caller, packet: Packet) -> tuple[int, bytes]:
+    def _admit(self, caller: Caller, packet: Packet | BadPacket) -> tuple[PacketRoute, RequestModel[Any]]:
+        """What handles the packet, and what it gets, if there is such a packet and the caller may send it."""
+        if isinstance(packet, BadPacket):
+            raise packet.error
         pkg_id = packet.pkg_id
         principal = caller.principal
         if principal is None and pkg_id != _AUTH:
@@ -108,18 +113,9 @@ class Dispatcher:
             raise UnknownPacketError(f"No handler found for pkg_id {pkg_id}")
         if pkg_id > 0 and pkg_id not in caller.allowed:
             raise PermissionDeniedError(f"Permission denied for pkg_id {pkg_id}")
-        codec = caller.codec
+        data = _decode(route, caller.codec, packet)
         # AUTH alone runs without a principal, and does not ask for it.
-        request = RequestModel(pkg_id, packet.req_id, _decode(route, codec, packet), cast("Principal", principal))
-        if not route.plan.is_empty:
-            return await self._run_with_dependencies(caller, route, request)
-        wants = route.wants
-        if len(wants) == 1 and "request" in wants:
-            result = await route.declaration.handler(request=request)
-        else:
-            given = {"request": request, "principal": principal, "connection": caller}
-            result = await route.declaration.handler(**{name: given[name] for name in wants})
-        return _encode(codec, pkg_id, packet.req_id, result)
+        return route, RequestModel(pkg_id, packet.req_id, data, principal)  # type: ignore[arg-type]
 
     async def _run_with_dependencies(
         self, caller: Caller, route: PacketRoute, request: RequestModel[Any]

@@ -42,7 +42,8 @@ class PacketRoute:
     payload: Any
     reply: Any
     plan: Plan
-    wants: frozenset[str]
+    takes_request_alone: bool
+    """The usual handler without dependencies; it is called without a plan."""
     decoders: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -110,7 +111,14 @@ def freeze(
         decoders: dict[str, Any] = {codec.name: codec.decoder(wanted) for codec in CODECS}
         for pkg_id in map(int, declaration.pkg_ids):
             routes[pkg_id] = PacketRoute(
-                pkg_id, names[pkg_id], declaration, payload, reply, plan, frozenset(parameters), decoders
+                pkg_id,
+                names[pkg_id],
+                declaration,
+                payload,
+                reply,
+                plan,
+                parameters == ("request",),
+                decoders,
             )
     faults += [
         f"{location_of_number(number)}: {number.name} = {int(number)}: no handler, and no topic pushes it"

@@ -400,8 +400,8 @@ def test_given_parameters_in_any_order() -> None:
     router = PackageRouter()
     router.register(ID.ONE)(handler)
     route = routes_of(router)[1]
-    assert route.wants == {"connection", "request", "principal"}
-    assert route.plan.is_empty
+    assert route.payload is Data
+    assert not route.takes_request_alone
 
 
 @pytest.mark.parametrize(
