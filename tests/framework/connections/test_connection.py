@@ -382,7 +382,8 @@ async def test_the_work_of_a_client_that_left_is_finished(probe: Launched, token
 async def test_messagepack_data_that_is_no_text(probe: Launched, token: str) -> None:
     """Invalid UTF-8 deep inside is found only when the payload is decoded; it is answered like any bad frame."""
     async with packet_client(probe.port, token, codec="msgpack") as client:
-        packet = msgspec.msgpack.encode({"pkg_id": 101, "req_id": str(uuid4()), "data": {"name": "abc"}})
-        await client.send_frame(packet.replace(b"abc", b"\xff\xfe\xfd"))
+        packet = msgspec.msgpack.encode({"pkg_id": 101, "req_id": str(uuid4()), "data": {"name": "xyz"}})
+        # No hexadecimal digits, so that the `req_id` has none of it.
+        await client.send_frame(packet.replace(b"xyz", b"\xff\xfe\xfd"))
         reply = await client.receive()
         assert (reply["status_code"], reply["data"]["code"]) == (2, "bad_frame")
