@@ -1,5 +1,6 @@
 """Around every HTTP request and socket: its correlation, its line in the access log, its count."""
 
+from collections.abc import Awaitable
 from time import perf_counter
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from app.framework.auth.redaction import redact_query
 from app.framework.observability import correlation
 from app.framework.observability.correlation import Correlation
+from app.framework.observability.gathering import GatheringOutput
 from app.framework.observability.metrics import Metrics
 
 REQUEST_ID: Final = b"x-request-id"
@@ -20,12 +22,13 @@ UNMATCHED: Final = "(unmatched)"
 _QUIET: Final = ("/health/", "/metrics")
 """Probes and scrapes come every few seconds; their lines are for DEBUG."""
 
-log = structlog.get_logger("access")
-
 
 def observe(app: Litestar, metrics: Metrics) -> None:
     """Put the observer around the application, outside of its routing: so that a 404 is seen, too."""
-    app.asgi_handler = HTTPObserver(app.asgi_handler, metrics)
+    observer = HTTPObserver(app.asgi_handler, metrics)
+    app.asgi_handler = observer
+    # In the reverse order: the last thing that happens.
+    app.on_shutdown.insert(0, observer.flush)
 
 
 class HTTPObserver:
@@ -39,35 +42,46 @@ class HTTPObserver:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._output = GatheringOutput("access")
+        # Bound here: structlog's lazy loggers put themselves together again for each line.
+        self._log = structlog.wrap_logger(self._output).bind()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        current = _correlation(scope["headers"])
-        token = correlation.enter(current)
+        if scope["type"] == ScopeType.HTTP:
+            return self._request(scope, receive, send)
+        return self._socket(scope, receive, send)
+
+    def flush(self) -> None:
+        """Write the lines that have been gathered."""
+        self._output.flush()
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = correlation.enter(_correlation(scope["headers"]))
         try:
-            if scope["type"] == ScopeType.HTTP:
-                await self._observe(scope, receive, send, current.id)
-            else:
-                await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
         finally:
             correlation.leave(token)
 
-    async def _observe(self, scope: HTTPScope, receive: Receive, send: Send, request_id: str) -> None:
+    async def _request(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         status = 0
+        current = _correlation(scope["headers"])
+        token = correlation.enter(current)
 
-        async def sending(message: Message) -> None:
+        def sending(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (REQUEST_ID, request_id.encode())]
-            await send(message)
+                message["headers"] = [*message["headers"], (REQUEST_ID, current.id.encode())]
+            # Handed on and not awaited here: a coroutine less for each message.
+            return send(message)
 
         try:
             await self._app(scope, receive, sending)
         except Exception:
             # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
-            log.exception("request_broken", status=status)
+            self._log.exception("request_broken", status=status)
             raise
         finally:
             seconds = perf_counter() - started
@@ -76,9 +90,10 @@ class HTTPObserver:
             # Without a status the client went before it got one; 499 is nginx's word for it.
             self._metrics.request(method, path, status or 499, seconds)
             self._write(scope, path, status or 499, seconds)
+            correlation.leave(token)
 
     def _write(self, scope: HTTPScope, path: str, status: int, seconds: float) -> None:
-        write = log.debug if path.startswith(_QUIET) else log.info
+        write = self._log.debug if path.startswith(_QUIET) else self._log.info
         user = scope.get("user")
         line: dict[str, Any] = {
             "method": scope["method"][:16],
