@@ -8,12 +8,11 @@ from enum import IntEnum
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 from litestar.types import ControllerRouterHandler
 
 from app import __version__
 from app.blueprint import Blueprint, coverage_of, find_domains, make_blueprint
-from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
+from app.framework.auth.http import authenticate
 from app.framework.connections.channel import keep_channel
 from app.framework.console import console_routes
 from app.framework.contract import PageSchema, asyncapi_document, asyncapi_route, openapi_config, openapi_routes
@@ -26,6 +25,7 @@ from app.framework.packets import DeclarationError
 from app.framework.packets.registry import GIVEN
 from app.framework.problems import problem_handlers
 from app.framework.rbac.guard import permission_guard
+from app.framework.rbac.shared_handlers import SharedHandlers
 from app.framework.server import DrainSignal
 from app.framework.tasks import GIVEN as GIVEN_TO_TASKS
 from app.pkg_ids import PkgID
@@ -70,23 +70,17 @@ def create_app(
         ],
         dependencies=providers,
         guards=[permission_guard(blueprint.table)],
-        middleware=[
-            DefineMiddleware(
-                AuthenticationMiddleware,
-                authenticator=services.authenticator,
-                excluded=compile_excluded(settings.excluded_paths),
-            )
-        ],
         request_class=JSONRequest,
         exception_handlers=problem_handlers(TRANSLATORS),
         lifespan=[services.running],
-        plugins=[PageSchema()],
+        plugins=[PageSchema(), SharedHandlers()],
         openapi_config=openapi_config(settings, blueprint.table, title=TITLE, version=__version__),
         logging_config=None,
     )
     faults = [*blueprint.faults, *coverage_of(app, blueprint)]
     if faults:
         raise DeclarationError(faults)
+    authenticate(app, services.authenticator, settings.excluded_paths)
     observe(app, services.metrics)
     keep_channel(app)
     app.state.blueprint = blueprint

@@ -31,6 +31,10 @@ class Authenticator:
         self._verifier = verifier
         self._debug_sign_in = debug_sign_in
 
+    def remembered(self, token: str | None) -> Principal | None:
+        """The caller, when the token has been verified before and still holds; ``None`` says nothing about it."""
+        return None if token is None else self._verifier.cached(token)
+
     async def authenticate(self, token: str | None) -> Principal | None:
         """The caller; ``None`` is an anonymous one. A token that is brought is verified, debug user or not.
 

@@ -5,15 +5,15 @@ with the token is said by the first rule that wants one.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
+from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
 from app.framework.auth.credentials import bearer_token
-from app.framework.auth.principal import Principal
-from app.framework.errors import AppError, UnauthenticatedError, UnavailableError
+from app.framework.errors import UnauthenticatedError, UnavailableError
 
 
 def compile_excluded(patterns: Iterable[str]) -> re.Pattern[str] | None:
@@ -49,16 +49,41 @@ class AuthenticationMiddleware:
         self._authenticator = authenticator
         self._excluded = excluded
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] == ScopeType.HTTP:
-            scope["user"], scope["auth"] = await self._authenticate(scope)
+            scope["user"] = scope["auth"] = None
+            if self._excluded is None or not self._excluded.search(scope["path"]):
+                try:
+                    token = bearer_token(scope["headers"])
+                except UnauthenticatedError as error:
+                    scope["auth"] = error
+                else:
+                    scope["user"] = self._authenticator.remembered(token)
+                    if scope["user"] is None:
+                        return self._authenticate(token, scope, receive, send)
+        # Handed on and not awaited here: whoever was seen before costs no coroutine.
+        return self._app(scope, receive, send)
+
+    async def _authenticate(self, token: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            scope["user"] = await self._authenticator.authenticate(token)
+        except (UnauthenticatedError, UnavailableError) as error:
+            scope["auth"] = error
         await self._app(scope, receive, send)
 
-    async def _authenticate(self, scope: Scope) -> tuple[Principal | None, AppError | None]:
-        if self._excluded is not None and self._excluded.search(scope["path"]):
-            return None, None
-        try:
-            return await self._authenticator.authenticate(bearer_token(scope["headers"])), None
-        except (UnauthenticatedError, UnavailableError) as error:
-            return None, error
+
+def authenticate(app: Litestar, authenticator: Authenticator, excluded: Iterable[str]) -> None:
+    """Put the middleware around the application's routing.
+
+    Not among its ``middleware``: for these, Litestar puts one more exception handler into the way of each request.
+
+    Args:
+        app: The application.
+        authenticator: Judges the token.
+        excluded: ``EXCLUDED_PATHS``.
+
+    Raises:
+        ValueError: One of these is no regular expression.
+    """
+    app.asgi_handler = AuthenticationMiddleware(app.asgi_handler, authenticator, compile_excluded(excluded))
