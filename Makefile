@@ -65,9 +65,11 @@ seed: $(VENV)/.stamp ## Add the domains' example data where it is missing
 
 # ---- check ------------------------------------------------------------------------------------------------------------
 
+# Some hundreds of processes are started, each of which would compile everything anew where no bytecode is kept. Files
+# are taken in the order of tests/order.py, the longest first, and not by their number of tests.
 .PHONY: test
 test: $(VENV)/.stamp ## Run the tests, with services of their own, four files at a time (ARGS="-k packets -x", ARGS="-n 0")
-	@$(PY) -m pytest -n 4 --dist loadfile $(ARGS) </dev/null
+	@env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) </dev/null
 
 .PHONY: check
 check: $(VENV)/.stamp ## Types, style, docstrings, dead code, spelling, security, lock files, permissions (ARGS="types style")

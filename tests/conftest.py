@@ -1,24 +1,31 @@
 """What the whole suite shares: one set of real services, and applications that run in real servers."""
 
-import os
-import subprocess
-import sys
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.framework.db import migrate
+from app.settings import Settings
 from scripts.devservices.ephemeral import ephemeral_services
 from scripts.devservices.services import Services
 from tests.framework.auth.issuer import Issuer
 from tests.framework.server.launched import Launched
+from tests.order import place_of
 from tests.realm_fixture import keycloak, realm
 
 __all__ = ["keycloak", "realm"]
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; within a file the order stays."""
+    items.sort(key=lambda item: place_of(item.nodeid))
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +35,10 @@ def services() -> Iterator[Services]:
     A test that stops or kills one of them starts its own instead.
     """
     with ephemeral_services(realm=True) as running:
-        environment = {**os.environ, **running.environment()}
-        subprocess.run([sys.executable, "-m", "app.framework.db.migrate"], cwd=ROOT, env=environment, check=True)
+        settings = Settings.from_strings(running.environment())
+        # In a thread, which has no loop yet; its command line is tested with the others.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, migrate.upgrade(settings)).result()
         yield running
 
 

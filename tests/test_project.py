@@ -15,6 +15,7 @@ import yaml
 from app.settings import Settings
 from scripts import check, check_locks, env_example
 from scripts.check_locks import Lock, faults_of
+from tests.order import LONGEST_FIRST, place_of
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -123,6 +124,14 @@ def test_make_lists_every_target_once() -> None:
     assert sorted(names) == sorted(phony)
     readme = (ROOT / "README.md").read_text()
     assert set(re.findall(r"`make (?:-s )?([a-z-]+)", readme)) <= set(names)
+
+
+def test_the_order_of_the_test_files_names_what_exists() -> None:
+    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
+    for place, name in enumerate(LONGEST_FIRST):
+        assert (ROOT / "tests" / name).is_file()
+        assert place_of(f"tests/{name}::test") == place
+    assert place_of("tests/test_project.py::test") == len(LONGEST_FIRST)
 
 
 def test_every_link_of_the_pages_leads_somewhere() -> None:

@@ -63,6 +63,8 @@ FREE_OF_FRAMEWORKS = (
 FRAMEWORKS = {"litestar", "sqlalchemy", "advanced_alchemy", "asyncpg", "redis", "granian", "starlette"}
 
 LATE_IMPORTS = {
+    ("app/framework/auth/keycloak.py", "keycloak"): "a tenth of the start, and most workers never call Keycloak",
+    ("app/framework/auth/keycloak.py", "keycloak.exceptions"): "the same",
     ("app/framework/server/launcher.py", "watchfiles"): "a development dependency, wanted with RELOAD alone",
 }
 """Imports inside functions, with the reason; never to break a circle."""

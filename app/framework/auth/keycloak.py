@@ -1,21 +1,23 @@
 """What the application asks Keycloak to do: sign-ins, and the users of the realm.
 
 A thin, typed face of python-keycloak, whose errors become the application's. Nothing here is on the way of a request
-with a token: tokens are verified locally (``verifier``).
+with a token: tokens are verified locally (``verifier``). So python-keycloak, a tenth of what the application takes to
+start, is imported when Keycloak is first called, which most workers never do.
 """
 
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from keycloak import KeycloakAdmin, KeycloakOpenID, KeycloakOpenIDConnection
-from keycloak.exceptions import KeycloakConnectionError, KeycloakError
 
 from app.framework.errors import ConflictError, NotFoundError, UnauthenticatedError, UnavailableError
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from keycloak import KeycloakAdmin, KeycloakOpenID
 
 
 class TokenSet(msgspec.Struct, frozen=True):
@@ -145,7 +147,9 @@ class KeycloakClient:
             del self._admin
 
     @cached_property
-    def _openid(self) -> KeycloakOpenID:
+    def _openid(self) -> "KeycloakOpenID":
+        from keycloak import KeycloakOpenID  # noqa: PLC0415 - see above
+
         settings = self._settings
         return KeycloakOpenID(
             server_url=self._server_url,
@@ -156,7 +160,9 @@ class KeycloakClient:
         )
 
     @cached_property
-    def _admin(self) -> KeycloakAdmin:
+    def _admin(self) -> "KeycloakAdmin":
+        from keycloak import KeycloakAdmin, KeycloakOpenIDConnection  # noqa: PLC0415
+
         settings = self._settings
         connection = KeycloakOpenIDConnection(
             server_url=self._server_url,
@@ -174,6 +180,8 @@ class KeycloakClient:
 @contextmanager
 def _refusals(*, sign_in: bool = False) -> Iterator[None]:
     """Turn python-keycloak's errors into the application's; those without a meaning for a caller go on."""
+    from keycloak.exceptions import KeycloakConnectionError, KeycloakError  # noqa: PLC0415
+
     try:
         yield
     except KeycloakConnectionError as error:
