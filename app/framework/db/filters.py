@@ -45,9 +45,9 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
     shape: list[Condition] = []
     parameters: dict[str, Any] = {}
     errors: list[FieldError] = []
-    for name, value in sorted((filters or {}).items()):
-        if value is UNSET:
-            continue
+    given = {name: value for name, value in (filters or {}).items() if value is not UNSET}
+    for name in sorted(given):
+        value = given[name]
         fault = _fault(model, name, value)
         if fault is not None:
             errors.append(FieldError(f"$.filters.{name}", fault))

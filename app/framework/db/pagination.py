@@ -35,6 +35,7 @@ class Ordering(NamedTuple):
     """Column name, and whether it descends."""
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def of(cls, model: type[BaseModel], order_by: tuple[str, ...]) -> Self:
         """Understand ``("-created_at", "name")``. The primary key takes the direction of the last term.
 

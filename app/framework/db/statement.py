@@ -106,15 +106,18 @@ class CompiledStatement(Generic[T]):
         binders = self._binders
         return [binders[name](values[name]) if name in binders else values[name] for name in self._names]
 
+    def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Any]:
+        """The columns of each row, converted; the records themselves where there is nothing to convert."""
+        readers = self._readers
+        if readers is None:
+            return records
+        return [
+            [read(value) if read else value for read, value in zip(readers, record, strict=True)] for record in records
+        ]
+
     def rows(self, records: Sequence[asyncpg.Record]) -> list[T]:
         """What the records become."""
-        values: Sequence[Any] = records
-        if self._readers is not None:
-            readers = self._readers
-            values = [
-                [read(value) if read else value for read, value in zip(readers, record, strict=True)]
-                for record in records
-            ]
+        values = self.values(records)
         view: Any = self._statement.view
         if issubclass(view, msgspec.Struct):
             return [view(*row) for row in values]

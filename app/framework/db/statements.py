@@ -49,9 +49,7 @@ class Statements:
         Raises:
             TypeError: A parameter is missing or unknown.
         """
-        compiled = self._compiled.get(statement)
-        if compiled is None:
-            compiled = self._compiled[statement] = CompiledStatement(statement, self._database.engine.dialect)
+        compiled = self._compile(statement)
         return compiled.rows(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
 
     async def one_or_none(self, statement: Statement[T], /, **parameters: Any) -> T | None:
@@ -112,7 +110,8 @@ class Statements:
         shape, parameters = parse(model, filters)
         limits = {**parameters, "row_limit": per_page, "row_offset": (page - 1) * per_page}
         if apply_filters is None:
-            rows = await self.all(offset_statement(model, view, ordering, shape), **limits)
+            compiled = self._compile(offset_statement(model, view, ordering, shape))
+            rows = compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(limits)))
         else:
             rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
         if rows:
@@ -163,7 +162,8 @@ class Statements:
             position = cursors.decode(cursor, str(ordering), types)
             parameters.update({f"after_{index}": value for index, value in enumerate(position)})
         if apply_filters is None:
-            rows = await self.all(keyset_statement(model, view, ordering, shape, bool(cursor)), **parameters)
+            compiled = self._compile(keyset_statement(model, view, ordering, shape, bool(cursor)))
+            rows = compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
         else:
             clause = keyset_clause(model, view, ordering, shape, bool(cursor), apply_filters)
             rows = await self._select(clause, parameters)
@@ -173,7 +173,14 @@ class Statements:
         following = cursors.encode(str(ordering), rows[-1][width:]) if has_more else None
         return Page([view(*row[:width]) for row in rows], CursorMeta(per_page, following, has_more))
 
-    async def _select(self, clause: AnySelect, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _compile(self, statement: Statement[T]) -> CompiledStatement[T]:
+        """The statement for asyncpg, made once."""
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = CompiledStatement(statement, self._database.engine.dialect)
+        return compiled
+
+    async def _select(self, clause: AnySelect, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement that was built for this call."""
         async with self._database.autocommit.connect() as connection:
             return [tuple(row) for row in await connection.execute(clause, parameters)]
