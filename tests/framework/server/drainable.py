@@ -1,119 +1,101 @@
-"""A small application for the launcher's tests: a socket that drains, a slow request, a worker that can die."""
+"""A small application for the launcher's tests: a socket that drains, a slow request, a worker that can die.
+
+It is bare ASGI, as the launcher takes any: nearly every test starts it, and a framework would be most of each start.
+"""
 
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
-from litestar import Litestar, WebSocket, get, post, websocket
-from litestar.params import FromQuery
-
-from app.framework.errors import StartError
-from app.framework.observability.health import Readiness
-from app.framework.observability.http import observe
-from app.framework.observability.metrics import Metrics
-from app.framework.observability.peers import MetricsPeers
-from app.framework.observability.routes import observability_routes
 from app.framework.server import DrainSignal
 
-Socket = WebSocket[Any, Any, Any]
-_slow_ones: list[float] = []
+Routes = dict[str, Callable[..., Any]]
 
 
-@get("/pid")
-async def pid() -> int:
-    return os.getpid()
-
-
-@get("/slow")
-async def slow(seconds: FromQuery[float]) -> str:
-    _slow_ones.append(seconds)
-    await asyncio.sleep(seconds)
-    return "done"
-
-
-@get("/running")
-async def running() -> int:
-    return len(_slow_ones)
-
-
-@post("/die")
-async def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-ROUTES = [pid, slow, running, die]
-
-
-def create(drain: DrainSignal) -> Litestar:
+class Drainable:
     """Sockets are closed with 1012 when asked to drain; ``DRAIN_STUCK`` never says that it is done."""
-    sockets: set[Socket] = set()
-    emptied = asyncio.Event()
 
-    @websocket("/ws")
-    async def ws(socket: Socket) -> None:
-        await socket.accept()
-        sockets.add(socket)
-        reader = asyncio.ensure_future(socket.receive())
-        stop = asyncio.create_task(drain.requested.wait())
-        await asyncio.wait({reader, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if drain.is_requested:
-            reader.cancel()
-            await socket.close(1012, "restart")
-        stop.cancel()
-        sockets.discard(socket)
-        if not sockets:
-            emptied.set()
+    def __init__(self, drain: DrainSignal) -> None:
+        self._drain = drain
+        self._sockets = 0
+        self._emptied = asyncio.Event()
+        self._slow_ones = 0
+        self._routes: Routes = {"/pid": self._pid, "/slow": self._slow, "/running": self._running, "/die": self._die}
 
-    async def empty() -> None:
-        await drain.requested.wait()
-        if os.environ.get("DRAIN_STUCK"):
-            return
-        if sockets:
-            await emptied.wait()
-        drain.done()
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await self._live(receive, send)
+            case "websocket":
+                await self._hold(receive, send)
+            case "http":
+                await self._answer(scope, send)
 
-    metrics = Metrics()
-    peers = MetricsPeers.of_launcher(metrics)
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        task = asyncio.create_task(empty())
-        await peers.open()
-        async with drain.watched():
-            yield
-        await peers.close()
+    async def _live(self, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "lifespan.startup"
+        task = asyncio.create_task(self._empty())
+        async with self._drain.watched():
+            await send({"type": "lifespan.startup.complete"})
+            assert (await receive())["type"] == "lifespan.shutdown"
         task.cancel()
         if marks := os.environ.get("SHUTDOWN_MARKS"):
             Path(marks, str(os.getpid())).touch()  # noqa: ASYNC240 - the process ends here
+        await send({"type": "lifespan.shutdown.complete"})
 
-    routes = observability_routes(Readiness(), peers)
-    app = Litestar([ws, *ROUTES, *routes], lifespan=[lifespan], logging_config=None)
-    observe(app, metrics)
-    return app
+    async def _empty(self) -> None:
+        await self._drain.requested.wait()
+        if os.environ.get("DRAIN_STUCK"):
+            return
+        if self._sockets:
+            await self._emptied.wait()
+        self._drain.done()
+
+    async def _hold(self, receive: Any, send: Any) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        self._sockets += 1
+        reader = asyncio.ensure_future(receive())
+        stop = asyncio.create_task(self._drain.requested.wait())
+        await asyncio.wait({reader, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if self._drain.is_requested:
+            reader.cancel()
+            await send({"type": "websocket.close", "code": 1012, "reason": "restart"})
+        stop.cancel()
+        self._sockets -= 1
+        if not self._sockets:
+            self._emptied.set()
+
+    async def _answer(self, scope: Any, send: Any) -> None:
+        options = dict(parse_qsl(scope["query_string"].decode()))
+        body = str(await self._routes[scope["path"]](**options)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _pid(self) -> int:
+        return os.getpid()
+
+    async def _slow(self, seconds: str) -> str:
+        self._slow_ones += 1
+        await asyncio.sleep(float(seconds))
+        return "done"
+
+    async def _running(self) -> int:
+        return self._slow_ones
+
+    async def _die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def _find_the_database_away() -> None:
-    msg = "the database is away"
-    raise StartError(msg)
+def create(drain: DrainSignal) -> Drainable:
+    """The application of most tests."""
+    return Drainable(drain)
 
 
-def refuse(drain: DrainSignal) -> Litestar:
-    """Starts and finds that a service is away."""
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            await group.create_task(_find_the_database_away())
-            yield
-
-    return Litestar([], lifespan=[lifespan], logging_config=None)
-
-
-def fail(drain: DrainSignal) -> Litestar:
+def fail(drain: DrainSignal) -> Drainable:
     """Never gets to be an application."""
     msg = "the table is wrong"
     raise RuntimeError(msg)

@@ -31,6 +31,16 @@ async def closed_with(url: str, count: int, then: object) -> list[int | None]:
     return list(await asyncio.gather(*(code(ws) for ws in sockets)))
 
 
+def all_answer(server: Launched) -> list[int]:
+    """Wait until every worker has answered, beyond the one that ``listening`` is sure of; their process ids.
+
+    A worker that is asked to stop before it has begun to serve takes Granian the ten seconds of its patience.
+    """
+    pids = server.started().workers()
+    until(lambda: {server.get("/pid").json() for _ in range(20)} == {*pids}, "an answer of every worker")
+    return pids
+
+
 @pytest.mark.parametrize(
     ("number", "workers"), [(signal.SIGTERM, "1"), (signal.SIGTERM, "2"), (signal.SIGINT, "1"), (signal.SIGHUP, "1")]
 )
@@ -38,8 +48,7 @@ async def test_every_socket_is_closed_by_the_application_before_granian_stops(
     tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
     with Launched(tmp_path, WORKERS=workers, SHUTDOWN_MARKS=str(tmp_path)) as server:
-        server.started()
-        pids = server.workers()
+        pids = all_answer(server)
         codes = await closed_with(server.ws_url, 20, lambda: server.process.send_signal(number))
         assert codes == [1012] * 20
         assert server.ended() == 0
@@ -51,7 +60,7 @@ async def test_every_socket_is_closed_by_the_application_before_granian_stops(
 
 async def test_ctrl_c_reaches_the_workers_too_and_still_drains(tmp_path: Path) -> None:
     with Launched(tmp_path, WORKERS="2") as server:
-        server.started()
+        all_answer(server)
         codes = await closed_with(server.ws_url, 10, lambda: os.killpg(server.process.pid, signal.SIGINT))
         assert codes == [1012] * 10
         assert server.ended() == 0
@@ -118,7 +127,7 @@ def test_an_application_that_cannot_be_made_ends_the_launcher_once(tmp_path: Pat
 
 
 def test_a_start_that_is_refused_says_why_in_one_line(tmp_path: Path) -> None:
-    with Launched(tmp_path, "tests.framework.server.drainable:refuse") as server:
+    with Launched(tmp_path, "tests.framework.server.observed:refuse") as server:
         assert server.ended() == 1
     assert [line.get("reason") for line in server.lines("not_started")] == ["the database is away"]
     assert "Traceback" not in server.output.read_text()
@@ -142,7 +151,7 @@ def test_a_port_in_use_is_refused_and_not_shared(tmp_path: Path) -> None:
 
 
 def test_two_workers_share_one_port_and_answer_for_each_other(tmp_path: Path) -> None:
-    with Launched(tmp_path, WORKERS="2") as server:
+    with Launched(tmp_path, "tests.framework.server.observed:create", WORKERS="2") as server:
         server.started()
         asked = 0
 

@@ -1,0 +1,61 @@
+"""Applications in the framework, for what the launcher promises them: numbers of all workers, faults in one line."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, get
+
+from app.framework.errors import StartError
+from app.framework.observability.health import Readiness
+from app.framework.observability.http import observe
+from app.framework.observability.metrics import Metrics
+from app.framework.observability.peers import MetricsPeers
+from app.framework.observability.routes import observability_routes
+from app.framework.server import DrainSignal
+
+
+@get("/pid")
+async def pid() -> int:
+    return os.getpid()
+
+
+def create(drain: DrainSignal) -> Litestar:
+    """Counts its requests, and answers for the other workers too."""
+    metrics = Metrics()
+    peers = MetricsPeers.of_launcher(metrics)
+
+    async def empty() -> None:
+        await drain.requested.wait()
+        drain.done()
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        task = asyncio.create_task(empty())
+        await peers.open()
+        async with drain.watched():
+            yield
+        await peers.close()
+        task.cancel()
+
+    app = Litestar([pid, *observability_routes(Readiness(), peers)], lifespan=[lifespan], logging_config=None)
+    observe(app, metrics)
+    return app
+
+
+async def _find_the_database_away() -> None:
+    msg = "the database is away"
+    raise StartError(msg)
+
+
+def refuse(drain: DrainSignal) -> Litestar:
+    """Starts and finds that a service is away."""
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            await group.create_task(_find_the_database_away())
+            yield
+
+    return Litestar([], lifespan=[lifespan], logging_config=None)
