@@ -18,6 +18,7 @@ import pytest
 from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
 
 from scripts.realm.process import RealmProcess, StartError
+from tests import plain_http
 
 REALM = "starpost"
 CLIENT = "starpost"
@@ -61,12 +62,12 @@ class IdentityServer:
 
     def post(self, endpoint: str, **form: str) -> httpx.Response:
         """Post a form to a protocol endpoint."""
-        return httpx.post(f"{self.protocol}/{endpoint}", data=form, timeout=30)
+        return plain_http.post(f"{self.protocol}/{endpoint}", data=form, timeout=30)
 
     def get(self, endpoint: str, *, token: str | None = None) -> httpx.Response:
         """Get a protocol endpoint, with a bearer token if there is one."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return httpx.get(f"{self.protocol}/{endpoint}", headers=headers, timeout=30)
+        return plain_http.get(f"{self.protocol}/{endpoint}", headers=headers, timeout=30)
 
     def sign_in(
         self, user: str, *, password: str | None = None, client: str = CLIENT, scope: str | None = "openid"
@@ -95,7 +96,14 @@ class IdentityServer:
     def admin(self, user: str = "realm-admin") -> KeycloakAdmin:
         """python-keycloak's administration client: `realm-admin` for users, `realm-operator` for the realm."""
         connection = KeycloakOpenIDConnection(
-            server_url=self.base_url, username=user, password=user, realm_name=REALM, user_realm_name=REALM, timeout=30
+            server_url=self.base_url,
+            username=user,
+            password=user,
+            realm_name=REALM,
+            user_realm_name=REALM,
+            # It speaks no TLS; reading the system's certificates is what a client takes longest for.
+            verify=False,
+            timeout=30,
         )
         return KeycloakAdmin(connection=connection)
 

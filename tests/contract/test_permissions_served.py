@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from scripts.devservices.services import Services
+from tests import plain_http
 from tests.conftest import serving
 from tests.contract.test_permissions import PACKETS, ROUTES
 from tests.framework.server.launched import Launched
@@ -29,7 +30,7 @@ def tokens(services: Services) -> dict[str, str]:
     """Each user's access token; a password is the user's name."""
     url = f"{services.environment()['KEYCLOAK_BASE_URL']}/realms/starpost/protocol/openid-connect/token"
     grant = {"grant_type": "password", "client_id": "starpost", "scope": "openid"}
-    answers = {user: httpx.post(url, data=grant | {"username": user, "password": user}) for user in USERS}
+    answers = {user: plain_http.post(url, data=grant | {"username": user, "password": user}) for user in USERS}
     return {user: str(answer.raise_for_status().json()["access_token"]) for user, answer in answers.items()}
 
 
@@ -47,7 +48,7 @@ def served_with_debug_auth(services: Services, tmp_path_factory: pytest.TempPath
 
 
 def request(served: Launched, method: str, path: str, **options: Any) -> httpx.Response:
-    return httpx.request(method, f"http://127.0.0.1:{served.port}{path}", timeout=30, **options)
+    return plain_http.request(method, f"http://127.0.0.1:{served.port}{path}", timeout=30, **options)
 
 
 def path_of(template: str) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from scripts.devservices import Services, ValkeyCluster, ephemeral_valkey, ephemeral_valkey_cluster
+from tests import plain_http
 from tests.conftest import serving
 from tests.e2e.sentinel import Watched, watched_by_sentinels
 from tests.framework.auth.issuer import Issuer
@@ -163,9 +164,8 @@ async def test_sessions_are_listed_and_ended_from_another_node(installation: Ins
 
 
 def delete(node: Launched, name: str, headers: dict[str, str]) -> int:
-    import httpx
 
-    answer = httpx.delete(f"http://127.0.0.1:{node.port}/connections", params={"user": name}, headers=headers)
+    answer = plain_http.delete(f"http://127.0.0.1:{node.port}/connections", params={"user": name}, headers=headers)
     return answer.status_code
 
 

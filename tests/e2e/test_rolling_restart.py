@@ -19,6 +19,7 @@ from tests.e2e.proxy import proxied
 from tests.framework.auth.issuer import Issuer
 from tests.framework.server.launched import Launched
 from tests.packet_client import PacketClient, packet_client
+from tests.plain_http import NO_TLS
 
 SUBSCRIBE, CREATE_AUTHOR, AUTHOR_EVENT, CLOSING, GAP = -3, 2, 8, -6, -7
 WRITERS, LISTENERS = 4, 4
@@ -236,7 +237,7 @@ async def test_the_proxy_answers_from_the_node_that_is_left(nodes: list[Node]) -
     with proxied([node.port for node in nodes]) as port:
         nodes[0].runs[-1].process.kill()
         await asyncio.to_thread(nodes[0].runs[-1].process.wait)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             for _ in range(6):
                 assert (await client.get("/health/ready")).status_code == 200
             assert (await client.get("/metrics")).status_code == 403

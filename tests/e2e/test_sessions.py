@@ -20,6 +20,7 @@ from tests.framework.auth.issuer import RSA_KEY, Issuer, SigningKey
 from tests.framework.auth.test_backchannel import logout_claims
 from tests.framework.server.launched import Launched, is_running
 from tests.packet_client import PacketClient, packet_client
+from tests.plain_http import NO_TLS
 from tests.realm_fixture import CLIENT, IdentityServer, start_development_realm
 
 PING, AUTH = -1, -2
@@ -61,7 +62,7 @@ class Nodes:
     async def http(self, method: str, path: str, *, node: int = 0, token: str | None = None) -> httpx.Response:
         """One request, as the administrator unless said otherwise; on a connection of its own."""
         headers = {"Authorization": f"Bearer {token or self._admin_token()}"}
-        async with httpx.AsyncClient(timeout=20) as http:
+        async with httpx.AsyncClient(verify=NO_TLS, timeout=20) as http:
             return await http.request(method, f"http://127.0.0.1:{self.nodes[node].port}{path}", headers=headers)
 
     async def connected(self, user: str, *, node: int = 0) -> list[Any]:
@@ -203,7 +204,7 @@ async def test_a_worker_that_starts_later_knows(
 
 async def post_logout(nodes: Nodes, token: str, *, node: int = 0) -> httpx.Response:
     url = f"http://127.0.0.1:{nodes.nodes[node].port}/auth/backchannel-logout"
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, timeout=20) as http:
         return await http.post(url, data={"logout_token": token})
 
 

@@ -126,7 +126,7 @@ def test_what_is_written_is_good(checkout: Path, pytestconfig: pytest.Config) ->
 
     written = sorted(path for path in changed if path.endswith(".py"))
     # Kept between runs, so that mypy looks only at what is new.
-    known = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache else checkout / ".mypy_cache"
+    known = pytestconfig.cache.mkdir("mypy")
     generated_tests = [path for path in written if "/test_" in path]
     for command in (
         ("ruff", "check", *written),

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from scripts.realm.process import REALM_FILE, ROOT, RealmProcess, StartError
+from tests import plain_http
 from tests.realm_fixture import CLIENT, IdentityServer, start_development_realm
 
 COMMAND = [sys.executable, "-m", "scripts.realm"]
@@ -50,7 +51,7 @@ def test_it_says_where_it_listens_in_one_line_and_ends_at_a_signal(tmp_path: Pat
         )
         assert process.stdout is not None
         base_url = json.loads(process.stdout.readline())["base_url"]
-        assert httpx.get(f"{base_url}/realms/starpost").json()["realm"] == "starpost"
+        assert plain_http.get(f"{base_url}/realms/starpost").json()["realm"] == "starpost"
 
         process.send_signal(number)
 
@@ -126,7 +127,7 @@ def test_a_realm_file_that_changed_wins(tmp_path: Path) -> None:
     file.write_text(json.dumps(document))
     process = RealmProcess(tmp_path / "state", realm_file=file)
     issuer = f"{process.start()}/realms/starpost"
-    keys = httpx.get(f"{issuer}/protocol/openid-connect/certs").json()
+    keys = plain_http.get(f"{issuer}/protocol/openid-connect/certs").json()
     process.stop()
     document["users"] = [user for user in document["users"] if user["username"] != "bob"]
     file.write_text(json.dumps(document))
@@ -134,8 +135,8 @@ def test_a_realm_file_that_changed_wins(tmp_path: Path) -> None:
     process.start()
 
     form = {"grant_type": "password", "client_id": CLIENT, "username": "bob", "password": "bob"}
-    assert httpx.post(f"{issuer}/protocol/openid-connect/token", data=form).status_code == 400
-    assert httpx.get(f"{issuer}/protocol/openid-connect/certs").json() == keys
+    assert plain_http.post(f"{issuer}/protocol/openid-connect/token", data=form).status_code == 400
+    assert plain_http.get(f"{issuer}/protocol/openid-connect/certs").json() == keys
     process.stop()
 
 

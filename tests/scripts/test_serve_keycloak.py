@@ -15,6 +15,7 @@ import pytest
 from scripts.devservices.client import attach, chosen_identity
 from scripts.devservices.errors import ServiceError
 from scripts.devservices.ports import free_port
+from tests import plain_http
 from tests.realm_fixture import WITH_KEYCLOAK
 from tests.scripts.checkouts import ROOT, Checkout, finish, is_running, new_checkout, wait_for
 from tests.scripts.test_serve import read_until, serve
@@ -136,7 +137,7 @@ def _record_of_another(checkout: Checkout, supervisor: int) -> bool:
 
 def _answers(address: str) -> bool:
     try:
-        return httpx.get(address, timeout=5).status_code == 200
+        return plain_http.get(address, timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -227,8 +228,8 @@ def test_a_real_keycloak_serves_a_checkout(checkout: Checkout) -> None:
     claims = jwt.decode(token.strip(), options={"verify_signature": False})
     assert claims["iss"] == f"{address}/realms/starpost"
     assert claims["preferred_username"] == "alice"
-    assert "development_realm" not in httpx.get(claims["iss"]).json()
-    operator = httpx.post(
+    assert "development_realm" not in plain_http.get(claims["iss"]).json()
+    operator = plain_http.post(
         f"{address}/realms/starpost/protocol/openid-connect/token",
         data={
             "grant_type": "password",
@@ -238,7 +239,7 @@ def test_a_real_keycloak_serves_a_checkout(checkout: Checkout) -> None:
         },
         timeout=30,
     ).json()["access_token"]
-    found = httpx.get(
+    found = plain_http.get(
         f"{address}/admin/realms/starpost/clients?clientId=starpost",
         headers={"Authorization": f"Bearer {operator}"},
         timeout=30,

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from keycloak import KeycloakAdmin, KeycloakDeleteError, KeycloakGetError, KeycloakPostError, KeycloakPutError
 
+from tests import plain_http
 from tests.realm_fixture import CLIENT, REALM, IdentityServer
 
 NewUser = Callable[..., str]
@@ -332,7 +333,7 @@ def test_sessions_of_a_user(server: IdentityServer, admin: KeycloakAdmin, new_us
 def call(server: IdentityServer, token: str | None, method: str, path: str) -> httpx.Response:
     """A call of the administration API."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.request(method, f"{server.base_url}/admin/realms/{REALM}{path}", headers=headers, timeout=30)
+    return plain_http.request(method, f"{server.base_url}/admin/realms/{REALM}{path}", headers=headers, timeout=30)
 
 
 @pytest.mark.parametrize("kind", [None, "garbage", "id_token", "refresh_token"])
@@ -379,7 +380,7 @@ def test_a_token_of_an_ended_session_opens_nothing(server: IdentityServer) -> No
 
 
 def test_another_realm(server: IdentityServer) -> None:
-    answer = httpx.get(
+    answer = plain_http.get(
         f"{server.base_url}/admin/realms/no-such-realm/users",
         headers={"Authorization": f"Bearer {server.token('realm-admin')}"},
     )

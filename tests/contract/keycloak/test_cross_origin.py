@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.realm_fixture import CLIENT, IdentityServer
 
 ORIGIN = "http://127.0.0.1:41234"
@@ -31,7 +32,7 @@ def test_preflight(server: IdentityServer) -> None:
 def sign_in(server: IdentityServer, client: str, password: str) -> httpx.Response:
     """Ask for tokens from a page."""
     form = {"grant_type": "password", "client_id": client, "username": "bob", "password": password}
-    return httpx.post(f"{server.protocol}/token", data=form, headers={"Origin": ORIGIN})
+    return plain_http.post(f"{server.protocol}/token", data=form, headers={"Origin": ORIGIN})
 
 
 @pytest.mark.parametrize("password", ["bob", "wrong"])
@@ -49,7 +50,7 @@ def test_pages_of_a_client_without_web_origins_do_not(server: IdentityServer) ->
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/protocol/openid-connect/certs"])
 def test_what_is_public_is_read_by_every_page(server: IdentityServer, path: str) -> None:
-    answer = httpx.get(f"{server.issuer}{path}", headers={"Origin": ORIGIN})
+    answer = plain_http.get(f"{server.issuer}{path}", headers={"Origin": ORIGIN})
 
     assert answer.headers["access-control-allow-origin"] in (ORIGIN, "*")
 
@@ -57,7 +58,9 @@ def test_what_is_public_is_read_by_every_page(server: IdentityServer, path: str)
 def test_userinfo_is_read_by_the_client_s_pages(server: IdentityServer) -> None:
     token = server.token("bob")
 
-    answer = httpx.get(f"{server.protocol}/userinfo", headers={"Origin": ORIGIN, "Authorization": f"Bearer {token}"})
+    answer = plain_http.get(
+        f"{server.protocol}/userinfo", headers={"Origin": ORIGIN, "Authorization": f"Bearer {token}"}
+    )
 
     assert answer.headers["access-control-allow-origin"] == ORIGIN
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 
-import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests import plain_http
 from tests.realm_fixture import REALM, IdentityServer
 
 EXPECTED = {
@@ -21,7 +21,7 @@ EXPECTED = {
 
 
 def test_discovery_names_the_endpoints(server: IdentityServer) -> None:
-    found = httpx.get(f"{server.issuer}/.well-known/openid-configuration").json()
+    found = plain_http.get(f"{server.issuer}/.well-known/openid-configuration").json()
 
     assert found["issuer"] == server.issuer
     assert {name: found[name] for name in found if name in EXPECTED} == {
@@ -30,7 +30,7 @@ def test_discovery_names_the_endpoints(server: IdentityServer) -> None:
 
 
 def test_discovery_tells_what_the_application_relies_on(server: IdentityServer) -> None:
-    found = httpx.get(f"{server.issuer}/.well-known/openid-configuration").json()
+    found = plain_http.get(f"{server.issuer}/.well-known/openid-configuration").json()
 
     grants = {"authorization_code", "client_credentials", "password", "refresh_token"}
     assert grants <= set(found["grant_types_supported"])
@@ -45,7 +45,7 @@ def test_discovery_tells_what_the_application_relies_on(server: IdentityServer) 
 
 
 def test_realm_page(server: IdentityServer) -> None:
-    found = httpx.get(server.issuer).json()
+    found = plain_http.get(server.issuer).json()
 
     assert found["realm"] == REALM
     assert found["token-service"] == server.protocol
@@ -55,7 +55,7 @@ def test_realm_page(server: IdentityServer) -> None:
 
 def test_unknown_realm(server: IdentityServer) -> None:
     for path in ("", "/.well-known/openid-configuration", "/protocol/openid-connect/certs"):
-        answer = httpx.get(f"{server.base_url}/realms/no-such-realm{path}")
+        answer = plain_http.get(f"{server.base_url}/realms/no-such-realm{path}")
         assert answer.status_code == 404
         assert answer.json() == {"error": "Realm does not exist"}
 
@@ -80,8 +80,8 @@ def test_a_key_for_encryption_is_published_beside_them(server: IdentityServer) -
 
 
 def test_only_the_development_realm_says_that_it_is_one(server: IdentityServer) -> None:
-    page = httpx.get(server.issuer).json()
-    document = httpx.get(f"{server.issuer}/.well-known/openid-configuration").json()
+    page = plain_http.get(server.issuer).json()
+    document = plain_http.get(f"{server.issuer}/.well-known/openid-configuration").json()
 
     assert page.get("development_realm", False) is server.is_development
     assert document.get("development_realm", False) is server.is_development

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from keycloak import KeycloakOpenID
 
+from tests import plain_http
 from tests.contract.keycloak.conftest import claims_of
 from tests.realm_fixture import CLIENT, REALM, IdentityServer
 
@@ -126,7 +127,7 @@ def test_refused_request(server: IdentityServer, form: dict[str, str], expected:
 def test_a_parameter_that_stands_twice_is_refused(server: IdentityServer) -> None:
     body = f"grant_type=password&client_id={CLIENT}&username=bob&username=alice&password=bob"
 
-    answer = httpx.post(
+    answer = plain_http.post(
         f"{server.protocol}/token", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
     )
 
@@ -134,7 +135,7 @@ def test_a_parameter_that_stands_twice_is_refused(server: IdentityServer) -> Non
 
 
 def test_a_body_that_is_no_form_is_refused(server: IdentityServer) -> None:
-    answer = httpx.post(f"{server.protocol}/token", json={"grant_type": "password"})
+    answer = plain_http.post(f"{server.protocol}/token", json={"grant_type": "password"})
 
     assert refusal(answer) == (400, "invalid_request", "Missing form parameter: grant_type")
 
@@ -154,7 +155,7 @@ def test_client_credentials(server: IdentityServer, way: str, verify: Callable[.
     if way == "form":
         answer = server.post("token", grant_type="client_credentials", **SERVICE)
     else:
-        answer = httpx.post(
+        answer = plain_http.post(
             f"{server.protocol}/token",
             data={"grant_type": "client_credentials"},
             auth=(SERVICE["client_id"], SERVICE["client_secret"]),

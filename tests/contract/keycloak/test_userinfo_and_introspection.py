@@ -7,6 +7,7 @@ import time
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.contract.keycloak.conftest import claims_of
 from tests.realm_fixture import CLIENT, IdentityServer
 
@@ -35,7 +36,7 @@ def test_userinfo_by_post(server: IdentityServer, way: str) -> None:
         {"headers": {"Authorization": f"Bearer {token}"}} if way == "header" else {"data": {"access_token": token}}
     )
 
-    answer = httpx.post(f"{server.protocol}/userinfo", **options)  # type: ignore[arg-type]
+    answer = plain_http.post(f"{server.protocol}/userinfo", **options)
 
     assert answer.json()["preferred_username"] == "bob"
 

@@ -14,6 +14,7 @@ from scripts.devservices.services import Services
 from tests.conftest import Serve
 from tests.framework.auth.issuer import Issuer
 from tests.framework.server.launched import Launched
+from tests.plain_http import NO_TLS
 
 READER, EDITOR, ADMIN = "author-reader", "author-editor", "admin"
 
@@ -73,6 +74,7 @@ def tokens(issuer: Issuer) -> dict[str, str]:
 async def client(database: Database, application: Launched, tokens: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
     """An administrator over HTTP."""
     async with httpx.AsyncClient(
+        verify=NO_TLS,
         base_url=f"http://127.0.0.1:{application.port}",
         headers={"Authorization": f"Bearer {tokens[ADMIN]}"},
         trust_env=False,

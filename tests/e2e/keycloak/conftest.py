@@ -13,6 +13,7 @@ from tests.conftest import Serve
 from tests.contract.keycloak.conftest import admin, new_user, server
 from tests.framework.server.launched import Launched
 from tests.packet_client import PacketClient, packet_client
+from tests.plain_http import NO_TLS
 from tests.realm_fixture import IdentityServer
 
 __all__ = ["admin", "new_user", "server"]
@@ -24,7 +25,7 @@ class Application:
     def __init__(self, launched: Launched, stack: AsyncExitStack) -> None:
         self.launched = launched
         self._stack = stack
-        self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{launched.port}", timeout=30)
+        self._http = httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{launched.port}", timeout=30)
         stack.push_async_callback(self._http.aclose)
 
     async def open(self, token: str | None = None, **options: Any) -> PacketClient:

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests import plain_http
 from tests.contract.keycloak.conftest import LogoutReceiver, claims_of, header_of
 from tests.e2e.keycloak.conftest import Application
 from tests.framework.auth.issuer import Issuer, SigningKey
@@ -41,7 +41,7 @@ def of_another_realm(server: IdentityServer, issuer: Issuer) -> str:
     if server.is_development:
         return issuer.token()
     form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": "admin"}
-    answer = httpx.post(f"{server.base_url}/realms/master/protocol/openid-connect/token", data=form, timeout=30)
+    answer = plain_http.post(f"{server.base_url}/realms/master/protocol/openid-connect/token", data=form, timeout=30)
     return str(answer.json()["access_token"])
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from tests.plain_http import NO_TLS
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
 PATIENCE = 20.0
@@ -129,7 +131,7 @@ def browser(profile: Path, *, dark: bool = False) -> Iterator[Browser]:
     try:
         assert driver.stdout is not None
         port = next(line.rpartition("port ")[2].strip(" .\n") for line in driver.stdout if "successfully" in line)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
+        with httpx.Client(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
             flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--force-dark-mode"] if dark else [])]
             capabilities = {
                 "goog:chromeOptions": {"binary": CHROMIUM, "args": flags},

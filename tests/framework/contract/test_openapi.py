@@ -17,6 +17,7 @@ from app.framework.rbac.rules import AUTHENTICATED, PUBLIC, AllOf, AnyOf, Either
 from app.settings import Settings
 from tests.conftest import Serve
 from tests.framework.contract.conftest import at, client_of, references
+from tests.plain_http import NO_TLS
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +71,7 @@ def test_page_is_described_with_both_kinds_of_meta(document: dict[str, Any]) -> 
 
 
 async def test_real_problem_is_as_described(document: dict[str, Any], serve: Serve) -> None:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{serve(target=None).port}") as client:
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{serve(target=None).port}") as client:
         answer = await client.get("/authors")
     assert answer.status_code == 401
     schemas = document["components"]["schemas"]

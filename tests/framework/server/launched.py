@@ -13,6 +13,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests import plain_http
+
 ROOT = Path(__file__).parents[3]
 PATIENCE = 30.0
 
@@ -122,11 +124,11 @@ class Launched:
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """One request, on a connection of its own."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+        return plain_http.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         """One request, on a connection of its own."""
-        return httpx.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+        return plain_http.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
 
     @property
     def ws_url(self) -> str:

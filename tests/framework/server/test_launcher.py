@@ -14,6 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.framework.server.launched import Launched, is_running, until
+from tests.plain_http import NO_TLS
 
 
 async def closed_with(url: str, count: int, then: object) -> list[int | None]:
@@ -185,7 +186,7 @@ def locks_of(pid: int) -> list[Path]:
 async def test_a_running_request_is_answered_before_the_stop(tmp_path: Path) -> None:
     with Launched(tmp_path) as server:
         server.started()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{server.port}") as client:
             running = asyncio.create_task(client.get("/slow?seconds=1"))
             while (await client.get("/running")).json() == 0:  # noqa: ASYNC110 - the event is in another process
                 await asyncio.sleep(0.02)
