@@ -8,16 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench.__main__ import chosen
+from bench.__main__ import chosen, main
 from bench.cases import CASES
 
 ROOT = Path(__file__).parents[2]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
 
 
 def test_cases_are_chosen_by_name_or_its_beginning() -> None:
@@ -28,22 +22,25 @@ def test_cases_are_chosen_by_name_or_its_beginning() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--cases", "nonsense"), ("--rounds", "0"), ("--seconds", "0")])
-def test_wrong_arguments_are_refused(arguments: tuple[str, ...]) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert "usage:" in done.stderr
+def test_wrong_arguments_are_refused(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
 
 
-def test_list_names_every_case() -> None:
-    lines = run("--list").stdout.splitlines()
+def test_list_names_every_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(CASES)
 
 
 def test_a_short_run_measures_both_sides(tmp_path: Path) -> None:
     record, chart = tmp_path / "record.json", tmp_path / "chart.svg"
-    done = run(
-        "--cases=trivial,http-guarded", "--rounds=1", "--seconds=0.3", f"--json={record}", f"--svg={chart}"
-    )  # fmt: skip
+    options = ("--cases=trivial,http-guarded", "--rounds=1", "--seconds=0.3", f"--json={record}", f"--svg={chart}")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     for case in json.loads(record.read_text())["cases"].values():
         assert case["fault"] is None, done.stderr
