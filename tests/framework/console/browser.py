@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -122,9 +122,34 @@ class Browser:
     def switch(self, window: str) -> None:
         self.call("POST", "/window", handle=window)
 
+    @contextmanager
+    def visit(self, url: str) -> Iterator[Self]:
+        """Somebody comes who was never here, to a window of their own; nothing of them is left behind."""
+        (resting,) = self.windows()
+        self.switch(self.call("POST", "/window/new", type="tab")["handle"])
+        try:
+            self.open(url)
+            yield self
+        finally:
+            for window in {*self.windows()} - {resting}:
+                self.switch(window)
+                self.call("DELETE", "/window")
+            self.switch(resting)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Cookies, storage and cache of all pages, and what the console has of them."""
+        for command, options in (
+            ("Network.clearBrowserCookies", {}),
+            ("Network.clearBrowserCache", {}),
+            ("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": "all"}),
+        ):
+            self.call("POST", "/goog/cdp/execute", cmd=command, params=options)
+        self.complaints()
+
 
 @contextmanager
-def browser(profile: Path, *, dark: bool = False) -> Iterator[Browser]:
+def browser(profile: Path) -> Iterator[Browser]:
     """Start the driver and a browser; both end with the context."""
     # Its output is a pipe: the driver says there which port it took.
     driver = subprocess.Popen([str(DRIVER), "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -132,7 +157,7 @@ def browser(profile: Path, *, dark: bool = False) -> Iterator[Browser]:
         assert driver.stdout is not None
         port = next(line.rpartition("port ")[2].strip(" .\n") for line in driver.stdout if "successfully" in line)
         with httpx.Client(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
-            flags = [*_FLAGS, f"--user-data-dir={profile}", *(["--force-dark-mode"] if dark else [])]
+            flags = [*_FLAGS, f"--user-data-dir={profile}"]
             capabilities = {
                 "goog:chromeOptions": {"binary": CHROMIUM, "args": flags},
                 "goog:loggingPrefs": {"browser": "ALL"},

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -43,12 +44,22 @@ def application(
         yield launched
 
 
-@pytest.fixture
-def page(application: Launched, tmp_path: Path) -> Iterator[Browser]:
-    with browser(tmp_path / "profile") as session:
-        session.open(f"http://127.0.0.1:{application.port}/")
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """The browser that everybody here visits with: a start costs more than most of the visits."""
+    with browser(tmp_path_factory.mktemp("profile")) as session:
         yield session
-        assert session.complaints() == [], "no violated policy, no missing file, no uncaught error"
+
+
+@pytest.fixture
+def page(chromium: Browser, application: Launched) -> Iterator[Browser]:
+    with chromium.visit(address_of(application)) as visit:
+        yield visit
+        assert visit.complaints() == [], "no violated policy, no missing file, no uncaught error"
+
+
+def address_of(served: Launched) -> str:
+    return f"http://127.0.0.1:{served.port}/"
 
 
 def fill_in_form(page: Browser, user: str) -> None:
@@ -125,21 +136,22 @@ def test_token_is_renewed_on_the_open_connection(page: Browser) -> None:
 def test_reload_keeps_the_sign_in_and_sign_out_ends_it(page: Browser, application: Launched) -> None:
     sign_in(page, "alice")
     assert page.script("return JSON.stringify([{...localStorage}, {...sessionStorage}])").count("eyJ") == 0, "no token"
-    page.open(f"http://127.0.0.1:{application.port}/")
+    page.open(address_of(application))
     page.wait_for_text("#state", "Connected")
     page.click("#sign-out")
     page.find("#sign-in")
     page.wait_for_text("#state", "Not connected")
     page.click("#sign-in")
     page.find("#kc-login")
-    page.open(f"http://127.0.0.1:{application.port}/")
+    page.open(address_of(application))
 
 
-def test_early_warnings_do_not_renew_young_tokens(services: Services, realm: RealmProcess, tmp_path: Path) -> None:
+def test_early_warnings_do_not_renew_young_tokens(
+    services: Services, realm: RealmProcess, chromium: Browser, tmp_path: Path
+) -> None:
     """The server warns 30 s before the expiry; these tokens live for 8."""
     settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0"}
-    with serving(services, tmp_path / "server", **settings) as served, browser(tmp_path / "profile") as page:
-        page.open(f"http://127.0.0.1:{served.port}/")
+    with serving(services, tmp_path / "server", **settings) as served, chromium.visit(address_of(served)) as page:
         sign_in(page, "alice")
         page.wait_for_text("#traffic", "token renewed")
         assert page.text("#traffic").count("token renewed") == 1
@@ -148,14 +160,14 @@ def test_early_warnings_do_not_renew_young_tokens(services: Services, realm: Rea
 def test_refused_answer_is_shown(page: Browser, application: Launched) -> None:
     page.open(f"http://127.0.0.1:{application.port}/?code=stolen&state=unknown")
     page.wait_for_text("#notice", "another sign-in")
-    assert page.call("GET", "/url") == f"http://127.0.0.1:{application.port}/"
+    assert page.call("GET", "/url") == address_of(application)
 
 
-def test_server_restart_is_survived(services: Services, realm: RealmProcess, tmp_path: Path) -> None:
+def test_server_restart_is_survived(services: Services, realm: RealmProcess, chromium: Browser, tmp_path: Path) -> None:
     settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0", "WS_TOKEN_WARNING": "1"}
-    with browser(tmp_path / "profile") as page:
+    with ExitStack() as stack:
         with serving(services, tmp_path / "first", **settings) as first:
-            page.open(f"http://127.0.0.1:{first.port}/")
+            page = stack.enter_context(chromium.visit(address_of(first)))
             sign_in(page, "alice")
             first.process.send_signal(signal.SIGTERM)
             first.process.wait()
@@ -169,12 +181,12 @@ def test_server_restart_is_survived(services: Services, realm: RealmProcess, tmp
 def test_authorize_button_of_the_api_page_signs_in(page: Browser, application: Launched) -> None:
     page.open(f"http://127.0.0.1:{application.port}/schema")
     page.click(".auth-wrapper .authorize")
+    main, before = page.call("GET", "/window"), {*page.windows()}
     page.click(".dialog-ux .auth-btn-wrapper .authorize")
-    (main,) = set(page.windows()) & {page.call("GET", "/window")}
-    page.until(lambda: len(page.windows()) == 2, "the window of the sign-in")
-    page.switch(next(window for window in page.windows() if window != main))
+    (window,) = page.until(lambda: {*page.windows()} - before, "the window of the sign-in")
+    page.switch(window)
     fill_in_form(page, "alice")
-    page.until(lambda: len(page.windows()) == 1, "the window of the sign-in closes itself")
+    page.until(lambda: {*page.windows()} == before, "the window of the sign-in closes itself")
     page.switch(main)
     page.wait_for_text(".dialog-ux", "Authorized")
     page.click(".dialog-ux .btn-done")
