@@ -150,7 +150,7 @@ class Database:
             asyncpg.InterfaceError: An argument cannot be sent, or the connection was lost.
         """
         pool: Any = self.engine.sync_engine.pool
-        entry = pool.take() or await pool.lend()
+        entry = await pool.lend()
         if entry is None:
             return await greenlet_spawn(self._fetch, sql, arguments)
         try:
@@ -158,8 +158,7 @@ class Database:
         finally:
             # A cancelled query does not spoil the connection: asyncpg tells PostgreSQL, and has the next query wait
             # for the end of this one. A lost connection is found when it is taken again.
-            if not pool.put_back(entry):
-                await pool.give_back(entry)
+            await pool.give_back(entry)
 
     def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
         # The long way, on which a connection is made, tested or replaced.

@@ -24,17 +24,6 @@ class StatementPool(AsyncAdaptedQueuePool):
         self._units_waiting = 0
         self._is_turn_of_units = False
 
-    def take(self) -> ConnectionPoolEntry | None:
-        """An idle connection that can be used as it is, if there is one; the usual case, without a coroutine for it."""
-        if self._pre_ping or self._pool.empty():
-            return None
-        entry = self._pool.get(False)
-        if self._is_good(entry):
-            return entry
-        # There is room for it: it has just been taken.
-        self._do_return_conn(entry)
-        return None
-
     async def lend(self) -> ConnectionPoolEntry | None:
         """An idle connection, or the next that comes back when there are no more to be made.
 
@@ -44,24 +33,24 @@ class StatementPool(AsyncAdaptedQueuePool):
         Raises:
             sqlalchemy.exc.TimeoutError: None came back within the pool's timeout.
         """
-        if self._pre_ping or not self._pool.empty() or self._overflow < self._max_overflow:
-            return self.take()
-        entry = await self._wait()
+        if self._pre_ping:
+            return None
+        if not self._pool.empty():
+            entry = self._pool.get(False)
+        elif self._overflow >= self._max_overflow:
+            entry = await self._wait()
+        else:
+            return None
         if self._is_good(entry):
             return entry
         await self.give_back(entry)
         return None
 
-    def put_back(self, entry: ConnectionPoolEntry) -> bool:
-        """End a loan, unless the connection is one too many; it is for ``give_back`` then, as it has to be closed."""
-        if not self._waiting and self._pool.full():
-            return False
-        self._do_return_conn(entry)
-        return True
-
     async def give_back(self, entry: ConnectionPoolEntry) -> None:
         """End a loan. Waits for nothing unless the connection is one too many, and has to be closed."""
-        if not self.put_back(entry):
+        if self._waiting or not self._pool.full():
+            self._do_return_conn(entry)
+        else:
             await greenlet_spawn(self._do_return_conn, entry)
 
     def _do_get(self) -> ConnectionPoolEntry:
