@@ -8,3 +8,27 @@ from tests.framework.server.launched import Launched
 def probe(serve: Serve) -> Launched:
     """The probe application with the settings that most tests want."""
     return serve()
+
+
+@pytest.fixture(scope="session")
+def narrow(serve: Serve) -> Launched:
+    """Little is let in: few connections of a user, short frames, few faults, listed origins. Warns of the expiry late."""
+    return serve(
+        WS_MAX_BAD_FRAMES="3",
+        WS_MAX_MESSAGE_BYTES="4000",
+        WS_MAX_CONNECTIONS_PER_USER="2",
+        WS_TOKEN_WARNING="2.5",
+        ALLOWED_ORIGINS="https://app.example, https://other.example",
+    )
+
+
+@pytest.fixture(scope="session")
+def hasty(serve: Serve) -> Launched:
+    """Waits neither for AUTH nor for a packet, and takes no token from the query."""
+    return serve(WS_AUTH_TIMEOUT="0.3", WS_MAX_TIMEOUT="0.3", WS_QUERY_TOKEN="false")
+
+
+@pytest.fixture(scope="session")
+def wary(serve: Serve) -> Launched:
+    """Soon takes a client for lost."""
+    return serve(WS_HEARTBEAT="0.4", WS_HEARTBEAT_TIMEOUT="2", WS_SEND_TIMEOUT="0.5")

@@ -113,9 +113,8 @@ async def test_bad_frames(probe: Launched, token: str) -> None:
             assert (await client.receive())["data"]["code"] == "bad_frame"
 
 
-async def test_bad_frames_in_a_row_close(serve: Serve, token: str) -> None:
-    server = serve(WS_MAX_BAD_FRAMES="3")
-    async with packet_client(server.port, token) as client:
+async def test_bad_frames_in_a_row_close(narrow: Launched, token: str) -> None:
+    async with packet_client(narrow.port, token) as client:
         for _ in range(5):
             await _send_bad_frames(client, 2)
             await client.ask(ProbeID.ECHO, {"name": "good"})
@@ -130,15 +129,14 @@ async def _send_bad_frames(client: PacketClient, count: int) -> None:
         assert (await client.receive())["data"]["code"] == "bad_frame"
 
 
-async def test_size(serve: Serve, token: str) -> None:
-    server = serve(WS_MAX_MESSAGE_BYTES="1000", WS_MAX_BAD_FRAMES="3")
+async def test_size(narrow: Launched, token: str) -> None:
     head, tail = f'{{"pkg_id": 101, "req_id": "{uuid4()}", "data": {{"name": "', '"}}'
-    fits = head + "x" * (1000 - len(head + tail)) + tail
-    async with packet_client(server.port, token) as client:
+    fits = head + "x" * (4000 - len(head + tail)) + tail
+    async with packet_client(narrow.port, token) as client:
         await client.send_frame(fits)
         assert (await client.receive())["data"]["code"] == "invalid_data"
-        # A thousand characters, more bytes.
-        await client.send_frame(head + "é" * (1000 - len(head + tail)) + tail)
+        # As many characters, more bytes.
+        await client.send_frame(head + "é" * (4000 - len(head + tail)) + tail)
         code, closing = await client.closed()
     assert (code, closing["reason"], closing["reconnect"]) == (1009, "message_too_big", False)
 
@@ -206,9 +204,8 @@ async def test_timeout_of_the_client(probe: Launched, token: str) -> None:
         assert [reply["status_code"] for reply in await client.receive()] == [8, 0]
 
 
-async def test_timeout_is_capped(serve: Serve, token: str) -> None:
-    server = serve(WS_MAX_TIMEOUT="0.3")
-    async with packet_client(server.port, token) as client:
+async def test_timeout_is_capped(hasty: Launched, token: str) -> None:
+    async with packet_client(hasty.port, token) as client:
         for members in ({}, {"timeout_ms": 60_000}):
             assert (await client.ask(ProbeID.SLEEP, {"seconds": 15}, **members))["status_code"] == 8
 
@@ -267,10 +264,9 @@ async def test_auth_replaces_the_token_of_the_same_user(probe: Launched, issuer:
         assert (await client.ask(ProbeID.ADMIN_ONLY))["status_code"] == 0, "neither harmed the connection"
 
 
-async def test_token_expiry_warns_then_closes(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_TOKEN_WARNING="1.5")
-    expires_at = int(time.time()) + 3
-    async with packet_client(server.port, issuer.token(exp=expires_at)) as client:
+async def test_token_expiry_warns_then_closes(narrow: Launched, issuer: Issuer) -> None:
+    expires_at = int(time.time()) + 4
+    async with packet_client(narrow.port, issuer.token(sub="expiring", exp=expires_at)) as client:
         await client.ask(ProbeID.WHO)
         warning = await client.next_push(TOKEN_EXPIRING)
         assert warning["data"].keys() == {"expires_at"}
@@ -280,27 +276,25 @@ async def test_token_expiry_warns_then_closes(serve: Serve, issuer: Issuer) -> N
     assert (code, closing["reason"], closing["reconnect"]) == (4401, "token_expired", True)
 
 
-async def test_nothing_is_sent_before_the_first_reply_even_near_the_expiry(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_TOKEN_WARNING="1.5")
-    async with packet_client(server.port, issuer.token(exp=int(time.time()) + 2)) as client:
+async def test_nothing_is_sent_before_the_first_reply_even_near_the_expiry(probe: Launched, issuer: Issuer) -> None:
+    """The warning, which comes 30 s before, is overdue."""
+    async with packet_client(probe.port, issuer.token(exp=int(time.time()) + 20)) as client:
         await asyncio.sleep(0.3)
         req_id = await client.send(ProbeID.WHO)
         assert (await client.receive())["req_id"] == req_id
         assert (await client.receive())["pkg_id"] == TOKEN_EXPIRING
 
 
-async def test_a_replaced_token_moves_the_expiry(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_TOKEN_WARNING="1.5")
-    short = int(time.time()) + 2
-    async with packet_client(server.port, issuer.token(exp=short)) as client:
-        await client.ask(AUTH, {"token": issuer.token(exp=short + 300)})
+async def test_a_replaced_token_moves_the_expiry(probe: Launched, issuer: Issuer) -> None:
+    short = int(time.time()) + 3
+    async with packet_client(probe.port, issuer.token(exp=short)) as client:
+        assert (await client.ask(AUTH, {"token": issuer.token(exp=short + 300)}))["status_code"] == 0
         await asyncio.sleep(short - time.time() + 0.5)
         assert (await client.ask(ProbeID.WHO))["status_code"] == 0
 
 
-async def test_heartbeat(serve: Serve, token: str) -> None:
-    server = serve(WS_HEARTBEAT="0.4", WS_HEARTBEAT_TIMEOUT="0.6")
-    async with packet_client(server.port, token) as silent, packet_client(server.port, token) as answering:
+async def test_heartbeat(wary: Launched, token: str) -> None:
+    async with packet_client(wary.port, token) as silent, packet_client(wary.port, token) as answering:
         await silent.ask(ProbeID.WHO)
         await answering.ask(PING, {})
         for _ in range(4):
@@ -317,7 +311,9 @@ async def test_heartbeat(serve: Serve, token: str) -> None:
 async def test_rate(serve: Serve, token: str) -> None:
     server = serve(WS_RATE_LIMIT="5")
     async with packet_client(server.port, token) as client:
-        replies = [await client.ask(ProbeID.ECHO, {"name": "a"}) for _ in range(12)]
+        # All at once: while each waited for its reply, the next would be allowed.
+        asked = [await client.send(ProbeID.ECHO, {"name": "a"}) for _ in range(12)]
+        replies = [await client.reply_to(req_id) for req_id in asked]
         refused = [reply for reply in replies if reply["status_code"] == 6]
         assert refused
         assert replies[0]["status_code"] == 0
@@ -347,15 +343,14 @@ async def test_a_client_that_goes_on_sending_sees_why_it_is_closed(serve: Serve,
             await asyncio.gather(flooding, return_exceptions=True)
 
 
-async def test_a_client_that_does_not_read_is_closed(serve: Serve, token: str) -> None:
-    server = serve(WS_SEND_TIMEOUT="0.5")
-    async with packet_client(server.port, token, max_queue=1) as stalled, packet_client(server.port, token) as other:
+async def test_a_client_that_does_not_read_is_closed(wary: Launched, token: str) -> None:
+    async with packet_client(wary.port, token, max_queue=1) as stalled, packet_client(wary.port, token) as other:
         transport = stalled.socket.transport
         transport.pause_reading()
         for _ in range(8):
             await stalled.send(ProbeID.LARGE, {"size": 4_000_000})
         slowest = 0.0
-        while not server.lines("close_not_read"):
+        while not wary.lines("close_not_read"):
             began = time.perf_counter()
             await other.ask(ProbeID.ECHO, {"name": "a"})
             slowest = max(slowest, time.perf_counter() - began)

@@ -86,16 +86,14 @@ async def test_bad_first_auth_is_answered_then_closed(probe: Launched, issuer: I
         assert (await client.closed())[0] == 4401
 
 
-async def test_no_auth_in_time(serve: Serve) -> None:
-    server = serve(WS_AUTH_TIMEOUT="0.3")
-    async with packet_client(server.port) as client:
+async def test_no_auth_in_time(hasty: Launched) -> None:
+    async with packet_client(hasty.port) as client:
         code, closing = await client.closed()
     assert (code, closing["reason"], closing["reconnect"]) == (4408, "auth_timeout", True)
 
 
-async def test_query_token_can_be_turned_off(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_QUERY_TOKEN="false", WS_AUTH_TIMEOUT="0.3")
-    async with packet_client(server.port, **ways(issuer.token())["query"]) as client:
+async def test_query_token_can_be_turned_off(hasty: Launched, issuer: Issuer) -> None:
+    async with packet_client(hasty.port, **ways(issuer.token())["query"]) as client:
         assert (await client.closed())[0] == 4408
 
 
@@ -120,9 +118,8 @@ async def test_origin(probe: Launched, issuer: Issuer, origin: str, is_let_in: b
     assert refused.value.response.status_code == 403
 
 
-async def test_listed_origin(serve: Serve, issuer: Issuer) -> None:
-    server = serve(ALLOWED_ORIGINS="https://app.example, https://other.example")
-    async with packet_client(server.port, issuer.token(), origin="https://other.example") as client:
+async def test_listed_origin(narrow: Launched, issuer: Issuer) -> None:
+    async with packet_client(narrow.port, issuer.token(), origin="https://other.example") as client:
         assert (await client.ask(ProbeID.WHO))["status_code"] == 0
 
 
@@ -142,8 +139,8 @@ async def test_keycloak_away(serve: Serve) -> None:
         assert again["status_code"] == 0, "the connection stayed open, and the known key goes on working"
 
 
-async def test_too_many_connections_of_a_user(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_MAX_CONNECTIONS_PER_USER="2")
+async def test_too_many_connections_of_a_user(narrow: Launched, issuer: Issuer) -> None:
+    server = narrow
     bob, carol = issuer.token(sub="bob"), issuer.token(sub="carol")
     async with packet_client(server.port, bob) as first, packet_client(server.port, bob) as second:
         await first.ask(ProbeID.WHO)
@@ -183,7 +180,8 @@ async def test_drain_closes_with_1012_and_finishes_what_runs(serve: Serve, issue
         await busy.ask(ProbeID.WHO)
         await idle.ask(ProbeID.WHO)
         req_id = await busy.send(ProbeID.SLEEP, {"seconds": 1})
-        await asyncio.sleep(0.1)
+        while f"begin {req_id}" not in (await idle.ask(ProbeID.JOURNAL))["data"]:
+            pass
         server.process.terminate()
         code, closing = await idle.closed()
         assert (code, closing["reason"], closing["reconnect"]) == (1012, "service_restart", True)

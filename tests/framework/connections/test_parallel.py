@@ -17,7 +17,7 @@ CANCEL = -5
 
 @pytest.fixture(scope="module")
 def parallel(serve: Serve) -> Launched:
-    return serve(WS_MAX_PARALLEL="3", WS_MAX_TIMEOUT="5")
+    return serve(WS_MAX_PARALLEL="3", WS_MAX_TIMEOUT="15", WS_TOKEN_WARNING="0.1")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_a_lane_keeps_its_order(parallel: Launched, token: str) -> None:
 
 async def test_batches_and_duplicates(parallel: Launched, token: str) -> None:
     async with packet_client(parallel.port, token) as client:
-        slow = await client.send(ProbeID.SLEEP, {"seconds": 1})
+        slow = await client.send(ProbeID.SLEEP, {"seconds": 2})
         again = await client.ask(ProbeID.ECHO, {"name": "a"}, req_id=slow)
         assert (again["status_code"], again["data"]["code"]) == (5, "duplicate_request")
         ids = [str(uuid4()) for _ in range(3)]
@@ -89,9 +89,8 @@ async def test_bad_frames_count_as_ever(parallel: Launched, token: str) -> None:
         assert (await client.closed())[0] == 4400
 
 
-async def test_what_runs_is_finished_before_the_close(serve: Serve, issuer: Issuer) -> None:
-    server = serve(WS_MAX_PARALLEL="2", WS_TOKEN_WARNING="0.1")
-    async with packet_client(server.port, issuer.token(exp=int(time.time()) + 2)) as client:
+async def test_what_runs_is_finished_before_the_close(parallel: Launched, issuer: Issuer) -> None:
+    async with packet_client(parallel.port, issuer.token(exp=int(time.time()) + 3)) as client:
         await client.ask(ProbeID.WHO)
         slow = await client.send(ProbeID.SLEEP, {"seconds": 30})
         assert (await client.reply_to(slow))["status_code"] == 8
