@@ -12,7 +12,7 @@ def probe(serve: Serve) -> Launched:
 
 @pytest.fixture(scope="session")
 def narrow(serve: Serve) -> Launched:
-    """Little is let in: few connections of a user, short frames, few faults, listed origins. Warns of the expiry late."""
+    """Lets little in: few connections of a user, short frames, few faults, listed origins. Warns of the expiry late."""
     return serve(
         WS_MAX_BAD_FRAMES="3",
         WS_MAX_MESSAGE_BYTES="4000",
