@@ -20,7 +20,6 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
 
-from scripts.realm.app import create_realm_app
 from scripts.realm.realm import Realm
 from scripts.realm.realm_file import RealmFileError
 
@@ -79,6 +78,9 @@ def _free_port(host: str, wanted: int) -> int:
 
 
 async def _serve(realm: Realm, host: str, port: int, *, until_eof: bool) -> None:
+    # The framework is most of the start; who asks for help, or for what cannot be served, need not wait for it.
+    from scripts.realm.app import create_realm_app  # noqa: PLC0415
+
     # Granian's embedded server lives in this one process: it starts at once, and a signal to it ends all of it.
     server = Server(
         create_realm_app(realm),
