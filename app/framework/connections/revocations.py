@@ -215,12 +215,16 @@ class Revocations:
                 self._wake.set()
 
     async def _synchronise(self) -> None:
-        """Read all revocations, and store those that Redis does not have: it may have lost its data."""
+        """Read all revocations, and store and tell those that Redis does not have: it may have lost its data."""
         stored = await self._store.load()
         for revocation in stored:
             self._memory.add(revocation)
         self._memory.is_known = True
         missing = set(self._memory.known()) - set(stored)
         await self._store.add(missing)
+        # Told once more: who had not joined again when they were told, and read before they were stored, would never
+        # learn of them.
+        for revocation in missing:
+            self._tell(revocation)
         self._is_current = not self._wake.is_set()
         self._close(list(self._hub.connections.values()))

@@ -10,7 +10,7 @@ import pytest
 
 from app.framework.auth.backchannel import Logout
 from app.framework.auth.principal import Principal
-from app.framework.auth.revocation import MemoryRevocationList
+from app.framework.auth.revocation import MemoryRevocationList, Revocation
 from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.revocations import Revocations
@@ -186,6 +186,14 @@ async def test_redis_away_and_back(
         assert worker.memory.is_revoked(principal(session="s1"))
     await one.ready()
     assert {revocation.name for revocation in await one.store.load()} == {"s1", "s2"}
+
+
+async def test_what_redis_did_not_have_is_told_once_more(workers: list[Worker]) -> None:
+    """The first time it was told, the other may not have joined again; it may have read before this was stored."""
+    one, two = workers
+    one.memory.add(Revocation("session", "s3", 0.0, time.time() + 600))
+    one.revocations._read_anew()
+    await until(lambda: two.memory.is_revoked(principal(session="s3")))
 
 
 async def test_redis_that_lost_its_data_gets_it_back(
