@@ -137,16 +137,20 @@ async def test_recovery_without_a_gap_while_events_flow(clients: Clients) -> Non
     begun = (await observer.ask(SUBSCRIBE, {"topic": "authors"}))["data"]
     stop = asyncio.Event()
 
+    got: list[int] = []
+
     async def write() -> int:
         count = 0
         while not stop.is_set():
             await create(editor)
             count += 1
+            # Never so far ahead that the history (1,000 events) would not reach back to the reader.
+            while count > len(got) + 500 and not stop.is_set():  # noqa: ASYNC110 - a list has no event
+                await asyncio.sleep(0.01)
         return count
 
     writing = asyncio.create_task(write())
     offset = begun["offset"]
-    got: list[int] = []
     for turn in range(6):
         client = await clients(node=turn % 2)
         reply = await client.ask(SUBSCRIBE, {"topic": "authors", "since": offset, "epoch": begun["epoch"]})
@@ -191,16 +195,18 @@ async def test_presence(clients: Clients, nodes: list[Launched]) -> None:
     before = {user["user"] for user in first["data"]["users"]}
     for connection in anna:
         await connection.ask(SUBSCRIBE, {"topic": "authors"})
-    change = await watcher.next_push(PRESENCE)
-    assert change["data"] == {"topic": "authors", "joined": ["anna"], "left": []}
+    # Who was here for an earlier test may leave only now.
+    while "anna" not in (change := await watcher.next_push(PRESENCE))["data"]["joined"]:
+        assert "anna" not in change["data"]["left"]
+    assert change["data"]["topic"] == "authors"
     users = (await watcher.ask(PRESENCE, {"topic": "authors"}))["data"]["users"]
     assert {"user": "anna", "connections": 3} in users
-    assert {user["user"] for user in users} == before | {"anna"}
+    assert {user["user"] for user in users} <= before | {"anna"}
     await anna[0].socket.close()
     await anna[1].ask(UNSUBSCRIBE, {"topic": "authors"})
     await anna[2].socket.close()
-    change = await watcher.next_push(PRESENCE)
-    assert change["data"] == {"topic": "authors", "joined": [], "left": ["anna"]}
+    while "anna" not in (change := await watcher.next_push(PRESENCE))["data"]["left"]:
+        assert "anna" not in change["data"]["joined"]
 
 
 async def test_presence_after_a_worker_was_killed(serve: Serve, issuer: Issuer) -> None:
