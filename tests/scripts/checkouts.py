@@ -95,7 +95,7 @@ class Checkout:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        shutil.copytree(ROOT / "scripts" / "devservices", path / "scripts" / "devservices", ignore=_caches)
+        shutil.copytree(ROOT / "scripts" / "devservices", path / "scripts" / "devservices")
         shutil.copytree(ROOT / "docker" / "keycloak", path / "docker" / "keycloak")
         (path / "scripts" / "keycloak").mkdir()
         for name in COPIED:
@@ -227,7 +227,3 @@ def _working_folder(pid: int) -> Path | None:
         return Path(f"/proc/{pid}/cwd").readlink()
     except OSError:
         return None
-
-
-def _caches(_: str, names: list[str]) -> list[str]:
-    return [name for name in names if name == "__pycache__"]
