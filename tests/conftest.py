@@ -1,6 +1,7 @@
 """What the whole suite shares: one set of real services, and applications that run in real servers."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,15 @@ from tests.realm_fixture import keycloak, realm
 __all__ = ["keycloak", "realm"]
 
 ROOT = Path(__file__).parents[1]
+
+
+# Until all is collected: nothing that is imported is garbage, and looking at it again and again is a quarter of it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on."""
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

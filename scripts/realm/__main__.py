@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -79,7 +80,11 @@ def _free_port(host: str, wanted: int) -> int:
 
 async def _serve(realm: Realm, host: str, port: int, *, until_eof: bool) -> None:
     # The framework is most of the start; who asks for help, or for what cannot be served, need not wait for it.
+    # Nothing that is imported is garbage: the collector, which looks again and again, would be a quarter of it.
+    gc.disable()
     from scripts.realm.app import create_realm_app  # noqa: PLC0415
+
+    gc.enable()
 
     # Granian's embedded server lives in this one process: it starts at once, and a signal to it ends all of it.
     server = Server(

@@ -16,7 +16,7 @@ import structlog
 from app.framework.errors import StartError
 from app.framework.observability.logs import LogFormat, LogLevel, configure_logs
 from app.framework.observability.peers import DIRECTORY_VARIABLE
-from app.framework.server.collector import settle
+from app.framework.server.collector import settle, suspend
 from app.framework.server.drain import DrainSignal
 from app.framework.server.reports import Reporter
 from app.settings import SettingsError
@@ -61,6 +61,7 @@ class WorkerStart:
         threading.Thread(target=_end_with, args=(self._lifeline,), name="lifeline", daemon=True).start()
         configure_logs(self._log_level, self._log_format)
         drain = DrainSignal(Reporter(self._reports))
+        suspend()
         try:
             module, _, function = self._target.partition(":")
             return ExplainedStart(getattr(importlib.import_module(module), function)(drain))

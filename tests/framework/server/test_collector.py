@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.framework.server.collector import YOUNGEST
+from app.framework.server.collector import YOUNGEST, suspend
 from app.framework.server.worker import ExplainedStart
 
 
@@ -15,6 +15,7 @@ def restored() -> Iterator[None]:
     """This process goes on with what it had."""
     thresholds = gc.get_threshold()
     yield
+    gc.enable()
     gc.unfreeze()
     gc.set_threshold(*thresholds)
 
@@ -38,6 +39,15 @@ async def test_what_the_start_has_made_is_never_looked_at_again() -> None:
     assert gc.get_freeze_count() > 0
     assert not any(each is made for each in gc.get_objects())
     assert gc.get_threshold()[0] == YOUNGEST
+
+
+async def test_it_rests_until_the_start_is_over() -> None:
+    suspend()
+    assert not gc.isenabled()
+
+    await _start("lifespan.startup.complete")
+
+    assert gc.isenabled()
 
 
 async def test_cycles_of_later_are_still_freed() -> None:
