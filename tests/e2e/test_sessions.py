@@ -111,7 +111,7 @@ class Nodes:
 
 
 def settings(valkey: Valkey, name: str, **changes: str) -> dict[str, str]:
-    return {"SESSION_LEASE": "1.5", "NODE_NAME": name, **valkey.endpoint.environment(), **changes}
+    return {"SESSION_LEASE": "3", "NODE_NAME": name, **valkey.endpoint.environment(), **changes}
 
 
 @pytest.fixture(scope="module")
