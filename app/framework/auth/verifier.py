@@ -77,7 +77,8 @@ class TokenVerifier:
 
     def cached(self, token: str) -> Principal | None:
         """The principal of a token that was verified before, is still valid and not revoked, else ``None``."""
-        return self._cached(_digest(token))
+        # Whatever is too long to be verified is not worth a digest either.
+        return None if len(token) > MAX_TOKEN_BYTES else self._cached(_digest(token))
 
     def _cached(self, digest: bytes) -> Principal | None:
         principal = self._cache.get(digest)
