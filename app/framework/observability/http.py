@@ -27,8 +27,8 @@ def observe(app: Litestar, metrics: Metrics) -> None:
     """Put the observer around the application, outside of its routing: so that a 404 is seen, too."""
     observer = HTTPObserver(app.asgi_handler, metrics)
     app.asgi_handler = observer
-    # In the reverse order: the last thing that happens.
-    app.on_shutdown.insert(0, observer.flush)
+    # After the lifespan's managers, and so after the last request.
+    app.on_shutdown.append(observer.flush)
 
 
 class HTTPObserver:

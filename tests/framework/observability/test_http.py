@@ -13,7 +13,7 @@ from litestar.testing import TestClient
 from structlog.testing import capture_logs
 
 from app.framework.errors import ConflictError
-from app.framework.observability import correlation
+from app.framework.observability import correlation, gathering
 from app.framework.observability.health import Readiness
 from app.framework.observability.http import observe
 from app.framework.observability.metrics import Metrics
@@ -89,6 +89,17 @@ def test_the_access_log(served: Served) -> None:
     ]
     assert lines[0]["query"] == "page=2&Authorization=***"
     assert lines[0]["log_level"] == "info"
+
+
+def test_lines_that_wait_are_written_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gathering, "LONGEST_WAIT", 3600.0)
+    served = Served()
+    with served.client:
+        served.client.get("/items/a")
+        assert "/items/{name}" not in capsys.readouterr().out
+    assert capsys.readouterr().out.count("/items/{name}") == 1
 
 
 def test_probes_are_silent_and_counted(served: Served) -> None:
