@@ -10,14 +10,13 @@ import httpx
 import pytest
 from litestar import Litestar, MediaType, Request, Response, WebSocket, asgi, get, head, post, websocket
 from litestar.config.cors import CORSConfig
-from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from app.framework.auth import Authenticator, RealmVerifier, www_authenticate
-from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
+from app.framework.auth.http import authenticate
 from app.framework.errors import AppError, UnauthenticatedError
 from app.framework.rbac import ActionTable
 from app.framework.rbac.guard import declared_routes, permission_guard
@@ -100,21 +99,16 @@ def answer(_request: Request[Any, Any, Any], error: AppError) -> Response[str]:
 
 
 def application(issuer: Issuer, verifier: RealmVerifier) -> Litestar:
-    return Litestar(
+    app = Litestar(
         [list_things, head_things, add_thing, get_thing, special, who, own_socket, other_socket, mounted],
         guards=[permission_guard(TABLE)],
-        middleware=[
-            DefineMiddleware(
-                AuthenticationMiddleware,
-                authenticator=Authenticator(verifier),
-                excluded=compile_excluded(["^/excluded", "^/never"]),
-            )
-        ],
         exception_handlers={AppError: answer},
         cors_config=CORSConfig(allow_origins=["https://trusted.example"]),
         openapi_config=OpenAPIConfig("test", "1", path="/schema", render_plugins=[SwaggerRenderPlugin()]),
         logging_config=None,
     )
+    authenticate(app, Authenticator(verifier), ["^/excluded", "^/never"])
+    return app
 
 
 @pytest.fixture
