@@ -110,8 +110,7 @@ class Statements:
         shape, parameters = parse(model, filters)
         limits = {**parameters, "row_limit": per_page, "row_offset": (page - 1) * per_page}
         if apply_filters is None:
-            compiled = self._compile(offset_statement(model, view, ordering, shape))
-            rows = compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(limits)))
+            rows = await self._values(offset_statement(model, view, ordering, shape), limits)
         else:
             rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
         if rows:
@@ -162,8 +161,7 @@ class Statements:
             position = cursors.decode(cursor, str(ordering), types)
             parameters.update({f"after_{index}": value for index, value in enumerate(position)})
         if apply_filters is None:
-            compiled = self._compile(keyset_statement(model, view, ordering, shape, bool(cursor)))
-            rows = compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
+            rows = await self._values(keyset_statement(model, view, ordering, shape, bool(cursor)), parameters)
         else:
             clause = keyset_clause(model, view, ordering, shape, bool(cursor), apply_filters)
             rows = await self._select(clause, parameters)
@@ -179,6 +177,11 @@ class Statements:
         if compiled is None:
             compiled = self._compiled[statement] = CompiledStatement(statement, self._database.engine.dialect)
         return compiled
+
+    async def _values(self, statement: Statement[Any], parameters: dict[str, Any]) -> Sequence[Any]:
+        """Run a statement that is compiled once; the columns of its rows."""
+        compiled = self._compile(statement)
+        return compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
 
     async def _select(self, clause: AnySelect, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement that was built for this call."""
