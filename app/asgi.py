@@ -18,6 +18,7 @@ from app.framework.console import console_routes
 from app.framework.contract import PageSchema, asyncapi_document, asyncapi_route, openapi_config, openapi_routes
 from app.framework.db import database_dependencies
 from app.framework.domain import Domain
+from app.framework.http_handlers import PreparedHandlers
 from app.framework.http_input import JSONRequest
 from app.framework.observability.http import observe
 from app.framework.observability.routes import observability_routes
@@ -25,7 +26,6 @@ from app.framework.packets import DeclarationError
 from app.framework.packets.registry import GIVEN
 from app.framework.problems import problem_handlers
 from app.framework.rbac.guard import permission_guard
-from app.framework.rbac.shared_handlers import SharedHandlers
 from app.framework.server import DrainSignal
 from app.framework.tasks import GIVEN as GIVEN_TO_TASKS
 from app.pkg_ids import PkgID
@@ -73,7 +73,7 @@ def create_app(
         request_class=JSONRequest,
         exception_handlers=problem_handlers(TRANSLATORS),
         lifespan=[services.running],
-        plugins=[PageSchema(), SharedHandlers()],
+        plugins=[PageSchema(), PreparedHandlers()],
         openapi_config=openapi_config(settings, blueprint.table, title=TITLE, version=__version__),
         logging_config=None,
     )

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "framework": {"db", "domain", "errors", "http_parameters", "packets", "protocol", "tasks", "topics"},
     "domain": {"packets", "tasks", "topics"},
     "problems": {"auth", "errors", "http_input", "observability", "protocol"},
+    "http_handlers": {"packets"},
     "http_parameters": {"db", "errors"},
     "http_input": {"errors", "protocol"},
     "console": {"contract", "errors", "settings"},
