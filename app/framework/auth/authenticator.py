@@ -31,9 +31,14 @@ class Authenticator:
         self._verifier = verifier
         self._debug_sign_in = debug_sign_in
 
-    def remembered(self, token: str | None) -> Principal | None:
-        """The caller, when the token has been verified before and still holds; ``None`` says nothing about it."""
-        return None if token is None else self._verifier.cached(token)
+    def remembered(self, credentials: bytes) -> Principal | None:
+        """Who brings these credentials, when their token has been verified before and still holds.
+
+        Args:
+            credentials: What the ``Authorization`` header says. Their form is not looked at: what is found was accepted
+                before. ``None`` says nothing about them.
+        """
+        return self._verifier.cached(credentials[7:]) if credentials.startswith(b"Bearer ") else None
 
     async def authenticate(self, token: str | None) -> Principal | None:
         """The caller; ``None`` is an anonymous one. A token that is brought is verified, debug user or not.

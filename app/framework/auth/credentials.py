@@ -20,16 +20,26 @@ def parse_bearer(credentials: str) -> str:
     return token
 
 
+def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """What the ``Authorization`` header says; ``None`` when there is no such header.
+
+    Raises:
+        UnauthenticatedError: There are several: which of them a proxy in front of us looked at cannot be known.
+    """
+    found = None
+    for name, value in headers:
+        if name == b"authorization":
+            if found is not None:
+                raise UnauthenticatedError("There is more than one Authorization header")
+            found = value
+    return found
+
+
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
     """The token that the ``Authorization`` header brings; ``None`` when there is no such header.
 
     Raises:
-        UnauthenticatedError: The header is not ``Bearer <token>``, or there are several: which of them a proxy in
-            front of us looked at cannot be known.
+        UnauthenticatedError: The header is not ``Bearer <token>``, or there are several.
     """
-    found = [value for name, value in headers if name == b"authorization"]
-    if not found:
-        return None
-    if len(found) > 1:
-        raise UnauthenticatedError("There is more than one Authorization header")
-    return parse_bearer(found[0].decode("latin-1"))
+    credentials = authorization(headers)
+    return None if credentials is None else parse_bearer(credentials.decode("latin-1"))

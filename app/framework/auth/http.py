@@ -12,7 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
-from app.framework.auth.credentials import bearer_token
+from app.framework.auth.credentials import authorization, parse_bearer
 from app.framework.errors import UnauthenticatedError, UnavailableError
 
 
@@ -55,18 +55,20 @@ class AuthenticationMiddleware:
             scope["user"] = scope["auth"] = None
             if self._excluded is None or not self._excluded.search(scope["path"]):
                 try:
-                    token = bearer_token(scope["headers"])
+                    credentials = authorization(scope["headers"])
                 except UnauthenticatedError as error:
                     scope["auth"] = error
                 else:
-                    scope["user"] = self._authenticator.remembered(token)
+                    if credentials is not None:
+                        scope["user"] = self._authenticator.remembered(credentials)
                     if scope["user"] is None:
-                        return self._authenticate(token, scope, receive, send)
+                        return self._authenticate(credentials, scope, receive, send)
         # Handed on and not awaited here: whoever was seen before costs no coroutine.
         return self._app(scope, receive, send)
 
-    async def _authenticate(self, token: str | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _authenticate(self, credentials: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            token = None if credentials is None else parse_bearer(credentials.decode("latin-1"))
             scope["user"] = await self._authenticator.authenticate(token)
         except (UnauthenticatedError, UnavailableError) as error:
             scope["auth"] = error

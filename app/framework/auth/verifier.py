@@ -75,7 +75,7 @@ class TokenVerifier:
                 raise error.__cause__ from None
             _log.warning("keycloak_away_at_start", reason=error.msg)
 
-    def cached(self, token: str) -> Principal | None:
+    def cached(self, token: bytes) -> Principal | None:
         """The principal of a token that was verified before, is still valid and not revoked, else ``None``."""
         # Whatever is too long to be verified is not worth a digest either.
         return None if len(token) > MAX_TOKEN_BYTES else self._cached(_digest(token))
@@ -99,7 +99,8 @@ class TokenVerifier:
         """
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthenticatedError("The access token is too long")
-        digest = _digest(token)
+        # A token from an AUTH packet may hold anything that a string can; it is refused where it is parsed, not here.
+        digest = _digest(token.encode("utf-8", "surrogatepass"))
         principal = self._cached(digest)
         if principal is not None:
             return principal
@@ -192,9 +193,8 @@ class TokenVerifier:
         self._cache[digest] = principal
 
 
-def _digest(token: str) -> bytes:
-    # A token from an AUTH packet may hold anything that a string can; it is refused where it is parsed, not here.
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
 
 
 class RealmVerifier(TokenVerifier):

@@ -10,22 +10,23 @@ from app.framework.errors import AppError, UnauthenticatedError, UnavailableErro
 from tests.framework.auth.issuer import Issuer
 
 
-async def through(issuer: Issuer, scope: dict[str, Any], excluded: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The scope as the next application sees it."""
-    seen: list[Any] = []
+async def through(issuer: Issuer, *scopes: dict[str, Any], excluded: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """The scopes as the next application sees them, one after the other through one middleware."""
+    seen: list[dict[str, Any]] = []
 
     async def application(scope: Any, _receive: Any, _send: Any) -> None:
-        seen.append(scope)
+        seen.append(dict(scope))
 
     async def unused(*_: Any) -> Any:
         raise AssertionError("the middleware neither reads nor answers")
 
     verifier = RealmVerifier(issuer.settings())
     middleware = AuthenticationMiddleware(application, Authenticator(verifier), compile_excluded(excluded))
-    await middleware(scope, unused, unused)  # type: ignore[arg-type]
+    for scope in scopes:
+        await middleware(scope, unused, unused)  # type: ignore[arg-type]
     await verifier.close()
-    assert len(seen) == 1
-    return dict(seen[0])
+    assert len(seen) == len(scopes)
+    return seen
 
 
 def request(*authorization: str, path: str = "/x") -> dict[str, Any]:
@@ -33,15 +34,32 @@ def request(*authorization: str, path: str = "/x") -> dict[str, Any]:
 
 
 async def test_a_good_token(issuer: Issuer) -> None:
-    scope = await through(issuer, request(f"Bearer {issuer.token()}"))
+    (scope,) = await through(issuer, request(f"Bearer {issuer.token()}"))
 
     assert isinstance(scope["user"], Principal)
     assert scope["user"].username == "alice"
     assert scope["auth"] is None
 
 
+async def test_a_token_that_is_remembered_and_other_ways_to_write_it(issuer: Issuer) -> None:
+    token = issuer.token()
+    ways = [f"Bearer {token}", f"Bearer {token}", f"bearer {token}", f"Bearer  {token} "]
+    scopes = await through(issuer, *(request(way) for way in ways))
+
+    assert [scope["user"].username for scope in scopes] == ["alice"] * 4
+    assert scopes[0]["user"] is scopes[1]["user"] is scopes[2]["user"]
+
+
+async def test_a_token_that_is_remembered_excuses_nothing_beside_it(issuer: Issuer) -> None:
+    good = f"Bearer {issuer.token()}"
+    scopes = await through(issuer, request(good), request(good, good), request(good, "Basic x"), request(good + " x"))
+
+    assert [scope["user"] is None for scope in scopes] == [False, True, True, True]
+    assert all(isinstance(scope["auth"], UnauthenticatedError) for scope in scopes[1:])
+
+
 async def test_no_token(issuer: Issuer) -> None:
-    scope = await through(issuer, request())
+    (scope,) = await through(issuer, request())
 
     assert (scope["user"], scope["auth"]) == (None, None)
 
@@ -50,7 +68,7 @@ async def test_no_token(issuer: Issuer) -> None:
     "authorization", [["Basic x"], ["Bearer x"], ["Bearer"], ["Bearer é"], ["Bearer x", "Bearer x"]]
 )
 async def test_a_bad_token_goes_on_with_its_reason(issuer: Issuer, authorization: list[str]) -> None:
-    scope = await through(issuer, request(*authorization))
+    (scope,) = await through(issuer, request(*authorization))
 
     assert scope["user"] is None
     assert isinstance(scope["auth"], UnauthenticatedError)
@@ -60,7 +78,7 @@ async def test_a_token_that_cannot_be_judged_goes_on_with_its_reason(issuer: Iss
     token = issuer.token()
     settings_of_a_server_that_is_away = issuer
     issuer.stop()
-    scope = await through(settings_of_a_server_that_is_away, request(f"Bearer {token}"))
+    (scope,) = await through(settings_of_a_server_that_is_away, request(f"Bearer {token}"))
 
     assert scope["user"] is None
     assert isinstance(scope["auth"], UnavailableError)
@@ -68,8 +86,8 @@ async def test_a_token_that_cannot_be_judged_goes_on_with_its_reason(issuer: Iss
 
 
 async def test_excluded_paths(issuer: Issuer) -> None:
-    scope = await through(issuer, request("Bearer x", path="/health/live"), ("^/health/",))
-    other = await through(issuer, request("Bearer x", path="/x/health/live"), ("^/health/",))
+    (scope,) = await through(issuer, request("Bearer x", path="/health/live"), excluded=("^/health/",))
+    (other,) = await through(issuer, request("Bearer x", path="/x/health/live"), excluded=("^/health/",))
 
     assert (scope["user"], scope["auth"]) == (None, None)
     assert isinstance(other["auth"], UnauthenticatedError)
@@ -79,7 +97,7 @@ async def test_excluded_paths(issuer: Issuer) -> None:
 async def test_other_scopes_pass_untouched(issuer: Issuer, kind: str) -> None:
     scope = {"type": kind, "path": "/web", "headers": [(b"authorization", b"Basic x")]}
 
-    assert await through(issuer, dict(scope)) == scope
+    assert await through(issuer, dict(scope)) == [scope]
 
 
 def test_patterns_of_excluded_paths() -> None:
