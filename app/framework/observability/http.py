@@ -4,23 +4,18 @@ from collections.abc import Awaitable
 from time import perf_counter
 from typing import Any, Final
 
-import structlog
 from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from app.framework.auth.redaction import redact_query
 from app.framework.observability import correlation
+from app.framework.observability.access_log import AccessLog
 from app.framework.observability.correlation import Correlation
-from app.framework.observability.gathering import GatheringOutput
 from app.framework.observability.metrics import Metrics
 
 REQUEST_ID: Final = b"x-request-id"
 UNMATCHED: Final = "(unmatched)"
 """The path of requests that no route takes: what they name is theirs, and would be a label for each."""
-
-_QUIET: Final = ("/health/", "/metrics")
-"""Probes and scrapes come every few seconds; their lines are for DEBUG."""
 
 
 def observe(app: Litestar, metrics: Metrics) -> None:
@@ -42,9 +37,7 @@ class HTTPObserver:
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._output = GatheringOutput("access")
-        # Bound here: structlog's lazy loggers put themselves together again for each line.
-        self._log = structlog.wrap_logger(self._output).bind()
+        self._access = AccessLog()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
@@ -53,8 +46,8 @@ class HTTPObserver:
         return self._socket(scope, receive, send)
 
     def flush(self) -> None:
-        """Write the lines that have been gathered."""
-        self._output.flush()
+        """Write the lines that wait."""
+        self._access.flush()
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         token = correlation.enter(_correlation(scope["headers"]))
@@ -81,7 +74,7 @@ class HTTPObserver:
             await self._app(scope, receive, sending)
         except Exception:
             # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
-            self._log.exception("request_broken", status=status)
+            self._access.broken(status)
             raise
         finally:
             seconds = perf_counter() - started
@@ -89,22 +82,8 @@ class HTTPObserver:
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
             # Without a status the client went before it got one; 499 is nginx's word for it.
             self._metrics.request(method, path, status or 499, seconds)
-            self._write(scope, path, status or 499, seconds)
+            self._access.write(scope, path, status or 499, seconds, current.id)
             correlation.leave(token)
-
-    def _write(self, scope: HTTPScope, path: str, status: int, seconds: float) -> None:
-        write = self._log.debug if path.startswith(_QUIET) else self._log.info
-        user = scope.get("user")
-        line: dict[str, Any] = {
-            "method": scope["method"][:16],
-            "path": path,
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-            "user": None if user is None else user.username,
-        }
-        if query := scope["query_string"]:
-            line["query"] = redact_query(query.decode("latin-1"))[:500]
-        write("request", **line)
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

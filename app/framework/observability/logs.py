@@ -63,6 +63,12 @@ def stdlib_config(level: LogLevel, form: LogFormat) -> dict[str, Any]:
     }
 
 
+def writes_json() -> bool:
+    """Whether the lines of this process are JSON now; until ``configure_logs`` they are not."""
+    # Of structlog, not of this module: what captures lines puts itself there.
+    return bool(structlog.get_config()["processors"][-1] is render_json)
+
+
 class _Output:
     """Writes to the standard output of the moment of the call: who replaces it, as tests do, gets the lines."""
 
@@ -123,7 +129,7 @@ def _common() -> list[Processor]:
 def _rendering(form: LogFormat) -> list[Processor]:
     as_json = form == "json" or (form == "auto" and not sys.stdout.isatty())
     if as_json:
-        return [_render_json]
+        return [render_json]
     return [
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()),
@@ -133,7 +139,7 @@ def _rendering(form: LogFormat) -> list[Processor]:
 _encoder: Final = msgspec.json.Encoder(enc_hook=repr)
 
 
-def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+def render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """One line; what JSON does not know is written as its ``repr``."""
     # The encoder writes the time itself (RFC 3339): a sixth of what a time as text costs.
     line = {

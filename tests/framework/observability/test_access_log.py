@@ -1,0 +1,129 @@
+"""The access log's lines, as JSON and through the pipeline."""
+
+import json
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from app.framework.observability import correlation
+from app.framework.observability.access_log import AccessLog
+from app.framework.observability.logs import LogFormat, LogLevel, configure_logs
+
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
+
+Lines = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(name="set_up")
+def _set_up() -> Iterator[Callable[[LogLevel, LogFormat], None]]:
+    before = structlog.get_config()
+    yield configure_logs
+    structlog.configure(**before)
+
+
+def scope(**members: Any) -> Any:
+    return {"type": "http", "method": "GET", "path": "/authors/17", "query_string": b"", "headers": [], **members}
+
+
+async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: str = "order-17") -> None:
+    """As the observer does it."""
+    log = AccessLog()
+    token = correlation.enter(correlation.Correlation(correlation_id))
+    log.write(scope, path, 200, 0.0012345, correlation_id)
+    correlation.leave(token)
+    log.flush()
+
+
+@pytest.mark.parametrize(
+    ("members", "fields"),
+    [
+        ({}, {"method": "GET", "user": None}),
+        ({"user": SimpleNamespace(username="alice")}, {"user": "alice"}),
+        ({"user": SimpleNamespace(username=JWT)}, {"user": "***"}),
+        ({"query_string": b"name=a%20b&page=2"}, {"query": "name=a%20b&page=2"}),
+        ({"query_string": b"Authorization=Bearer%20hunter2&page=2"}, {"query": "Authorization=***&page=2"}),
+        ({"query_string": f"next={JWT}".encode()}, {"query": "next=***"}),
+        ({"query_string": b"x" * 1000}, {"query": "x" * 500}),
+        ({"query_string": b'"\xff\x00\n'}, {"query": '"\xff\x00\n'}),
+        ({"method": "X" * 100}, {"method": "X" * 16}),
+    ],
+)
+async def test_json_says_what_the_pipeline_would(
+    set_up: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    members: dict[str, Any],
+    fields: dict[str, Any],
+) -> None:
+    set_up("INFO", "json")
+    await write(scope(**members))
+    monkeypatch.setattr("app.framework.observability.access_log.writes_json", lambda: False)
+    await write(scope(**members))
+    direct, piped = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert direct.keys() == piped.keys()
+    for line in (direct, piped):
+        assert line.pop("timestamp").endswith("Z")
+    assert direct == piped
+    assert direct.items() >= fields.items()
+    assert (
+        direct.items()
+        >= {
+            "level": "info",
+            "event": "request",
+            "logger": "access",
+            "path": "/authors/{author_id}",
+            "status": 200,
+            "ms": 1.23,
+            "correlation_id": "order-17",
+        }.items()
+    )
+
+
+async def test_a_token_in_place_of_a_request_id_is_masked(
+    set_up: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up("INFO", "json")
+    await write(scope(), correlation_id=JWT)
+    assert json.loads(capsys.readouterr().out)["correlation_id"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("level", "path", "levels"),
+    [
+        ("INFO", "/authors", ["info"]),
+        ("WARNING", "/authors", []),
+        ("INFO", "/health/live", []),
+        ("DEBUG", "/health/live", ["debug"]),
+        ("DEBUG", "/authors", ["info"]),
+    ],
+)
+async def test_levels(
+    set_up: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+    level: LogLevel,
+    path: str,
+    levels: list[str],
+) -> None:
+    set_up(level, "json")
+    await write(scope(), path)
+    assert [json.loads(line)["level"] for line in capsys.readouterr().out.splitlines()] == levels
+
+
+async def test_text_for_a_terminal(set_up: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("INFO", "console")
+    await write(scope(query_string=b"token=hunter2"))
+    written = capsys.readouterr().out
+    assert "path=/authors/{author_id}" in written
+    assert "query='token=***'" in written
+    assert "correlation_id=order-17" in written
+
+
+async def test_what_captures_lines_gets_them(set_up: Callable[..., None]) -> None:
+    set_up("INFO", "json")
+    with capture_logs() as lines:
+        await write(scope())
+    assert [line["path"] for line in lines] == ["/authors/{author_id}"]
