@@ -132,7 +132,7 @@ async def pace(
     async with _connected(server, token, frames[0].codec, clients, tally):
         interval, sent = 1 / rate, 0
         started = time.perf_counter()
-        while tally.is_running and sent < rate * seconds:
+        while tally.is_running and sent < rate * (WARM_UP + seconds):
             now = time.perf_counter()
             while (due := started + sent * interval) <= now:
                 clients[sent % connections].send_due(due)
@@ -140,7 +140,8 @@ async def pace(
             # Spins: a timer of the event loop is no finer than a millisecond, and the core is ours.
             await asyncio.sleep(0)
         await tally.wait_for(sent, ANSWER_TIMEOUT)
-    return latencies
+    # What each connection waits for at its beginning, until its session is entered, is not a packet's latency.
+    return latencies[int(rate * WARM_UP) :]
 
 
 @asynccontextmanager
