@@ -6,6 +6,7 @@ thread and ours change places. Access logs are gathered elsewhere too (nginx: ``
 
 import asyncio
 import sys
+from time import monotonic
 from typing import Final
 
 LONGEST_WAIT: Final = 0.1
@@ -36,12 +37,12 @@ class GatheringOutput:
             self.flush()
         self._lines.append(line)
         self._size += size
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         # Also when an earlier loop has ended before its time came.
         if now >= self._due:
             self._due = now + LONGEST_WAIT
-            loop.call_later(LONGEST_WAIT, self.flush)
+            # Asked for when it is needed: to find the loop, Python asks the kernel for the process's number.
+            asyncio.get_running_loop().call_later(LONGEST_WAIT, self.flush)
 
     debug = info = warning = error = critical = msg
 
