@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.cases import CASES
+from bench.cases import CASES, HTTP_LOAD
 from bench.chart import bars, svg
 from bench.measurement import Case
 from bench.report import record, table
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with site(is_pinned=options.pin) as surroundings:
         outcomes = run(surroundings, cases, rounds=options.rounds, seconds=options.seconds)
     print(table(outcomes))
+    if any(case.name.startswith("http") for case in cases):
+        print(f"\nHTTP load: {HTTP_LOAD}")
     if options.json is not None:
         written = record(outcomes, rounds=options.rounds, seconds=options.seconds, is_pinned=options.pin)
         options.json.write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n")

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.framework.packets import SystemPacket
 from app.pkg_ids import PkgID
-from bench.loads import http, sockets
+from bench.loads import http, sockets, wrk
 from bench.loads.sockets import EVENT_MARK, MakeFrames
 from bench.loads.window import Throughput
 from bench.measurement import Case, Goal, Measure, Metric, Sample, Side
@@ -20,6 +20,8 @@ from bench.statistics import percentile
 CONNECTIONS: Final = 50
 IDLE_CONNECTIONS: Final = 10_000
 PER_PAGE: Final = 20
+HTTP_LOAD: Final = "own client" if wrk.PROGRAM is None else "wrk"
+"""Who asks over HTTP, for the record."""
 
 APPLICATION: Final = Subject("application", "bench.application:create")
 ECHO: Final = Subject("echo", "bench.yardsticks.echo:create")
@@ -112,7 +114,8 @@ def _create_case() -> Case:
 
 def _http_case(name: str, title: str, path: str, goal: Goal) -> Case:
     async def measure(site: Site, side: Side, seconds: float) -> Sample:
-        return _sample(await http.saturate(side.server, path, site.token, connections=CONNECTIONS, seconds=seconds))
+        load = http if wrk.PROGRAM is None else wrk
+        return _sample(await load.saturate(side.server, path, site.token, connections=CONNECTIONS, seconds=seconds))
 
     return Case(
         name=name,

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from bench.cases import HTTP_LOAD
 from bench.runner import Outcome
 from bench.statistics import Spread
 
@@ -69,6 +70,7 @@ def record(outcomes: Sequence[Outcome], *, rounds: int, seconds: float, is_pinne
         "rounds": rounds,
         "seconds": seconds,
         "pinned": is_pinned,
+        "http_load": HTTP_LOAD,
         "cases": {
             outcome.case.name: {
                 "title": outcome.case.title,

@@ -1,6 +1,7 @@
 """The command itself: its arguments, and a run of a second with real servers."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,10 @@ def test_a_short_run_measures_both_sides(tmp_path: Path) -> None:
         [sys.executable, "-m", "bench", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for case in json.loads(record.read_text())["cases"].values():
+    written = json.loads(record.read_text())
+    assert written["http_load"] == ("wrk" if shutil.which("wrk") else "own client")
+    assert f"HTTP load: {written['http_load']}" in done.stdout
+    for case in written["cases"].values():
         assert case["fault"] is None, done.stderr
         assert case["metrics"]["rate"]["ours"][0] > 0
         assert case["metrics"]["rate"]["theirs"][0] > 0
