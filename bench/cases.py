@@ -20,6 +20,8 @@ from bench.statistics import percentile
 CONNECTIONS: Final = 50
 IDLE_CONNECTIONS: Final = 10_000
 PER_PAGE: Final = 20
+GUARDED_PATH: Final = "/bench/small"
+PAGE_PATH: Final = f"/authors?page=3&per_page={PER_PAGE}"
 HTTP_LOAD: Final = "own client" if wrk.PROGRAM is None else "wrk"
 """Who asks over HTTP, for the record."""
 
@@ -283,8 +285,8 @@ CASES: Final[dict[str, Case]] = {
         _latency_case(),
         _socket_case("page", f"page of {PER_PAGE} with total", _page, goal=Goal(0.9), theirs=RAW_DATABASE),
         _create_case(),
-        _http_case("http-guarded", "HTTP, guarded, no database", "/bench/small", Goal(0.6)),
-        _http_case("http-page", "HTTP, page of 20 with total", f"/authors?page=3&per_page={PER_PAGE}", Goal(0.9)),
+        _http_case("http-guarded", "HTTP, guarded, no database", GUARDED_PATH, Goal(0.6)),
+        _http_case("http-page", "HTTP, page of 20 with total", PAGE_PATH, Goal(0.9)),
         _idle_case(),
         *(_fan_out_case(number) for number in (100, 1000, 5000)),
     )

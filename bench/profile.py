@@ -1,35 +1,40 @@
-"""``python -m bench.profile``: where a packet's time goes.
+"""``python -m bench.profile``: where the time of a packet and of a request goes.
 
-Two measurements, one table. On real servers the processor time of a packet, for the bare echo and for the application:
-the difference is ours. In this process, over a socket that is none, the application's own part under ``cProfile``,
-which gives the shares of the modules; the time that they share is taken without it, as it makes small functions look
-dear.
+Two measurements, one table. On real servers the processor time of a packet, for the yardstick and for the application.
+In this process, without a server, the application's own part under ``cProfile``, which gives the shares of the modules;
+the time that they share is taken without it, as it makes small functions look dear. What a server spends beyond that
+part is the server's: its sockets, and the threads that wake each other.
 """
 
 import argparse
 import asyncio
 import cProfile
+import io
 import os
 import pstats
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Final
 
 import uvloop
 
+from app.framework.observability.logs import configure_logs
 from app.framework.server import DrainSignal
+from app.framework.server.collector import settle
+from app.pkg_ids import PkgID
 from bench import application
-from bench.cases import CASES
+from bench.cases import CASES, GUARDED_PATH, PAGE_PATH, PER_PAGE
+from bench.in_process import Send, packets, requests
 from bench.measurement import Side
 from bench.numbers import TRIVIAL, TYPED
 from bench.packets import TYPED as TYPED_DATA
-from bench.packets import Frames, constant
+from bench.packets import constant
+from bench.server import Subject
 from bench.site import Site, site
 
-FRAMES: Final = 20_000
 REPEATS: Final = 5
 
 _STEPS: Final = (
@@ -38,18 +43,45 @@ _STEPS: Final = (
     ("app/framework/connections/", "connection: read, size, order, deadline"),
     ("app/framework/protocol/", "protocol: frame, envelope, text"),
     ("app/framework/observability/correlation.py", "correlation"),
-    ("app/framework/observability/", "metrics"),
+    ("app/framework/observability/metrics.py", "metrics"),
+    ("app/framework/observability/timings.py", "metrics"),
+    ("app/framework/observability/http.py", "middleware: correlation, metrics, headers"),
+    ("app/framework/observability/", "access log"),
+    ("app/framework/auth/redaction.py", "access log"),
+    ("app/framework/auth/", "authentication"),
+    ("app/framework/rbac/", "permission"),
+    ("app/framework/packets/dependencies.py", "dependencies"),
     ("app/framework/packets/", "dispatcher: find, permit, decode, encode"),
+    ("app/framework/http_", "route handler: parameters, encode"),
+    ("app/framework/db/", "database: connection, statement, rows"),
+    ("app/domains/", "the domain's handler and service"),
     ("bench/application.py", "handler"),
+    ("/litestar/", "Litestar"),
+    ("/sqlalchemy/", "SQLAlchemy"),
+    ("/advanced_alchemy/", "SQLAlchemy"),
+    ("/asyncpg/", "asyncpg"),
 )
 """By the file's path, the first that fits."""
 
-_OWN_FILE: Final = "bench/profile.py"
+_OWN_FILES: Final = ("bench/profile.py", "bench/in_process.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is sent."""
+
+    case: str
+    """The case of the bench that sends the same to real servers."""
+    send: Send
+    count: int
+    """Frames, or requests, each time."""
+    packets: int = 1
+    """In each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of packet."""
+    """One kind of packet or request."""
 
     microseconds: float
     """Processor time of the application's own part, for each packet."""
@@ -57,70 +89,41 @@ class Profile:
     """Of that, by step; together 1."""
 
 
-async def profile(token: str, frames: Frames, *, count: int = FRAMES, repeats: int = REPEATS) -> Profile:
+KINDS: Final = (
+    Kind("trivial", packets(constant(TRIVIAL, {})), 20_000),
+    Kind("typed", packets(constant(TYPED, TYPED_DATA)), 20_000),
+    Kind("batch-16", packets(constant(TRIVIAL, {}, batch=16)), 20_000, packets=16),
+    Kind("page", packets(constant(PkgID.GET_AUTHORS, {"page": 3, "per_page": PER_PAGE})), 5_000),
+    Kind("http-guarded", requests(GUARDED_PATH), 10_000),
+    Kind("http-page", requests(PAGE_PATH), 5_000),
+)
+
+
+async def profile(token: str, kind: Kind, *, repeats: int = REPEATS) -> Profile:
     """Profile the application of the environment's settings, whose services must be running.
 
     Args:
-        token: Of a user who may send the packets.
-        frames: What to send.
-        count: Frames each time.
+        token: Of a user who may send it.
+        kind: What to send.
         repeats: The quickest counts.
+
+    Raises:
+        bench.in_process.RefusedError: It was not answered as it should.
     """
-    app = application.create(DrainSignal())
-    text = next(frames.sequence).decode()
-    async with app.lifespan():
-        seconds = min([await _serve(app, token, text, count) for _ in range(repeats)])
-        profiler = cProfile.Profile()
-        await _serve(app, token, text, count, profiler)
+    # As a worker has it; the lines themselves are for nobody here.
+    configure_logs("INFO", "json")
+    with redirect_stdout(io.StringIO()):
+        app = application.create(DrainSignal())
+        async with app.lifespan():
+            settle()
+            seconds = min([await kind.send(app, token, kind.count, None) for _ in range(repeats)])
+            profiler = cProfile.Profile()
+            await kind.send(app, token, kind.count, profiler)
     times = by_step(profiler)
     whole = sum(times.values())
-    return Profile(seconds / count / frames.packets * 1e6, {step: spent / whole for step, spent in times.most_common()})
-
-
-async def _serve(app: Any, token: str, text: str, count: int, profiler: cProfile.Profile | None = None) -> float:
-    """Send ``count`` frames over a socket of the application; processor seconds for all of them."""
-    left = count
-    began = 0.0
-    last: dict[str, Any] = {}
-
-    async def receive() -> dict[str, Any]:
-        nonlocal left, began
-        left -= 1
-        if left == count - 1:
-            return {"type": "websocket.connect"}
-        if left == count - 2:
-            began = time.process_time()
-            if profiler is not None:
-                profiler.enable()
-        if left >= -2:
-            return {"type": "websocket.receive", "text": text}
-        if profiler is not None:
-            profiler.disable()
-        return {"type": "websocket.disconnect", "code": 1000}
-
-    async def send(message: dict[str, Any]) -> None:
-        nonlocal last
-        last = message
-
-    scope = {
-        "type": "websocket",
-        "path": "/web",
-        "raw_path": b"/web",
-        "root_path": "",
-        "query_string": b"",
-        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {token}".encode())],
-        "subprotocols": [],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 2),
-        "scheme": "ws",
-        "state": {},
-        "extensions": {},
-    }
-    await app(scope, receive, send)
-    spent = time.process_time() - began
-    if '"status_code":0' not in last.get("text", ""):
-        raise RuntimeError(f"the packets were refused: {last}")
-    return spent
+    return Profile(
+        seconds / kind.count / kind.packets * 1e6, {step: spent / whole for step, spent in times.most_common()}
+    )
 
 
 def by_step(profiler: cProfile.Profile) -> Counter[str]:
@@ -140,46 +143,43 @@ def by_step(profiler: cProfile.Profile) -> Counter[str]:
 def step_of(file: str) -> str:
     """The step that a source file belongs to; empty for the harness."""
     path = file.replace(os.sep, "/")
-    if path.endswith(_OWN_FILE):
+    if path.endswith(_OWN_FILES):
         return ""
-    return next((step for part, step in _STEPS if part in path), "libraries and event loop")
+    return next((step for part, step in _STEPS if part in path), "other libraries and event loop")
 
 
-def _measured(surroundings: Site, name: str, seconds: float, *, is_yardstick: bool) -> float:
-    """Processor microseconds of a packet on a real server."""
+def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, float]:
+    """Processor microseconds of a packet on real servers: the yardstick's, the application's."""
     case = CASES[name]
-    server = surroundings.server(case.theirs if is_yardstick else case.ours)
+
+    async def measure(subject: Subject, *, is_yardstick: bool) -> float:
+        side = Side(surroundings.server(subject), is_yardstick)
+        return (await case.measure(surroundings, side, seconds))["cpu"]
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-
-        async def measure() -> float:
-            return (await case.measure(surroundings, Side(server, is_yardstick), seconds))["cpu"]
-
-        return runner.run(measure())
+        theirs = runner.run(measure(case.theirs, is_yardstick=True))
+        return theirs, runner.run(measure(case.ours, is_yardstick=False))
 
 
-def _show(name: str, echo: float, whole: float, found: Profile) -> None:
-    rows = [("server, event loop and socket, as the bare echo", echo)]
-    rows += [(step, share * found.microseconds) for step, share in found.shares.items()]
-    rows.append(("waking and resuming beyond the echo's, or less of it", whole - echo - found.microseconds))
-    print(f"\n{CASES[name].title}: {whole:.1f} µs of the server's processor time per packet\n")
+def _show(kind: Kind, yardstick: float, whole: float, found: Profile) -> None:
+    case = CASES[kind.case]
+    rows = [(step, share * found.microseconds) for step, share in found.shares.items()]
+    rows.append(("server: socket, waking and resuming", whole - found.microseconds))
+    print(f"\n{case.title}: {whole:.1f} µs of the server's processor time ({case.theirs.name}: {yardstick:.1f} µs)\n")
     for step, spent in rows:
-        print(f"  {step:<50} {spent:6.2f} µs  {spent / whole:6.1%}  {'█' * max(0, round(40 * spent / whole))}")
+        print(f"  {step:<44} {spent:7.2f} µs  {spent / whole:6.1%}  {'█' * max(0, round(40 * spent / whole))}".rstrip())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="profile", description="Show where a packet's time goes.")
+    parser = argparse.ArgumentParser(prog="profile", description="Show where a packet's and a request's time goes.")
     parser.add_argument("--seconds", type=float, default=2.0, help="on the real servers; default: 2")
     options = parser.parse_args(arguments)
-    kinds = {"trivial": constant(TRIVIAL, {}), "typed": constant(TYPED, TYPED_DATA)}
-    kinds["batch-16"] = constant(TRIVIAL, {}, batch=16)
-    with site(is_pinned=True) as surroundings:
+    with site(is_pinned=True) as surroundings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        measured = [_measured(surroundings, kind.case, options.seconds) for kind in KINDS]
         os.environ.update(surroundings.environ)
-        for name, frames in kinds.items():
-            echo = _measured(surroundings, name, options.seconds, is_yardstick=True)
-            whole = _measured(surroundings, name, options.seconds, is_yardstick=False)
-            found = asyncio.run(profile(surroundings.token, frames))
-            _show(name, echo, whole, found)
+        for kind, (yardstick, whole) in zip(KINDS, measured, strict=True):
+            _show(kind, yardstick, whole, runner.run(profile(surroundings.token, kind)))
     return 0
 
 

@@ -2,7 +2,8 @@ import cProfile
 
 import pytest
 
-from bench.profile import by_step, step_of
+from bench.cases import CASES
+from bench.profile import KINDS, by_step, step_of
 
 
 @pytest.mark.parametrize(
@@ -11,8 +12,14 @@ from bench.profile import by_step, step_of
         ("/x/app/framework/connections/outbox.py", "outbox: hand the reply over"),
         ("/x/app/framework/connections/connection.py", "connection: read, size, order, deadline"),
         ("/x/app/framework/packets/dispatcher.py", "dispatcher: find, permit, decode, encode"),
-        ("/x/site-packages/uvloop/__init__.py", "libraries and event loop"),
+        ("/x/site-packages/uvloop/__init__.py", "other libraries and event loop"),
+        ("/x/site-packages/litestar/routes/http.py", "Litestar"),
+        ("/x/app/framework/auth/middleware.py", "authentication"),
+        ("/x/app/framework/auth/redaction.py", "access log"),
+        ("/x/app/framework/http_handlers.py", "route handler: parameters, encode"),
+        ("/x/app/domains/authors/service.py", "the domain's handler and service"),
         ("/x/bench/profile.py", ""),
+        ("/x/bench/in_process.py", ""),
     ],
 )
 def test_a_file_belongs_to_a_step(file: str, step: str) -> None:
@@ -25,4 +32,8 @@ def test_time_in_c_counts_for_the_caller() -> None:
     sorted(range(100_000), key=lambda number: -number)
     profiler.disable()
     # All of it was called from this file, which is none of the steps.
-    assert set(by_step(profiler)) == {"libraries and event loop"}
+    assert set(by_step(profiler)) == {"other libraries and event loop"}
+
+
+def test_what_is_profiled_is_a_case_of_the_bench() -> None:
+    assert {kind.case for kind in KINDS} <= CASES.keys()
