@@ -383,7 +383,7 @@ class Connection:
         else:
             self._bad_frames = 0
         if type(found) is list:
-            return [self._within_rate(packet) for packet in found]
+            return found if self._rate.take(len(found)) else [self._within_rate(packet) for packet in found]
         return self._within_rate(found)  # type: ignore[arg-type]  # no list is left
 
     def _within_rate(self, packet: Packet | BadPacket) -> Packet | BadPacket:

@@ -24,11 +24,11 @@ class ConnectionLimits:
 
 
 class RateLimit:
-    """A token bucket that costs a subtraction while there is room.
+    """A token bucket.
 
     Args:
         rate: Packets per second; 0 means no limit. Twice that may come in a burst.
-        clock: Seconds, monotonic.
+        clock: Seconds, monotonic. Asked once per frame: the event loop's own costs no more than an attribute.
     """
 
     __slots__ = ("_budget", "_burst", "_clock", "_filled_at", "_rate", "refused_in_a_row")
@@ -41,15 +41,23 @@ class RateLimit:
         self._filled_at = clock()
         self.refused_in_a_row = 0
 
+    def take(self, count: int = 1) -> bool:
+        """Take room for so many packets, if there is room for all of them; else nothing is taken."""
+        now = self._clock()
+        budget = self._budget + (now - self._filled_at) * self._rate
+        if budget > self._burst:
+            budget = self._burst
+        self._filled_at = now
+        if budget < count:
+            self._budget = budget
+            return False
+        self._budget = budget - count
+        self.refused_in_a_row = 0
+        return True
+
     def retry_after(self) -> float:
         """Take room for one packet. 0 if there was, else the seconds after which there is again."""
-        if self._budget < 1.0:
-            now = self._clock()
-            self._budget = min(self._burst, self._budget + (now - self._filled_at) * self._rate)
-            self._filled_at = now
-            if self._budget < 1.0:
-                self.refused_in_a_row += 1
-                return round((1.0 - self._budget) / self._rate, 3)
-        self._budget -= 1.0
-        self.refused_in_a_row = 0
-        return 0.0
+        if self.take():
+            return 0.0
+        self.refused_in_a_row += 1
+        return round((1.0 - self._budget) / self._rate, 3)

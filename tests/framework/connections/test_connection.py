@@ -327,6 +327,17 @@ async def test_rate(serve: Serve, token: str) -> None:
         assert (await client.closed())[0] == 4429
 
 
+async def test_the_packets_of_a_batch_count_one_by_one(serve: Serve, token: str) -> None:
+    server = serve(WS_RATE_LIMIT="5")
+    async with packet_client(server.port, token) as client:
+        packets = [{"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a"}} for _ in range(12)]
+        await client.send_value(packets)
+        # Twice the rate in a burst; what the batch has beyond it is refused, and nothing else of it.
+        replies = await client.receive()
+        assert [reply["req_id"] for reply in replies] == [packet["req_id"] for packet in packets]
+        assert [reply["status_code"] for reply in replies] == [0] * 10 + [6] * 2
+
+
 async def test_a_client_that_goes_on_sending_sees_why_it_is_closed(serve: Serve, token: str) -> None:
     """A socket that is closed with unread data would be reset, and the code lost."""
     server = serve(WS_RATE_LIMIT="5")
