@@ -34,15 +34,11 @@ def pause(failures: int) -> float:
 class TaskCorrelation(Correlation):
     """One run of a task: what the lines of its log have in common."""
 
-    __slots__ = ("_task",)
-
-    def __init__(self, task: str) -> None:
-        super().__init__()
-        self._task = task
+    task: str
 
     def fields(self) -> Mapping[str, Any]:
         """What a log line says about it."""
-        return {"correlation_id": self.id, "task": self._task}
+        return {"correlation_id": self.id, "task": self.task}
 
 
 class Supervisor:

@@ -32,7 +32,7 @@ def scope(**members: Any) -> Any:
 async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: str = "order-17") -> None:
     """As the observer does it."""
     log = AccessLog()
-    token = correlation.enter(correlation.Correlation(correlation_id))
+    token = correlation.enter(correlation.Correlation(known_id=correlation_id))
     log.write(scope, path, 200, 0.0012345, correlation_id)
     correlation.leave(token)
     log.flush()

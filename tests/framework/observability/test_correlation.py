@@ -7,6 +7,7 @@ import pytest
 
 from app.framework.observability import correlation
 from app.framework.observability.correlation import Correlation, PacketCorrelation
+from app.framework.protocol.envelope import NIL
 
 MADE = re.compile(r"[0-9a-f]{32}")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -30,7 +31,7 @@ def test_a_malformed_trace_is_replaced(bad: str) -> None:
 
 
 def test_the_id_stays_and_is_the_incident() -> None:
-    current = PacketCorrelation("c1", "alice", 2, "r1")
+    current = PacketCorrelation("c1", "alice", 2, NIL)
     token = correlation.enter(current)
     assert correlation.incident() == correlation.incident() == current.id
     assert current.fields() == {
@@ -38,7 +39,7 @@ def test_the_id_stays_and_is_the_incident() -> None:
         "connection": "c1",
         "user": "alice",
         "pkg_id": 2,
-        "req_id": "r1",
+        "req_id": str(NIL),
     }
     correlation.leave(token)
     assert correlation.current() is None
@@ -47,7 +48,7 @@ def test_the_id_stays_and_is_the_incident() -> None:
 
 async def test_tasks_do_not_see_each_other() -> None:
     async def work(name: str) -> str:
-        correlation.enter(Correlation(name))
+        correlation.enter(Correlation(known_id=name))
         await asyncio.sleep(0)
         return correlation.incident()
 

@@ -50,7 +50,7 @@ def test_libraries_go_the_same_way() -> None:
 
 
 def test_fields_of_the_call_win() -> None:
-    (line,) = lines("correlation.enter(correlation.Correlation('x')); log.info('a', correlation_id='mine')")
+    (line,) = lines("correlation.enter(correlation.Correlation(known_id='x')); log.info('a', correlation_id='mine')")
     assert line["correlation_id"] == "mine"
 
 
