@@ -1,7 +1,11 @@
-"""The application without a server, for the profile: ASGI 3.0 messages for packets and for requests."""
+"""The application without a server, for the profile: ASGI 3.0 messages for packets and for requests.
 
+Many at once, as in the bench: while one waits for the database the others run, and the core does not fall asleep.
+"""
+
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from cProfile import Profile
 from itertools import repeat
 from typing import Any
@@ -18,77 +22,107 @@ class RefusedError(Exception):
     """The answers were not what is to be profiled."""
 
 
-def packets(frames: Frames) -> Send:
-    """The first of the text frames over one socket, again and again."""
+class _Clock:
+    """Runs, and the profiler with it, from when all clients are ready until the last of them is done."""
+
+    def __init__(self, clients: int, profiler: Profile | None) -> None:
+        self._missing = clients
+        self._running = clients
+        self._profiler = profiler
+        self._all_here = asyncio.Event()
+        self._began = 0.0
+        self.spent = 0.0
+
+    async def begin(self) -> None:
+        """Wait for the others."""
+        self._missing -= 1
+        if not self._missing:
+            self._all_here.set()
+            self._began = time.process_time()
+            if self._profiler is not None:
+                self._profiler.enable()
+        await self._all_here.wait()
+
+    def end(self) -> None:
+        """One is done."""
+        self._running -= 1
+        if not self._running:
+            if self._profiler is not None:
+                self._profiler.disable()
+            self.spent = time.process_time() - self._began
+
+
+def packets(frames: Frames, *, sockets: int) -> Send:
+    """The first of the text frames again and again, over so many sockets, which share the count."""
     text = next(frames.sequence).decode()
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
-        spent = 0.0
-        last: dict[str, Any] = {}
-
-        def messages() -> Iterator[dict[str, Any]]:
-            nonlocal spent
-            yield {"type": "websocket.connect"}
-            began = _start(profiler)
-            yield from repeat({"type": "websocket.receive", "text": text}, count)
-            spent = _stop(profiler, began)
-            while True:
-                yield {"type": "websocket.disconnect", "code": 1000}
-
-        sequence = messages()
-
-        async def receive() -> dict[str, Any]:
-            return next(sequence)
-
-        async def send(message: dict[str, Any]) -> None:
-            nonlocal last
-            last = message
-
-        await app(_scope("websocket", "/web", "", token), receive, send)  # type: ignore[arg-type]
-        if '"status_code":0' not in last.get("text", ""):
-            raise RefusedError(f"the packets were refused: {last}")
-        return spent
+        clock = _Clock(sockets, profiler)
+        await asyncio.gather(*(_socket(app, token, text, share, clock) for share in _shares(count, sockets)))
+        return clock.spent
 
     return send_all
 
 
-def requests(path: str) -> Send:
-    """GET requests, one after the other."""
+async def _socket(app: Litestar, token: str, text: str, count: int, clock: _Clock) -> None:
+    last: dict[str, Any] = {}
+
+    async def messages() -> AsyncIterator[dict[str, Any]]:
+        yield {"type": "websocket.connect"}
+        await clock.begin()
+        for message in repeat({"type": "websocket.receive", "text": text}, count):
+            yield message
+        clock.end()
+        while True:
+            yield {"type": "websocket.disconnect", "code": 1000}
+
+    sequence = messages()
+
+    async def receive() -> dict[str, Any]:
+        return await anext(sequence)
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal last
+        last = message
+
+    await app(_scope("websocket", "/web", "", token), receive, send)  # type: ignore[arg-type]
+    if '"status_code":0' not in last.get("text", ""):
+        raise RefusedError(f"the packets were refused: {last}")
+
+
+def requests(path: str, *, clients: int) -> Send:
+    """GET requests of so many clients, which share the count; each asks again when it has been answered."""
+    bare, _, query = path.partition("?")
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
-        answers: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            answers.append(message)
-
-        bare, _, query = path.partition("?")
-        scopes = [_scope("http", bare, query, token) for _ in range(count)]
-        began = _start(profiler)
-        for scope in scopes:
-            await app(scope, receive, send)  # type: ignore[arg-type]
-        spent = _stop(profiler, began)
-        statuses = {message["status"] for message in answers if "status" in message}
-        if statuses != {200}:
-            raise RefusedError(f"the requests were answered with {statuses}")
-        return spent
+        clock = _Clock(clients, profiler)
+        shares = [[_scope("http", bare, query, token) for _ in range(share)] for share in _shares(count, clients)]
+        await asyncio.gather(*(_client(app, scopes, clock) for scopes in shares))
+        return clock.spent
 
     return send_all
 
 
-def _start(profiler: Profile | None) -> float:
-    began = time.process_time()
-    if profiler is not None:
-        profiler.enable()
-    return began
+async def _client(app: Litestar, scopes: list[dict[str, Any]], clock: _Clock) -> None:
+    statuses: set[int] = set()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        if "status" in message:
+            statuses.add(message["status"])
+
+    await clock.begin()
+    for scope in scopes:
+        await app(scope, receive, send)  # type: ignore[arg-type]
+    clock.end()
+    if statuses != {200}:
+        raise RefusedError(f"the requests were answered with {statuses}")
 
 
-def _stop(profiler: Profile | None, began: float) -> float:
-    if profiler is not None:
-        profiler.disable()
-    return time.process_time() - began
+def _shares(count: int, clients: int) -> list[int]:
+    return [len(range(client, count, clients)) for client in range(clients)]
 
 
 def _scope(kind: str, path: str, query: str, token: str) -> dict[str, Any]:

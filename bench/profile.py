@@ -26,16 +26,20 @@ from app.framework.server import DrainSignal
 from app.framework.server.collector import settle
 from app.pkg_ids import PkgID
 from bench import application
-from bench.cases import CASES, GUARDED_PATH, PAGE_PATH, PER_PAGE
+from bench.cases import CASES, CONNECTIONS, GUARDED_PATH, PAGE_PATH, PER_PAGE
+from bench.cores import pin
 from bench.in_process import Send, packets, requests
 from bench.measurement import Side
 from bench.numbers import TRIVIAL, TYPED
 from bench.packets import TYPED as TYPED_DATA
-from bench.packets import constant
+from bench.packets import Frames, constant
 from bench.server import Subject
 from bench.site import Site, site
 
 REPEATS: Final = 5
+
+LEAST: Final = 0.003
+"""Of the application's part; smaller steps are not shown."""
 
 _STEPS: Final = (
     ("app/framework/connections/outbox.py", "outbox: hand the reply over"),
@@ -89,13 +93,17 @@ class Profile:
     """Of that, by step; together 1."""
 
 
+def _packets(frames: Frames) -> Send:
+    return packets(frames, sockets=CONNECTIONS)
+
+
 KINDS: Final = (
-    Kind("trivial", packets(constant(TRIVIAL, {})), 20_000),
-    Kind("typed", packets(constant(TYPED, TYPED_DATA)), 20_000),
-    Kind("batch-16", packets(constant(TRIVIAL, {}, batch=16)), 20_000, packets=16),
-    Kind("page", packets(constant(PkgID.GET_AUTHORS, {"page": 3, "per_page": PER_PAGE})), 5_000),
-    Kind("http-guarded", requests(GUARDED_PATH), 10_000),
-    Kind("http-page", requests(PAGE_PATH), 5_000),
+    Kind("trivial", _packets(constant(TRIVIAL, {})), 20_000),
+    Kind("typed", _packets(constant(TYPED, TYPED_DATA)), 20_000),
+    Kind("batch-16", _packets(constant(TRIVIAL, {}, batch=16)), 20_000, packets=16),
+    Kind("page", _packets(constant(PkgID.GET_AUTHORS, {"page": 3, "per_page": PER_PAGE})), 5_000),
+    Kind("http-guarded", requests(GUARDED_PATH, clients=CONNECTIONS), 10_000),
+    Kind("http-page", requests(PAGE_PATH, clients=CONNECTIONS), 5_000),
 )
 
 
@@ -163,7 +171,7 @@ def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, flo
 
 def _show(kind: Kind, yardstick: float, whole: float, found: Profile) -> None:
     case = CASES[kind.case]
-    rows = [(step, share * found.microseconds) for step, share in found.shares.items()]
+    rows = [(step, share * found.microseconds) for step, share in found.shares.items() if share >= LEAST]
     rows.append(("server: socket, waking and resuming", whole - found.microseconds))
     print(f"\n{case.title}: {whole:.1f} µs of the server's processor time ({case.theirs.name}: {yardstick:.1f} µs)\n")
     for step, spent in rows:
@@ -178,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with site(is_pinned=True) as surroundings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = [_measured(surroundings, kind.case, options.seconds) for kind in KINDS]
         os.environ.update(surroundings.environ)
+        # Where the servers are, which have nothing to do any more: PostgreSQL stays on the other cores.
+        pin(surroundings.cores.server)
         for kind, (yardstick, whole) in zip(KINDS, measured, strict=True):
             _show(kind, yardstick, whole, runner.run(profile(surroundings.token, kind)))
     return 0

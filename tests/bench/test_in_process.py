@@ -21,7 +21,7 @@ async def test_requests_come_with_query_and_token() -> None:
     async def x(request: Request[Any, Any, Any]) -> None:
         seen.append((request.headers["authorization"], request.query_params["a"]))
 
-    assert await requests("/x?a=1")(Litestar([x]), "t", 7, None) > 0
+    assert await requests("/x?a=1", clients=3)(Litestar([x]), "t", 7, None) > 0
     assert seen == [("Bearer t", "1")] * 7
 
 
@@ -31,7 +31,7 @@ async def test_refused_requests_are_not_profiled() -> None:
         raise PermissionDeniedException
 
     with pytest.raises(RefusedError, match="403"):
-        await requests("/x")(Litestar([x]), "t", 2, None)
+        await requests("/x", clients=2)(Litestar([x]), "t", 2, None)
 
 
 def note(seen: list[str], message: Any) -> None:
@@ -57,18 +57,18 @@ def socket(answer: str, seen: list[str]) -> Any:
 
 async def test_as_many_frames_come_as_were_asked_for() -> None:
     seen: list[str] = []
-    await packets(constant(1, {}))(socket('{"status_code":0}', seen), "t", 5, None)
+    await packets(constant(1, {}), sockets=2)(socket('{"status_code":0}', seen), "t", 5, None)
     assert len(seen) == 5
     assert set(seen) == {next(constant(1, {}).sequence).decode()}
 
 
 async def test_refused_packets_are_not_profiled() -> None:
     with pytest.raises(RefusedError, match="40"):
-        await packets(constant(1, {}))(socket('{"status_code":40}', []), "t", 2, None)
+        await packets(constant(1, {}), sockets=2)(socket('{"status_code":40}', []), "t", 2, None)
 
 
 async def test_the_profiler_sees_the_application() -> None:
     profiler = cProfile.Profile()
-    await packets(constant(1, {}))(socket('{"status_code":0}', []), "t", 3, profiler)
+    await packets(constant(1, {}), sockets=2)(socket('{"status_code":0}', []), "t", 3, profiler)
     stats: dict[tuple[str, int, str], Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     assert any(file == __file__ and name == "note" for file, _, name in stats)
