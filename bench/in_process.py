@@ -57,6 +57,7 @@ def packets(frames: Frames, *, sockets: int) -> Send:
     text = next(frames.sequence).decode()
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
+        """Send as many frames."""
         clock = _Clock(sockets, profiler)
         await asyncio.gather(*(_socket(app, token, text, share, clock) for share in _shares(count, sockets)))
         return clock.spent
@@ -95,6 +96,7 @@ def requests(path: str, *, clients: int) -> Send:
     bare, _, query = path.partition("?")
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
+        """Send as many requests."""
         clock = _Clock(clients, profiler)
         shares = [[_scope("http", bare, query, token) for _ in range(share)] for share in _shares(count, clients)]
         await asyncio.gather(*(_client(app, scopes, clock) for scopes in shares))
