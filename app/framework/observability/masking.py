@@ -18,7 +18,9 @@ _HARMLESS_NAME: Final = re.compile(r"^(token_(type|cache_size|expired|warning|is
 """Names that only look like the above."""
 
 _TOKEN: Final = re.compile(
-    r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*"  # a JWT: its header is a JSON object, so it always starts so
+    # A JWT: its header is a JSON object, so it always starts with `eyJ`. The search begins where a word does that two
+    # more follow, and goes through it once; from every `eyJ` in a long word it would go on to the word's end.
+    r"(?<![\w-])(?=[\w-]++\.[\w-]++\.)[\w-]*?eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"
     r"|(?i:(?<=bearer )|(?<=bearer%20)|(?<=bearer\+))[^\s\"',;&]+"  # whatever is handed over as a bearer token
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password of a URL
 )
@@ -30,7 +32,7 @@ _DEPTH: Final = 6
 def mask_text(text: str) -> str:
     """The text with tokens, and passwords of URLs, replaced."""
     # Most texts hold none of what the expression looks for, and this is six times faster.
-    if "eyJ" in text or "://" in text or "earer" in text or "EARER" in text:
+    if "eyJ" in text or "://" in text or "bearer" in text.lower():
         return _TOKEN.sub(MASK, text)
     return text
 

@@ -47,11 +47,25 @@ def test_a_token_is_found_wherever_it_stands(before: str, after: str) -> None:
     assert JWT not in mask_text(f"{before} {JWT} {after}")
 
 
+@pytest.mark.parametrize("before", ["x", "token_", "a.", "a.b.c.", "-", "eyJ", "eyJ.a.", "bearer%20", "="])
+def test_a_token_is_found_in_a_word(before: str) -> None:
+    assert "eyJhbGci" not in mask_text(before + JWT)
+    assert "c2lnbmF0" not in mask_text(before + JWT)
+
+
+@pytest.mark.parametrize("piece", ["eyJaaaaa", "eyJ.", "eyJaaaaa.", "://", "://a", "a:", "bearer ", "eyJ-"])
+def test_a_long_text_is_gone_through_once(piece: str) -> None:
+    # The square of so many characters would be hours.
+    text = f"eyJ :// {piece * 200_000} {JWT}"
+    assert JWT not in mask_text(text)
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
         ("Authorization: Bearer s3cret-opaque", "Authorization: Bearer ***"),
         ("?Authorization=Bearer%20s3cret&page=1", "?Authorization=Bearer%20***&page=1"),
+        ("bEaReR s3cret", "bEaReR ***"),
         ("?Authorization=bearer+s3cret&page=1", "?Authorization=bearer+***&page=1"),
         ("postgresql://app:s3cret@db/app", "postgresql://***@db/app"),
         ("redis://:s3cret@cache", "redis://***@cache"),
