@@ -49,7 +49,7 @@ def site() -> Iterator[Path]:
     """The servers' packages where every account can read them: this environment may be where only root may go."""
     with tempfile.TemporaryDirectory(prefix="starpost-site-", dir="/tmp") as folder:
         _copy_servers(Path(folder))
-        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        subprocess.run(["/bin/chmod", "-R", "a+rX", folder], check=True)
         yield Path(folder)
 
 
