@@ -12,7 +12,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
-from app.framework.auth.credentials import authorization, parse_bearer
+from app.framework.auth.credentials import authorization, bearer_token
 from app.framework.errors import UnauthenticatedError, UnavailableError
 
 
@@ -62,14 +62,13 @@ class AuthenticationMiddleware:
                     if credentials is not None:
                         scope["user"] = self._authenticator.remembered(credentials)
                     if scope["user"] is None:
-                        return self._authenticate(credentials, scope, receive, send)
+                        return self._authenticate(scope, receive, send)
         # Handed on and not awaited here: whoever was seen before costs no coroutine.
         return self._app(scope, receive, send)
 
-    async def _authenticate(self, credentials: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            token = None if credentials is None else parse_bearer(credentials.decode("latin-1"))
-            scope["user"] = await self._authenticator.authenticate(token)
+            scope["user"] = await self._authenticator.authenticate(bearer_token(scope["headers"]))
         except (UnauthenticatedError, UnavailableError) as error:
             scope["auth"] = error
         await self._app(scope, receive, send)
