@@ -22,8 +22,8 @@ IDLE_CONNECTIONS: Final = 10_000
 PER_PAGE: Final = 20
 GUARDED_PATH: Final = "/bench/small"
 PAGE_PATH: Final = f"/authors?page=3&per_page={PER_PAGE}"
-HTTP_LOAD: Final = "own client" if wrk.PROGRAM is None else "wrk"
-"""Who asks over HTTP, for the record."""
+HTTP_LOAD, _saturate = ("own client", http.saturate) if wrk.PROGRAM is None else ("wrk", wrk.saturate)
+"""Who asks over HTTP, for the record; and how."""
 
 APPLICATION: Final = Subject("application", "bench.application:create")
 ECHO: Final = Subject("echo", "bench.yardsticks.echo:create")
@@ -116,8 +116,7 @@ def _create_case() -> Case:
 
 def _http_case(name: str, title: str, path: str, goal: Goal) -> Case:
     async def measure(site: Site, side: Side, seconds: float) -> Sample:
-        load = http if wrk.PROGRAM is None else wrk
-        return _sample(await load.saturate(side.server, path, site.token, connections=CONNECTIONS, seconds=seconds))
+        return _sample(await _saturate(side.server, path, site.token, connections=CONNECTIONS, seconds=seconds))
 
     return Case(
         name=name,

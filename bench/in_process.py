@@ -58,9 +58,7 @@ def packets(frames: Frames, *, sockets: int) -> Send:
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
         """Send as many frames."""
-        clock = _Clock(sockets, profiler)
-        await asyncio.gather(*(_socket(app, token, text, share, clock) for share in _shares(count, sockets)))
-        return clock.spent
+        return await _all(sockets, count, profiler, lambda share, clock: _socket(app, token, text, share, clock))
 
     return send_all
 
@@ -93,19 +91,17 @@ async def _socket(app: Litestar, token: str, text: str, count: int, clock: _Cloc
 
 def requests(path: str, *, clients: int) -> Send:
     """GET requests of so many clients, which share the count; each asks again when it has been answered."""
-    bare, _, query = path.partition("?")
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
         """Send as many requests."""
-        clock = _Clock(clients, profiler)
-        shares = [[_scope("http", bare, query, token) for _ in range(share)] for share in _shares(count, clients)]
-        await asyncio.gather(*(_client(app, scopes, clock) for scopes in shares))
-        return clock.spent
+        return await _all(clients, count, profiler, lambda share, clock: _client(app, token, path, share, clock))
 
     return send_all
 
 
-async def _client(app: Litestar, scopes: list[dict[str, Any]], clock: _Clock) -> None:
+async def _client(app: Litestar, token: str, path: str, count: int, clock: _Clock) -> None:
+    bare, _, query = path.partition("?")
+    scopes = [_scope("http", bare, query, token) for _ in range(count)]
     statuses: set[int] = set()
 
     async def receive() -> dict[str, Any]:
@@ -123,8 +119,13 @@ async def _client(app: Litestar, scopes: list[dict[str, Any]], clock: _Clock) ->
         raise RefusedError(f"the requests were answered with {statuses}")
 
 
-def _shares(count: int, clients: int) -> list[int]:
-    return [len(range(client, count, clients)) for client in range(clients)]
+async def _all(
+    clients: int, count: int, profiler: Profile | None, client: Callable[[int, _Clock], Awaitable[None]]
+) -> float:
+    """Run so many clients, which share the count."""
+    clock = _Clock(clients, profiler)
+    await asyncio.gather(*(client(len(range(first, count, clients)), clock) for first in range(clients)))
+    return clock.spent
 
 
 def _scope(kind: str, path: str, query: str, token: str) -> dict[str, Any]:

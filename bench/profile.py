@@ -156,7 +156,7 @@ def step_of(file: str) -> str:
     return next((step for part, step in _STEPS if part in path), "other libraries and event loop")
 
 
-def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, float]:
+async def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, float]:
     """Processor microseconds of a packet on real servers: the yardstick's, the application's."""
     case = CASES[name]
 
@@ -164,9 +164,7 @@ def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, flo
         side = Side(surroundings.server(subject), is_yardstick)
         return (await case.measure(surroundings, side, seconds))["cpu"]
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        theirs = runner.run(measure(case.theirs, is_yardstick=True))
-        return theirs, runner.run(measure(case.ours, is_yardstick=False))
+    return await measure(case.theirs, is_yardstick=True), await measure(case.ours, is_yardstick=False)
 
 
 def _show(kind: Kind, yardstick: float, whole: float, found: Profile) -> None:
@@ -184,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="on the real servers; default: 2")
     options = parser.parse_args(arguments)
     with site(is_pinned=True) as surroundings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        measured = [_measured(surroundings, kind.case, options.seconds) for kind in KINDS]
+        measured = [runner.run(_measured(surroundings, kind.case, options.seconds)) for kind in KINDS]
         os.environ.update(surroundings.environ)
         # Where the servers are, which have nothing to do any more: PostgreSQL stays on the other cores.
         pin(surroundings.cores.server)

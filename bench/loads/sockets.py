@@ -226,7 +226,7 @@ async def fan_out(
         cpu = server.cpu_seconds() - cpu
     if tally.fault is not None or not delivered:
         raise LoadError(tally.fault or "no event came")
-    return Throughput(delivered / elapsed, cpu / delivered * 1e6, cpu / elapsed), elapsed / max(1, rounds - 1)
+    return Throughput.of(delivered, elapsed, cpu), elapsed / max(1, rounds - 1)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Self
 
 from bench.server import Server
 
@@ -74,6 +75,11 @@ class Throughput:
     busy: float
     """Share of one core that the server used; below about 0.95 something else was the limit."""
 
+    @classmethod
+    def of(cls, done: int, elapsed: float, cpu: float) -> Self:
+        """So many things in so many seconds, for so many seconds of the server's processor."""
+        return cls(done / elapsed, cpu / done * 1e6, cpu / elapsed)
+
 
 async def watch(tally: Tally, server: Server, seconds: float, units: int = 1) -> Throughput:
     """Count for ``seconds``, after a warm-up, while connections work.
@@ -98,4 +104,4 @@ async def watch(tally: Tally, server: Server, seconds: float, units: int = 1) ->
         raise LoadError(tally.fault)
     if not done:
         raise LoadError("no answer came")
-    return Throughput(done / elapsed, cpu / done * 1e6, cpu / elapsed)
+    return Throughput.of(done, elapsed, cpu)

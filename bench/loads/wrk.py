@@ -77,5 +77,4 @@ async def saturate(server: Server, path: str, token: str, *, connections: int, s
     seen = json.loads(last)
     if seen["refused"] or seen["lost"] or not seen["done"]:
         raise LoadError(f"wrk: {last}")
-    elapsed = seen["microseconds"] / 1e6
-    return Throughput(seen["done"] / elapsed, cpu / seen["done"] * 1e6, cpu / elapsed)
+    return Throughput.of(seen["done"], seen["microseconds"] / 1e6, cpu)

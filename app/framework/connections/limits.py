@@ -28,7 +28,7 @@ class RateLimit:
 
     Args:
         rate: Packets per second; 0 means no limit. Twice that may come in a burst.
-        clock: Seconds, monotonic. Asked once per frame: the event loop's own costs no more than an attribute.
+        clock: Seconds, monotonic. Asked for every frame: the event loop's own costs no more than an attribute.
     """
 
     __slots__ = ("_budget", "_burst", "_clock", "_filled_at", "_rate", "refused_in_a_row")
