@@ -1,0 +1,258 @@
+"""What the documents show works as it is written: each page's Python is run, and then used."""
+
+import datetime as dt
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import bindparam, delete, func, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.domains.authors.schemas import AuthorView, BookView
+from app.framework import (
+    BaseModel,
+    ConflictError,
+    NotFoundError,
+    Publisher,
+    Push,
+    Statement,
+    Statements,
+    Topic,
+    UnitOfWork,
+)
+from app.framework.db import Database, database_dependencies, translate
+from app.framework.tasks import plan_tasks
+from app.settings import Settings
+from scripts.devservices.services import Services
+from tests.conftest import Serve
+from tests.docs.pages import ROOT, documents, python_blocks, run
+from tests.docs.reviews import NAMES, Index
+from tests.framework.auth.issuer import Issuer
+from tests.framework.db.conftest import create_database
+from tests.scripts.checkouts import clean_environment
+
+ELSEWHERE = {"README.md": "tests/framework/contract/test_client_example.py"}
+"""Pages whose blocks another test runs."""
+
+
+def test_every_page_with_python_is_run() -> None:
+    """A page that is not listed here shows code that nobody tried."""
+    shown = {page for page in documents() if python_blocks(page)}
+    here = Path(__file__).read_text()
+    assert shown, "no block was found at all"
+    for page in shown - ELSEWHERE.keys():
+        assert f'"{page}"' in here, f"{page}: run its blocks in a test of this file"
+    for page, file in ELSEWHERE.items():
+        assert page in shown
+        assert page in (ROOT / file).read_text()
+
+
+# ---- docs/packets.md -------------------------------------------------------------------------------------------------
+
+
+async def test_packets(serve: Serve, issuer: Issuer) -> None:
+    """The page's handler, in the page's domain, asked by the page's test."""
+    page = run("docs/packets.md", **NAMES)
+
+    def serve_the_page(target: str | None) -> Any:
+        assert target is None, "the page serves the reader's own application"
+        return serve("tests.docs.reviews:create")
+
+    await page.test_get_reviews(serve_the_page, issuer)
+
+    opened: list[Index] = [index async for index in page.provide_index() if index.is_open]
+    assert len(opened) == 1
+    assert not opened[0].is_open
+
+
+# ---- docs/database.md ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def database(services: Services) -> AsyncIterator[Database]:
+    settings = await create_database(Settings.from_strings(services.environment()), "docs")
+    database = await Database(settings).open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="module")
+async def database_page(database: Database) -> AsyncIterator[ModuleType]:
+    page = run("docs/database.md", search_index=SimpleNamespace(refresh=refreshed.extend))
+    table = page.Review.__table__
+    try:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(table.create)
+        yield page
+    finally:
+        # The other tests compare all tables of the base with the migrations.
+        BaseModel.metadata.remove(table)
+
+
+refreshed: list[str] = []
+
+
+async def test_database_writes_together_and_tells_once_it_has_committed(
+    database: Database, database_page: ModuleType
+) -> None:
+    refreshed.clear()
+    async with UnitOfWork(database) as unit_of_work:
+        await database_page.write(unit_of_work, ["The Left Hand of Darkness", "The Dispossessed"])
+        assert refreshed == []
+    assert refreshed == ["The Left Hand of Darkness", "The Dispossessed"]
+
+    with pytest.raises(Exception, match="uq_review_title") as raised:
+        async with UnitOfWork(database) as unit_of_work:
+            await database_page.write(unit_of_work, ["The Telling", "The Dispossessed"])
+    refused = translate(raised.value)
+    assert isinstance(refused, ConflictError)
+    assert (refused.msg, [fault.path for fault in refused.errors]) == ("There is a review of this title", ["$.title"])
+    assert "The Telling" not in refreshed
+
+
+async def test_database_single_statements_and_pages(database: Database, database_page: ModuleType) -> None:
+    statements = Statements(database)
+    async with UnitOfWork(database) as unit_of_work:
+        await database_page.write(unit_of_work, ["A Wizard of Earthsea", "The Tombs of Atuan"])
+    found = await database_page.search(statements, "earthsea", 1)
+    assert [(review.title, review.stars) for review in found.items] == [("A Wizard of Earthsea", 5)]
+    assert found.meta.total == 1
+    review = found.items[0]
+    assert (await database_page.rate(statements, review.id, 3)).stars == 3
+    assert (await database_page.search(statements, "earthsea", 1)).items == []
+    with pytest.raises(NotFoundError, match="There is no such review"):
+        await database_page.rate(statements, review.id + 1000, 3)
+
+
+# ---- docs/topics.md --------------------------------------------------------------------------------------------------
+
+
+class PageID(IntEnum):
+    """The numbers that the page takes for granted."""
+
+    AUTHOR_EVENT = 8
+    BOOK_EVENT = 9
+    NOTICE = 10
+
+
+class SentAtOnce:
+    """A broker that keeps what is published."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Any, ...]] = []
+
+    def publish(self, topic: Topic[Any], name: str, payload: bytes) -> None:
+        self.sent.append((topic.name, name, msgspec.json.decode(payload)))
+
+    def push(self, push: Push[Any], kind: str, name: str, payload: bytes) -> None:
+        self.sent.append((push.pkg_id, kind, name, msgspec.json.decode(payload)))
+
+
+def test_topics() -> None:
+    page = run("docs/topics.md", PkgID=PageID)
+    assert page.domain.topics == [page.AUTHORS, page.BOOKS]
+    assert page.domain.pushes == [page.NOTICE]
+    broker, now = SentAtOnce(), dt.datetime.now(dt.UTC)
+    events = Publisher(broker)  # type: ignore[arg-type]
+    page.tell(events, AuthorView(7, "Le Guin", now), BookView(1, 7, "The Telling", now))
+    page.announce(events, "alice-id")
+    assert [(sent[0], sent[1]) for sent in broker.sent[:2]] == [
+        ("authors", "authors"),
+        ("authors.{author_id}", "authors.7"),
+    ]
+    assert [sent[:3] for sent in broker.sent[2:]] == [(10, "user", "alice-id"), (10, "role", "admin"), (10, "all", "")]
+
+
+# ---- docs/background-tasks.md ----------------------------------------------------------------------------------------
+
+
+class Printed(msgspec.Struct):
+    """The page's ``PageEvent``."""
+
+    page: int
+
+
+class Printer:
+    """Prints two pages."""
+
+    async def pages(self) -> AsyncIterator[int]:
+        for number in (1, 2):
+            yield number
+
+
+async def test_background_tasks(database: Database) -> None:
+    """On a table with nothing to clean up, and with something."""
+
+    class Draft(BaseModel):
+        __tablename__ = "docs_draft"
+        closed_by: Mapped[int] = mapped_column(server_default="0")
+
+    try:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(Draft.__table__.create)  # type: ignore[attr-defined]
+        old = Draft.created_at < func.now() - func.make_interval(0, 0, 0, bindparam("days"))
+        unclosed = Draft.closed_by < bindparam("fence")
+        page = run(
+            "docs/background-tasks.md",
+            REMOVE_DRAFTS=Statement(delete(Draft).where(old).returning(Draft.id), int),
+            CLOSE=Statement(
+                update(Draft).where(unclosed).values(closed_by=bindparam("fence")).returning(Draft.id), int
+            ),
+            PAGES=Topic("pages", event=Printed, pkg_id=11),
+            PageEvent=Printed,
+            printer=Printer(),
+        )
+        await use_background_tasks(page, database)
+    finally:
+        BaseModel.metadata.remove(Draft.__table__)  # type: ignore[arg-type]
+
+
+async def use_background_tasks(page: ModuleType, database: Database) -> None:
+    declared = [(page.domain.name, task) for task in page.domain.tasks]
+    tasks, faults = plan_tasks(declared, database_dependencies(database))
+    assert not faults
+    assert [task.name for task in tasks] == ["drafts.remove_old_drafts", "drafts.follow_the_printer"]
+
+    statements = Statements(database)
+    async with database.connection() as connection:
+        await page.remove_old_drafts(statements)
+        await connection.execute("INSERT INTO docs_draft (created_at) VALUES (now() - interval '31 days'), (now())")
+        await page.remove_old_drafts(statements)
+        assert await connection.fetchval("SELECT count(*) FROM docs_draft") == 1
+        for fence, closed_by in ((5, 5), (4, 5), (6, 6)):
+            await page.close_the_books(SimpleNamespace(fence=fence), statements)
+            assert await connection.fetchval("SELECT closed_by FROM docs_draft") == closed_by
+
+    broker = SentAtOnce()
+    await page.follow_the_printer(Publisher(broker))  # type: ignore[arg-type]
+    assert [sent[2] for sent in broker.sent] == [{"page": 1}, {"page": 2}]
+
+
+# ---- docs/development-services.md ------------------------------------------------------------------------------------
+
+
+def test_development_services() -> None:
+    """In a copy of the checkout, so that the data of this one are left alone."""
+    assert python_blocks("docs/development-services.md")
+    with tempfile.TemporaryDirectory(prefix="starpost-docs-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        for name in ("app", "scripts", "migrations", "docs", "docker", "tests/docs"):
+            shutil.copytree(ROOT / name, Path(folder, name), ignore=shutil.ignore_patterns("__pycache__"))
+        done = subprocess.run(
+            [sys.executable, "-c", 'from tests.docs.pages import run; run("docs/development-services.md")'],
+            cwd=folder,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert Path(folder, ".dev").is_dir()
