@@ -6,11 +6,11 @@ to save what can be saved: the good packets of a batch, and the ids to answer wi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
-from msgspec import DecodeError, Raw, ValidationError
+from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, ValidationError
 
 from app.framework.errors import AppError, BadEnvelopeError, BadFrameError, BatchTooLargeError, FieldError
 from app.framework.protocol.envelope import NIL, Packet
@@ -18,6 +18,22 @@ from app.framework.protocol.envelope import NIL, Packet
 # What decoding hostile bytes may raise beside msgspec's own: text that is no Unicode, nesting beyond the recursion
 # limit, a MessagePack map whose key cannot be hashed, and numbers beyond what the interpreter converts.
 MALFORMED: Final = (DecodeError, UnicodeError, RecursionError, TypeError, ValueError, OverflowError)
+
+MAX_MEMBERS: Final = 64
+"""Members of a MessagePack envelope that cannot be decoded at once; of a larger one, no id is read."""
+
+
+class _Array(Struct, array_like=True):
+    """Any array. msgspec skips the items: it makes nothing of them."""
+
+
+class _Members(Struct):
+    """The members of an envelope, each of any type. msgspec skips all others."""
+
+    pkg_id: Raw | UnsetType = UNSET
+    req_id: Raw | UnsetType = UNSET
+    data: Raw | UnsetType = UNSET
+    timeout_ms: Raw | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +63,13 @@ class Codec:
         self.empty_object: bytes = self._module.encode({})
         self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode if name == "json" else _encode_msgpack
         self._frames = self._module.Decoder(Packet | list[Packet])
-        self._list = self._module.Decoder(list[Raw])
+        self._array = self._module.Decoder(_Array)
+        self._batches: dict[int, Any] = {}
         self._packet = self._module.Decoder(Packet)
         self._raw = self._module.Decoder(Raw)
-        self._members = self._module.Decoder(dict[Any, Raw])
+        self._members = self._module.Decoder(_Members)
+        # Checked against the header of the map, before a member is read.
+        self._any_members = self._module.Decoder(Annotated[dict[Any, Raw], Meta(max_length=MAX_MEMBERS)])
         self._envelope = [
             (field.name, self._module.Decoder(field.type), field.required) for field in msgspec.structs.fields(Packet)
         ]
@@ -78,22 +97,42 @@ class Codec:
         except MALFORMED:
             return self._salvage(frame, max_batch)
         if type(found) is list and not 1 <= len(found) <= max_batch:
-            return _wrong_batch(len(found), max_batch)
+            return _wrong_batch(max_batch, is_empty=not found)
         return found  # type: ignore[return-value]  # list is invariant; nobody writes to it
 
     def _salvage(self, frame: str | bytes, max_batch: int) -> "Packet | BadPacket | list[Packet | BadPacket]":
-        """Take a frame apart as far as it goes, without decoding more than the envelopes."""
+        """Take a frame apart as far as it goes, without decoding more than ``max_batch`` envelopes.
+
+        Whoever sends a frame chooses the number of its items and of their members, so nothing is made per item or
+        member that is not needed: 1 MiB of ``[1,1,…]`` costs no more than a look at its syntax.
+        """
+        try:
+            self._array.decode(frame)
+        except MALFORMED:
+            return self._salvage_single(frame)
+        try:
+            batch = msgspec.structs.astuple(self._batch(max_batch).decode(frame))
+        except MALFORMED:
+            return _wrong_batch(max_batch)
+        found = [self._salvage_packet(packet) for packet in batch if packet is not UNSET]
+        return found or _wrong_batch(max_batch, is_empty=True)
+
+    def _batch(self, max_batch: int) -> Any:
+        """A decoder of arrays that stops at the first item that is too many, which one of lists does not."""
+        decoder = self._batches.get(max_batch)
+        if decoder is None:
+            slots = [(f"packet_{number}", Raw | UnsetType, UNSET) for number in range(max_batch)]
+            array = msgspec.defstruct("Batch", slots, array_like=True, forbid_unknown_fields=True)
+            decoder = self._batches[max_batch] = self._module.Decoder(array)
+        return decoder
+
+    def _salvage_single(self, frame: str | bytes) -> Packet | BadPacket:
+        """The packet of a frame that holds no array."""
         try:
             raw = self._raw.decode(frame)
         except MALFORMED as error:
             return BadPacket(BadFrameError(f"The frame is not {self._title}: {_reason(error)}"))
-        try:
-            batch = self._list.decode(raw)
-        except MALFORMED:
-            return self._salvage_packet(raw)
-        if not 1 <= len(batch) <= max_batch:
-            return _wrong_batch(len(batch), max_batch)
-        return [self._salvage_packet(packet) for packet in batch]
+        return self._salvage_packet(raw)
 
     def _salvage_packet(self, raw: Raw) -> Packet | BadPacket:
         """The packet, or what is wrong with its envelope and the ids that are right."""
@@ -102,7 +141,7 @@ class Codec:
         except MALFORMED:
             pass
         try:
-            members = self._members.decode(raw)
+            members = self._members_of(raw)
         except MALFORMED as error:
             return BadPacket(BadEnvelopeError(errors=[FieldError("$", _reason(error))]))
         values: dict[str, Any] = {}
@@ -119,6 +158,21 @@ class Codec:
             return BadPacket(BadEnvelopeError(errors=errors), values.get("pkg_id", 0), values.get("req_id", NIL))
         # Only members that do not matter were wrong: one given twice, or one whose name is no string.
         return Packet(**values)
+
+    def _members_of(self, raw: Raw) -> dict[Any, Raw]:
+        """The members of an envelope that count, undecoded.
+
+        Raises:
+            DecodeError: and the rest of ``MALFORMED``: it is no object.
+        """
+        try:
+            members = msgspec.structs.asdict(self._members.decode(raw))
+        except MALFORMED:
+            if self.name == "json":
+                raise
+            # MessagePack has names that are no strings, at which msgspec stops.
+            return self._any_members.decode(raw)  # type: ignore[no-any-return]
+        return {name: member for name, member in members.items() if member is not UNSET}
 
     @property
     def _title(self) -> str:
@@ -154,10 +208,10 @@ def _reason(error: Exception) -> str:
     return "not decodable"
 
 
-def _wrong_batch(count: int, max_batch: int) -> BadPacket:
-    if count:
-        return BadPacket(BatchTooLargeError(f"A batch holds at most {max_batch} packets, this one {count}"))
-    return BadPacket(BadEnvelopeError("A batch holds at least one packet"))
+def _wrong_batch(max_batch: int, *, is_empty: bool = False) -> BadPacket:
+    if is_empty:
+        return BadPacket(BadEnvelopeError("A batch holds at least one packet"))
+    return BadPacket(BatchTooLargeError(f"A batch holds at most {max_batch} packets"))
 
 
 def _encode_msgpack(value: Any) -> bytes:

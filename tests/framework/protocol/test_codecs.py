@@ -1,6 +1,8 @@
 """Frames to packets and back, with every kind of hostile input (section 1 of the contract)."""
 
 import json
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -230,6 +232,43 @@ def test_batch_too_large(codec: Codec, is_good: bool) -> None:
     assert isinstance(bad, BadPacket)
     assert type(bad.error) is BatchTooLargeError
     assert (bad.pkg_id, bad.req_id) == (0, NIL)
+
+
+@codecs
+@pytest.mark.parametrize("item", [1, {}, [1]])
+def test_nothing_is_made_of_the_items_of_a_batch_that_is_too_large(codec: Codec, item: Any) -> None:
+    frame = frame_of(codec, [item] * 100_000)
+    found, size = made_by(lambda: codec.decode(frame, MAX_BATCH))
+    assert isinstance(found, BadPacket)
+    assert type(found.error) is BatchTooLargeError
+    assert size < MADE_OF_ONE_PACKET
+
+
+@codecs
+@pytest.mark.parametrize("name", ["string", "number"])
+def test_nothing_is_made_of_the_members_of_an_envelope_that_do_not_count(codec: Codec, name: str) -> None:
+    members: dict[Any, Any] = {(number if name == "number" else str(number)): 1 for number in range(100_000)}
+    # Bad, and its id is found all the same; msgspec cannot look past a name that is no string.
+    frame = frame_of(codec, {"pkg_id": "bad", "req_id": REQ_ID} | members)
+    found, size = made_by(lambda: codec.decode(frame, MAX_BATCH))
+    assert isinstance(found, BadPacket)
+    assert type(found.error) is BadEnvelopeError
+    assert found.req_id == (NIL if codec is MSGPACK and name == "number" else UUID(REQ_ID))
+    assert size < MADE_OF_ONE_PACKET
+
+
+MADE_OF_ONE_PACKET = 100_000
+"""Bytes; a hundred thousand objects take a multiple."""
+
+
+def made_by(call: Callable[[], Any]) -> tuple[Any, int]:
+    """What the call returns, and the most memory that Python held meanwhile, in bytes."""
+    call()  # makes what is made once
+    tracemalloc.start()
+    try:
+        return call(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 @codecs
