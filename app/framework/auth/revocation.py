@@ -63,33 +63,27 @@ class MemoryRevocationList:
         self._usernames: dict[str, tuple[float, float]] = {}
         self._forget_at = 0.0
 
-    def revoke_session(self, session_id: str, until: float) -> None:
-        """Refuse the tokens of one session of Keycloak (``sid``) until that time, seconds since the epoch."""
-        self._forget()
-        self._sessions[session_id] = max(until, self._sessions.get(session_id, until))
-
-    def revoke_user(self, user_id: str, issued_before: float, until: float) -> None:
-        """Refuse the tokens of a user (``sub``) issued up to ``issued_before``, until the time ``until``.
+    def add(self, revocation: Revocation) -> Revocation:
+        """Refuse these tokens from now on; twice does no harm, and a later revocation never shortens an earlier one.
 
         ``iat`` counts whole seconds: a token issued in the very second of ``issued_before`` is refused as well.
+
+        Returns:
+            All that is revoked under this kind and name, the earlier ones included.
         """
         self._forget()
-        _extend(self._users, user_id, issued_before, until)
-
-    def revoke_username(self, username: str, issued_before: float, until: float) -> None:
-        """The same for a user by name. Case does not matter, as to Keycloak."""
-        self._forget()
-        _extend(self._usernames, username.lower(), issued_before, until)
-
-    def add(self, revocation: Revocation) -> None:
-        """Take what was learnt from elsewhere; twice does no harm."""
-        match revocation.kind:
-            case "session":
-                self.revoke_session(revocation.name, revocation.until)
-            case "user":
-                self.revoke_user(revocation.name, revocation.issued_before, revocation.until)
-            case "username":
-                self.revoke_username(revocation.name, revocation.issued_before, revocation.until)
+        kind, issued_before, until = revocation.kind, revocation.issued_before, revocation.until
+        if kind == "session":
+            name = revocation.name
+            until = self._sessions[name] = max(until, self._sessions.get(name, until))
+        else:
+            # The case of a user's name does not matter, as to Keycloak.
+            name, entries = (
+                (revocation.name, self._users) if kind == "user" else (revocation.name.lower(), self._usernames)
+            )
+            before, kept_until = entries.get(name, (issued_before, until))
+            issued_before, until = entries[name] = (max(before, issued_before), max(kept_until, until))
+        return Revocation(kind, name, issued_before, until)
 
     def is_revoked(self, principal: Principal) -> bool:
         """Whether the session or the user was revoked after the token was issued."""
@@ -124,9 +118,3 @@ class MemoryRevocationList:
         self._sessions = {sid: until for sid, until in self._sessions.items() if until > now}
         self._users = {user: entry for user, entry in self._users.items() if entry[1] > now}
         self._usernames = {user: entry for user, entry in self._usernames.items() if entry[1] > now}
-
-
-def _extend(users: dict[str, tuple[float, float]], name: str, issued_before: float, until: float) -> None:
-    """A later revocation never shortens an earlier one."""
-    before, kept_until = users.get(name, (issued_before, until))
-    users[name] = (max(before, issued_before), max(kept_until, until))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
+from uuid import uuid4
 
 import msgspec
 
@@ -14,20 +15,25 @@ BATCH: Final = 500
 _ADD: Final = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if #KEYS > 1 and not redis.call('SET', KEYS[2], 1, 'NX', 'EX', ARGV[1]) then
-  return 0
+local is_new = 1
+if #KEYS > 1 and not redis.call('SET', KEYS[2], ARGV[2], 'NX', 'EX', ARGV[1]) then
+  is_new = redis.call('GET', KEYS[2]) == ARGV[2] and 1 or 0
 end
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   redis.call('ZADD', KEYS[1], 'GT', ARGV[i], ARGV[i + 1])
 end
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
 if last[2] then
   redis.call('EXPIREAT', KEYS[1], math.ceil(last[2]))
 end
-return 1
+return is_new
 """
 """KEYS: the revocations, and the id of a logout token that counts once. Both or neither: a logout that is noted as
-done, but whose revocation was lost with the server, could not be sent again."""
+done, but whose revocation was lost with the server, could not be sent again.
+
+ARGV: seconds for which the id is kept, the mark of this call, then until when each revocation is needed, and itself.
+By the mark a call that redis-py repeats, because the first answer was lost, knows itself again.
+"""
 
 _LOAD: Final = """
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. redis.call('TIME')[1], '+inf', 'WITHSCORES')
@@ -55,10 +61,10 @@ class RevocationStore:
             redis.exceptions.RedisError: Redis is away.
         """
         for batch in _batches(revocations):
-            await self._add(keys=[self._entries], args=[0, *_arguments(batch)])
+            await self._add(keys=[self._entries], args=[0, "", *_arguments(batch)])
 
     async def add_once(self, revocation: Revocation, token_id: str, *, lifetime: int) -> bool:
-        """Keep one, if no token with this ``jti`` has been taken before.
+        """Keep one, and note that a token with this ``jti`` has been taken.
 
         Args:
             revocation: What the token says.
@@ -66,14 +72,15 @@ class RevocationStore:
             lifetime: Seconds for which the ``jti`` is remembered: as long as the token could come again.
 
         Returns:
-            Whether it was taken now.
+            Whether it was taken for the first time. The revocation is kept in either case: the token is good, and
+            saying once more what it says does no harm.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; nothing, or both, is kept.
         """
         # Hashed: the id is the sender's to choose, and of any length.
         key = self._keys.revocations(f"token:{sha256(token_id.encode()).hexdigest()}")
-        args = [max(1, lifetime), *_arguments([revocation])]
+        args = [max(1, lifetime), uuid4().hex, *_arguments([revocation])]
         return bool(await self._add(keys=[self._entries, key], args=args))
 
     async def load(self) -> list[Revocation]:

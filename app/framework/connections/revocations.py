@@ -6,7 +6,7 @@ whenever it may have missed something, and then gives Redis back what Redis may 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -104,7 +104,8 @@ class Revocations:
         """End what a logout token names: its session, or else all sessions of its user that began before it.
 
         Returns:
-            Whether the token came for the first time; else nothing is done.
+            Whether the token came for the first time. One that comes again is heeded again, which changes nothing
+            where the first was heard.
 
         Raises:
             UnavailableError: Redis is away. This worker heeds it, the others will when they can be told.
@@ -137,34 +138,34 @@ class Revocations:
 
     def close(self, connection_id: str) -> None:
         """Close one connection, on whichever worker it is."""
-        self._broker.tell(_TELL_CLOSE, connection_id)
+        self._broker.tell(_TELL_CLOSE, connection_id, about=connection_id)
 
     def _revocation(self, kind: Any, name: str, issued_before: float) -> Revocation:
         # The last of them to be issued is accepted until then, the other way the clocks may differ included.
         until = max(issued_before, self._clock() + self._leeway) + self._max_lifetime + self._leeway
         return Revocation(kind, name, issued_before, until)
 
-    async def _revoke(self, revocation: Revocation, add: Callable[[], Any]) -> bool:
+    async def _revoke(self, revocation: Revocation, add: Callable[[], Awaitable[bool]]) -> bool:
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
                 is_new = await add()
-        except REDIS_FAULTS as error:
-            log.warning("revocation_not_stored", kind=revocation.kind, cause=repr(error))
+        except BaseException as error:
             # Known here at once and told when Redis is back: closed too early is better than open for too long. The
-            # caller learns that this is not done.
-            self._apply(revocation)
-            self._tell(revocation)
+            # caller learns that this is not done. Somebody who has gone away meanwhile takes nothing back either.
+            self._tell(self._apply(revocation))
             self._read_anew()
-            raise UnavailableError("Not every worker could be told") from error
-        if is_new:
-            self._apply(revocation)
-            self._tell(revocation)
-        return bool(is_new)
+            if isinstance(error, REDIS_FAULTS):
+                log.warning("revocation_not_stored", kind=revocation.kind, cause=repr(error))
+                raise UnavailableError("Not every worker could be told") from error
+            raise
+        # Seen before or not: whoever brought it first may have died before it told anybody.
+        self._tell(self._apply(revocation))
+        return is_new
 
     # ---- what workers tell each other --------------------------------------------------------------------------------
 
     def _tell(self, revocation: Revocation) -> None:
-        self._broker.tell(_TELL_REVOKED, revocation)
+        self._broker.tell(_TELL_REVOKED, revocation, about=f"{revocation.kind} {revocation.name}")
 
     def _told_revoked(self, content: Any) -> None:
         self._apply(msgspec.convert(content, Revocation))
@@ -174,8 +175,9 @@ class Revocations:
         if connection is not None:
             connection.stop(REVOKED)
 
-    def _apply(self, revocation: Revocation) -> None:
-        self._memory.add(revocation)
+    def _apply(self, revocation: Revocation) -> Revocation:
+        """Refuse the tokens and close their sockets; returns all that is revoked under this name."""
+        merged = self._memory.add(revocation)
         match revocation.kind:
             case "session":
                 self._close(self._hub.of_session(revocation.name))
@@ -183,6 +185,7 @@ class Revocations:
                 self._close(self._hub.of_user(revocation.name))
             case _:
                 self._close(list(self._hub.connections.values()))
+        return merged
 
     def _close(self, connections: Iterable[Connection]) -> None:
         """Close those whose token is refused now."""

@@ -2,10 +2,15 @@
 
 Nothing waits for Redis but who subscribes. Events are queued per topic and sent by a task per topic, so that one shard
 that is away holds up its own topics only; while it is away they wait, up to a bound.
+
+Control messages (a logout, a connection to be closed) have a queue of their own and are never dropped: a lost event is
+a GAP, a lost logout is a socket that stays open.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 from uuid import uuid4
 
@@ -21,13 +26,18 @@ from app.framework.topics.stream import Streams
 from app.framework.topics.topic import Push, Topic
 
 MAX_OUTGOING: Final = 10_000
-"""Events that may wait in this worker for Redis. Above, the newest are lost, and subscribers learn it by a GAP."""
+"""Events that may wait in this worker for Redis. Above, the newest are lost, and subscribers learn it by a GAP. Control
+messages are not counted."""
 
 BATCH: Final = 128
 LINGER: Final = 5.0
 """Seconds for which a topic without subscribers stays joined: most come back."""
 
-_SPUBLISH: Final = "return redis.call('SPUBLISH', KEYS[1], ARGV[1])"
+_SPUBLISH: Final = """
+for i = 1, #ARGV do
+  redis.call('SPUBLISH', KEYS[1], ARGV[i])
+end
+"""
 
 log = structlog.get_logger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -100,6 +110,8 @@ class Broker:
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._outgoing: dict[str, _Outgoing] = {}
         self._waiting = 0
+        self._untold: dict[tuple[str, str], bytes] = {}
+        self._telling: asyncio.Task[None] | None = None
         self._batch = 0
         self._sender = uuid4().hex
         self._tasks: set[asyncio.Task[None]] = set()
@@ -113,8 +125,8 @@ class Broker:
 
     @property
     def waiting(self) -> int:
-        """Events that wait for Redis."""
-        return self._waiting
+        """Events and control messages that wait for Redis."""
+        return self._waiting + len(self._untold)
 
     async def start(self) -> None:
         """Begin; Redis need not be there."""
@@ -123,12 +135,13 @@ class Broker:
 
     async def flush(self, patience: float) -> bool:
         """Send what waits, for ``patience`` seconds at most; whether all of it is gone."""
-        tasks = [outgoing.task for outgoing in self._outgoing.values() if outgoing.task is not None]
+        sending = [self._telling, *(outgoing.task for outgoing in self._outgoing.values())]
+        tasks = [task for task in sending if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
-        if self._waiting:
-            log.error("events_not_published", count=self._waiting)
-        return self._waiting == 0
+        if self.waiting:
+            log.error("events_not_published", events=self._waiting, control=len(self._untold))
+        return self.waiting == 0
 
     async def stop(self) -> None:
         """Stop everything; ``flush`` first."""
@@ -213,10 +226,34 @@ class Broker:
         """Be called whenever the control channel is joined: what was told before may have been missed."""
         self._control.on_join.append(call)
 
-    def tell(self, kind: str, content: Any) -> None:
-        """Tell all workers."""
+    def tell(self, kind: str, content: Any, *, about: str) -> None:
+        """Tell all workers, this one too; a message may come twice.
+
+        Returns at once. Nothing is dropped, however much waits for Redis.
+
+        Args:
+            kind: Names the handler.
+            content: For it; encoded as JSON.
+            about: The subject. While the message waits, a later one of this kind about the same subject takes its
+                place, which bounds the queue by the number of subjects. So the later one must say all that the
+                earlier one did.
+        """
+        self._untold[kind, about] = _encode((kind, content))
+        if self._telling is None:
+            self._telling = self.spawn(self._tell())
+
+    async def _tell(self) -> None:
         channel = self._keys.control_channel()
-        self._enqueue(channel, _encode((kind, content)), lambda outgoing: self._send_messages(channel, outgoing))
+        try:
+            while self._untold:
+                batch = dict(islice(self._untold.items(), BATCH))
+                await self._persist(channel, partial(self._spublish, keys=[channel], args=list(batch.values())))
+                for subject, message in batch.items():
+                    # Unless another has taken its place while it was sent.
+                    if self._untold[subject] is message:
+                        del self._untold[subject]
+        finally:
+            self._telling = None
 
     def _enqueue(self, key: str, payload: bytes, send: Callable[[_Outgoing], Coroutine[Any, Any, None]]) -> None:
         outgoing = self._outgoing.get(key)

@@ -1,6 +1,7 @@
 import pytest
 
 from app.framework.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevocationList, RealmVerifier
+from app.framework.auth.revocation import Revocation
 from app.framework.errors import UnauthenticatedError
 from tests.framework.auth.conftest import settings_for
 from tests.realm_fixture import IdentityServer
@@ -42,7 +43,7 @@ async def test_a_debug_token_that_is_no_longer_accepted_is_replaced(
     first = await authenticator.authenticate(None)
     assert first is not None
     assert first.session_id is not None
-    revocations.revoke_session(first.session_id, first.expires_at)
+    revocations.add(Revocation("session", first.session_id, 0.0, first.expires_at))
     second = await authenticator.authenticate(None)
 
     assert second is not None

@@ -18,7 +18,7 @@ def test_nothing_is_revoked_at_first() -> None:
 
 def test_a_session_is_revoked_alone() -> None:
     known = revocations()
-    known.revoke_session("s1", until=1300)
+    known.add(Revocation("session", "s1", 0.0, 1300))
 
     assert known.is_revoked(PRINCIPAL)
     assert not known.is_revoked(msgspec.structs.replace(PRINCIPAL, session_id="s2"))
@@ -27,7 +27,7 @@ def test_a_session_is_revoked_alone() -> None:
 
 def test_a_user_is_revoked_with_what_was_issued_before() -> None:
     known = revocations()
-    known.revoke_user("alice-id", issued_before=1050, until=1400)
+    known.add(Revocation("user", "alice-id", 1050, 1400))
 
     assert known.is_revoked(PRINCIPAL)
     assert known.is_revoked(msgspec.structs.replace(PRINCIPAL, issued_at=1050))
@@ -37,26 +37,29 @@ def test_a_user_is_revoked_with_what_was_issued_before() -> None:
 
 def test_a_later_revocation_does_not_shorten_an_earlier_one() -> None:
     known = revocations()
-    known.revoke_user("alice-id", issued_before=1050, until=1400)
-    known.revoke_user("alice-id", issued_before=900, until=1200)
+    known.add(Revocation("user", "alice-id", 1050, 1400))
 
+    assert known.add(Revocation("user", "alice-id", 900, 1500)) == Revocation("user", "alice-id", 1050, 1500)
+    assert known.add(Revocation("user", "alice-id", 1000, 1200)) == Revocation("user", "alice-id", 1050, 1500)
     assert known.is_revoked(PRINCIPAL)
+    assert known.add(Revocation("session", "s1", 0.0, 1300)) == Revocation("session", "s1", 0.0, 1300)
+    assert known.add(Revocation("session", "s1", 0.0, 1200)) == Revocation("session", "s1", 0.0, 1300)
 
 
 def test_what_has_expired_is_forgotten_when_something_new_comes() -> None:
     now = [1100.0]
     known = MemoryRevocationList(clock=lambda: now[0])
-    known.revoke_session("s1", until=1300)
-    known.revoke_user("alice-id", issued_before=1050, until=1300)
+    known.add(Revocation("session", "s1", 0.0, 1300))
+    known.add(Revocation("user", "alice-id", 1050, 1300))
     now[0] = 1301
-    known.revoke_session("s9", until=1600)
+    known.add(Revocation("session", "s9", 0.0, 1600))
 
     assert not known.is_revoked(PRINCIPAL)
 
 
 def test_a_user_is_revoked_by_name_in_any_case() -> None:
     known = revocations()
-    known.revoke_username("ALICE", issued_before=1050, until=1400)
+    known.add(Revocation("username", "ALICE", 1050, 1400))
 
     assert known.is_revoked(PRINCIPAL)
     assert known.is_revoked(msgspec.structs.replace(PRINCIPAL, username="Alice"))
@@ -66,10 +69,10 @@ def test_a_user_is_revoked_by_name_in_any_case() -> None:
 
 def test_what_is_known_can_be_handed_on() -> None:
     known, told = revocations(), revocations()
-    known.revoke_session("s1", until=1300)
-    known.revoke_session("over", until=1100)
-    known.revoke_user("bob-id", issued_before=1050, until=1400)
-    known.revoke_username("Carol", issued_before=1060, until=1500)
+    known.add(Revocation("session", "s1", 0.0, 1300))
+    known.add(Revocation("session", "over", 0.0, 1100))
+    known.add(Revocation("user", "bob-id", 1050, 1400))
+    known.add(Revocation("username", "Carol", 1060, 1500))
 
     for revocation in known.known():
         told.add(revocation)

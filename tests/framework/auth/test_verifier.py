@@ -14,7 +14,7 @@ from app.framework.auth.claims import ClaimsPolicy
 from app.framework.auth.jwks import KeySet
 from app.framework.auth.principal import Principal
 from app.framework.auth.realm import DevelopmentRealmError
-from app.framework.auth.revocation import MemoryRevocationList
+from app.framework.auth.revocation import MemoryRevocationList, Revocation
 from app.framework.auth.verifier import MAX_TOKEN_BYTES, RealmVerifier, TokenVerifier
 from app.framework.errors import AppError, TokenExpiredError, UnauthenticatedError, UnavailableError
 from tests.framework.auth.issuer import EC_KEY, OTHER_RSA_KEY, RSA_KEY, Issuer, SigningKey, claims
@@ -418,7 +418,7 @@ async def test_an_ended_session_is_refused_remembered_or_not(is_remembered: bool
     ended, other = token(sid="ended"), token(sid="other")
     if is_remembered:
         await verifier.verify(ended)
-    revocations.revoke_session("ended", time.time() + 300)
+    revocations.add(Revocation("session", "ended", 0.0, time.time() + 300))
 
     assert isinstance(await refusal(verifier, ended), UnauthenticatedError)
     await verifier.verify(other)
@@ -430,7 +430,7 @@ async def test_a_user_is_refused_with_the_tokens_of_before() -> None:
     now = int(time.time())
     before, after = token(iat=now - 10), token(iat=now)
     await verifier.verify(before)
-    revocations.revoke_user(claims(ISSUER)["sub"], now - 5, now + 300)
+    revocations.add(Revocation("user", claims(ISSUER)["sub"], now - 5, now + 300))
 
     assert isinstance(await refusal(verifier, before), UnauthenticatedError)
     await verifier.verify(after)
@@ -452,7 +452,7 @@ async def test_a_principal_that_was_verified_before_is_looked_at_again() -> None
     verifier = await offline_verifier(revocations=revocations)
     principal = await verifier.verify(token(sid="ended"))
     verifier.check(principal)
-    revocations.revoke_session("ended", time.time() + 300)
+    revocations.add(Revocation("session", "ended", 0.0, time.time() + 300))
 
     with pytest.raises(UnauthenticatedError, match="ended"):
         verifier.check(principal)

@@ -1,11 +1,14 @@
 """Revocations of several workers that share a real Redis; their sockets are in ``tests/e2e``."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from app.framework.auth.backchannel import Logout
@@ -148,8 +151,98 @@ async def test_a_user_is_put_out_by_name(workers: list[Worker]) -> None:
 async def test_a_logout_token_counts_once_on_all_workers(workers: list[Worker]) -> None:
     one, two = workers
     assert await one.revocations.end_sessions(logout("s1", token_id="j"))
-    assert not await two.revocations.end_sessions(logout("s2", token_id="j"))
-    assert not two.memory.is_revoked(principal(session="s2"))
+    assert not await two.revocations.end_sessions(logout("s1", token_id="j"))
+
+
+async def test_a_logout_that_was_noted_but_told_to_nobody_is_told_when_it_comes_again(workers: list[Worker]) -> None:
+    """The worker that took it first died between the two."""
+    one, two = workers
+    ended = logout("s1", token_id="j")
+    revocation = Revocation("session", "s1", 0.0, time.time() + 600)
+    await one.store.add_once(revocation, "j", lifetime=60)
+
+    assert not await one.revocations.end_sessions(ended), "the answer says that it came before"
+    assert one.memory.is_revoked(principal())
+    await until(lambda: two.memory.is_revoked(principal()))
+
+
+class LossyRedis:
+    """Forwards to a server. Told to, it lets the next script run and cuts the connection in place of its answer."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self.is_losing = False
+        self.lost = 0
+
+    async def start(self, stack: AsyncExitStack) -> int:
+        """Listen until the stack is closed; returns the port."""
+        listener = await asyncio.start_server(self._forward, "127.0.0.1", 0)
+        stack.push_async_callback(listener.wait_closed)
+        stack.callback(listener.close)
+        return int(listener.sockets[0].getsockname()[1])
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_client = None
+        server_reader, server_writer = await asyncio.open_connection(*self._server)
+        try:
+            to_client = asyncio.create_task(self._answers(server_reader, writer))
+            while data := await reader.read(65536):
+                if self.is_losing and b"EVAL" in data:
+                    self.is_losing = False
+                    to_client.cancel()
+                    await asyncio.wait([to_client])
+                    server_writer.write(data)
+                    await server_reader.readline()
+                    self.lost += 1
+                    return
+                server_writer.write(data)
+        finally:
+            if to_client is not None:
+                to_client.cancel()
+            writer.close()
+            server_writer.close()
+
+    async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+
+
+async def test_a_lost_answer_of_redis_does_not_make_a_logout_one_that_came_before(
+    workers: list[Worker], valkey: Valkey, settings: Settings, stack: AsyncExitStack
+) -> None:
+    """Redis ran the script, redis-py repeats it, and finds what the first run left."""
+    endpoint = valkey.endpoint
+    lossy = LossyRedis(endpoint.host, endpoint.port)
+    behind = Worker(msgspec.structs.replace(settings, redis_port=await lossy.start(stack)))
+    await behind.start(stack)
+    await behind.ready()
+    # The server knows the script from here on, so that the next run is one call.
+    assert await behind.revocations.end_sessions(logout("s1"))
+    await until(lambda: not behind.broker.waiting)
+    lossy.is_losing = True
+
+    assert await behind.revocations.end_sessions(logout("s2"))
+
+    assert lossy.lost == 1
+    assert behind.memory.is_revoked(principal(session="s2"))
+    for worker in workers:
+        await until(lambda worker=worker: worker.memory.is_revoked(principal(session="s2")))  # type: ignore[misc]
+
+
+async def test_somebody_who_goes_away_takes_no_logout_back(workers: list[Worker], valkey: Valkey) -> None:
+    one, two = workers
+    assert valkey.pid is not None
+    os.kill(valkey.pid, signal.SIGSTOP)
+    try:
+        asking = asyncio.create_task(one.revocations.end_sessions(logout("s1")))
+        await asyncio.sleep(0.05)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert one.memory.is_revoked(principal())
+    finally:
+        os.kill(valkey.pid, signal.SIGCONT)
+    await until(lambda: two.memory.is_revoked(principal()))
 
 
 async def test_a_worker_that_starts_later_knows_before_it_serves(
@@ -214,8 +307,8 @@ async def test_redis_that_lost_its_data_gets_it_back(
 async def test_what_another_worker_says_is_not_trusted_blindly(workers: list[Worker]) -> None:
     one, two = workers
     for nonsense in (None, 7, ["planet", "s1", 0, 0], ["session"], {"kind": "session"}):
-        one.broker.tell("revoked", nonsense)
-        one.broker.tell("close", nonsense)
+        one.broker.tell("revoked", nonsense, about=repr(nonsense))
+        one.broker.tell("close", nonsense, about=repr(nonsense))
     await one.revocations.end_sessions(logout("s1"))
     await until(lambda: two.memory.is_revoked(principal()))
     await two.ready()

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from app.framework.redis import REDIS_FAULTS, RedisClients
-from app.framework.topics.broker import Broker, Publisher
+from app.framework.topics.broker import MAX_OUTGOING, Broker, Publisher
 from app.framework.topics.channel import TopicChannel
 from app.framework.topics.event import Frames
 from app.framework.topics.stream import Snapshot, Streams
@@ -117,7 +117,7 @@ async def test_pushes_and_control_messages_reach_another_worker(cluster: ValkeyC
         there.on_control_joined(joined.set)
         there.join_audience("user", "alice", got.append)
         await asyncio.wait_for(joined.wait(), PATIENCE)
-        here.tell("greeting", {"from": "here"})
+        here.tell("greeting", {"from": "here"}, about="here")
         await until(lambda: told, "a control message")
         assert told == [{"from": "here"}]
 
@@ -216,6 +216,61 @@ async def test_a_shard_is_lost_and_comes_back_while_events_flow(cluster: ValkeyC
             assert not logs[name].gaps, name
             assert not logs[name].resets, name
         assert here.waiting == 0
+
+
+async def test_control_messages_pass_beside_as_many_events_as_may_wait(cluster: ValkeyCluster) -> None:
+    """A logout reaches the other workers although one topic's shard is away and nothing more may wait for it."""
+    async with worker(cluster) as (here, clients), worker(cluster) as (there, _):
+        told: list[Any] = []
+        there.on_control("logout", told.append)
+        await until(lambda: there.is_connected, "the control channel")
+        control = (await clients.places())(clients.keys.control_channel())
+        assert control is not None
+        lost = (cluster.addresses.index((control.host, control.port)) + 1) % 3
+        shards = {f"full-{n}": await shard_of(clients, cluster, f"full-{n}") for n in range(30)}
+        name = next(name for name, shard in shards.items() if shard == lost)
+        await asyncio.to_thread(cluster.nodes[lost].kill)
+        try:
+            publisher = Publisher(here)
+            for number in range(MAX_OUTGOING + 1):
+                publisher.publish(TICKS, Tick(number), name=name)
+            assert here.waiting == MAX_OUTGOING, "one is lost already"
+            for number in range(300):
+                here.tell("logout", number, about=str(number))
+            await until(lambda: len(told) == 300, "the control messages")
+            assert told == list(range(300))
+        finally:
+            await asyncio.to_thread(cluster.start_node, lost)
+        assert await here.flush(PATIENCE)
+
+
+async def test_what_is_told_twice_while_nobody_hears_it_waits_once(cluster: ValkeyCluster) -> None:
+    async with worker(cluster) as (here, clients), worker(cluster) as (there, _):
+        told: list[Any] = []
+        there.on_control("logout", told.append)
+        await until(lambda: there.is_connected, "the control channel")
+        place = (await clients.places())(clients.keys.control_channel())
+        assert place is not None
+        lost = cluster.addresses.index((place.host, place.port))
+        await asyncio.to_thread(cluster.nodes[lost].kill)
+        try:
+            for number in range(1000):
+                here.tell("logout", number, about="alice")
+                # Begins to send the first, in vain: what is under way is not what comes after.
+                await asyncio.sleep(0)
+            assert here.waiting == 1
+            here.tell("logout", 7, about="bob")
+            assert here.waiting == 2
+            await until(lambda: not there.is_connected, "the loss of the control channel")
+        finally:
+            await asyncio.to_thread(cluster.start_node, lost)
+        await until(lambda: there.is_connected, "the control channel again")
+        here.tell("logout", 8, about="carol")
+        await until(lambda: told[-1:] == [8], "what was told last")
+        assert here.waiting == 0
+        # The first was under way when the others took its place; what came before they listened again is not heard.
+        heard = list(dict.fromkeys(told))
+        assert heard == [0, 999, 7, 8][-len(heard) :]
 
 
 async def test_a_worker_that_starts_while_a_shard_is_away_serves_the_others(cluster: ValkeyCluster) -> None:
