@@ -14,6 +14,7 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.util import await_only, greenlet_spawn
 
+from app.framework.db.connection import CancellingConnection
 from app.framework.db.pool import StatementPool
 from app.framework.errors import StartError, UnavailableError
 from app.settings import Settings
@@ -24,6 +25,8 @@ _log = structlog.get_logger(__name__)
 # have died meanwhile.
 _GRACE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
+# A query whose connection is gone, with a worker that died or because it could not be cancelled, ends as late.
+_CHECK_CLIENT_MILLISECONDS = "1000"
 
 
 class DatabaseStartError(StartError):
@@ -52,6 +55,7 @@ class Database:
             "timezone": "UTC",
             "statement_timeout": milliseconds,
             "idle_in_transaction_session_timeout": milliseconds,
+            "client_connection_check_interval": _CHECK_CLIENT_MILLISECONDS,
         }
         self.default_page_size = settings.default_page_size
         self.engine = self._engine()
@@ -96,6 +100,7 @@ class Database:
                 ssl=self._ssl,
                 timeout=_CONNECT_SECONDS,
                 server_settings=self._server_settings,
+                connection_class=CancellingConnection,
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # Whoever asks for a connection cannot tell this OSError (refused, reset, no such host, no answer in time)
@@ -156,8 +161,8 @@ class Database:
         try:
             return await entry.driver_connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
         finally:
-            # A cancelled query does not spoil the connection: asyncpg tells PostgreSQL, and has the next query wait
-            # for the end of this one. A lost connection is found when it is taken again.
+            # A cancelled query does not spoil the connection: the pool lends it again when the query has ended. A lost
+            # connection is found when it is taken again.
             await pool.give_back(entry)
 
     def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:

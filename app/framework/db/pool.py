@@ -61,6 +61,12 @@ class StatementPool(AsyncAdaptedQueuePool):
             self._units_waiting -= 1
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        driver: Any = record.driver_connection
+        cancellation = None if driver is None else driver.cancellation
+        if cancellation is not None:
+            # Who was cancelled does not wait for the end of its query, nor does the next one.
+            cancellation.add_done_callback(lambda _: self._return_cancelled(record))
+            return
         # When both wait, they take turns: neither statements nor units of work starve.
         self._is_turn_of_units = self._units_waiting > 0 and not self._is_turn_of_units
         while self._waiting and not self._is_turn_of_units:
@@ -69,6 +75,12 @@ class StatementPool(AsyncAdaptedQueuePool):
                 waiting.set_result(record)
                 return
         super()._do_return_conn(record)
+
+    def _return_cancelled(self, record: ConnectionPoolEntry) -> None:
+        if not self._waiting and self._pool.full():
+            # One too many, and outside of a greenlet none is closed in any other way.
+            record.invalidate()
+        self._do_return_conn(record)
 
     async def _wait(self) -> ConnectionPoolEntry:
         loop = asyncio.get_running_loop()

@@ -196,7 +196,6 @@ async def test_an_administrator_ending_the_backend_is_unavailable(
 async def test_cancelling_a_task_ends_its_query(settings: Settings, database: Database, sleep: Sleep) -> None:
     async with opened(changed(settings, db_pool_size=1, db_max_overflow=0)) as own:
         task = asyncio.create_task(sleep(own, 62))
-        # It must have begun: PostgreSQL ignores a cancellation that comes before the query.
         await until(lambda: backends(database, "query LIKE '%pg_sleep(62%' AND wait_event = 'PgSleep'"))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

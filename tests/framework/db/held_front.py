@@ -1,0 +1,106 @@
+"""A front of PostgreSQL that keeps a query back until cancellations have gone by."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+# https://www.postgresql.org/docs/current/protocol-message-formats.html: length 16, then the code of CancelRequest.
+_CANCEL_REQUEST = bytes([0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E])
+
+
+class HeldFront:
+    """Passes everything on; what follows the Parse of a marked query waits until a cancellation was delivered.
+
+    PostgreSQL has prepared the query then, and waits for the message that executes it: it ignores the cancellation.
+
+    Args:
+        host: PostgreSQL's.
+        port: PostgreSQL's.
+        mark: Text of the queries that are kept back.
+        is_deaf: Deliver no cancellation; the first that comes only lets the query through.
+    """
+
+    def __init__(self, host: str, port: int, mark: str, *, is_deaf: bool = False) -> None:
+        self._target = (host, port)
+        self._mark = mark.encode()
+        self._is_deaf = is_deaf
+        self._released = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_held = asyncio.Event()
+        self.cancellations = 0
+        self.port = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["HeldFront"]:
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield self
+            server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        to_reader, to_writer = await asyncio.open_connection(*self._target)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                first = await reader.readexactly(8)
+                if first == _CANCEL_REQUEST:
+                    await self._cancel(first + await reader.readexactly(8), to_reader, to_writer)
+                    return
+                to_writer.write(first + await reader.readexactly(int.from_bytes(first[:4]) - 8))
+                await self._pass_on(reader, writer, to_reader, to_writer)
+        finally:
+            self._tasks.discard(task)
+            to_writer.close()
+            writer.close()
+
+    async def _cancel(self, request: bytes, to_reader: asyncio.StreamReader, to_writer: asyncio.StreamWriter) -> None:
+        self.cancellations += 1
+        if not self._is_deaf:
+            to_writer.write(request)
+            # PostgreSQL closes when it has sent its signal.
+            await to_reader.read()
+        self._released.set()
+
+    async def _pass_on(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        to_reader: asyncio.StreamReader,
+        to_writer: asyncio.StreamWriter,
+    ) -> None:
+        ways = [
+            asyncio.ensure_future(self._requests(reader, to_writer)),
+            asyncio.ensure_future(_pipe(to_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_marked = False
+        while True:
+            head = await reader.readexactly(5)
+            body = await reader.readexactly(int.from_bytes(head[1:]) - 4)
+            if head[:1] == b"P":
+                is_marked = self._mark in body
+            elif head[:1] == b"B" and is_marked:
+                self.is_held.set()
+                await self._released.wait()
+            writer.write(head + body)
+            await writer.drain()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
