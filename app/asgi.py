@@ -81,7 +81,7 @@ def create_app(
     if faults:
         raise DeclarationError(faults)
     authenticate(app, services.authenticator, settings.excluded_paths)
-    observe(app, services.metrics)
+    observe(app, services.metrics, services.security)
     keep_channel(app)
     app.state.blueprint = blueprint
     app.state.services = services

@@ -24,6 +24,7 @@ from app.framework.errors import UnavailableError
 from app.framework.observability.health import Readiness
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
+from app.framework.observability.security_log import SecurityLog
 from app.framework.packets import Dispatcher
 from app.framework.redis import RedisClients, translate_redis
 from app.framework.redis.tasks import end_task
@@ -46,6 +47,7 @@ class Services:
         self.settings = settings
         self.drain = drain
         self.metrics = Metrics()
+        self.security = SecurityLog(self.metrics.security_event)
         self.peers = MetricsPeers.of_launcher(self.metrics)
         self.readiness = Readiness(lambda: drain.is_requested)
         self.database = Database(settings)
@@ -72,6 +74,7 @@ class Services:
             RevocationStore(self.redis),
             self.broker,
             self.hub,
+            self.security,
             max_lifetime=settings.token_max_lifetime,
             leeway=settings.keycloak_leeway,
         )
@@ -103,13 +106,19 @@ class Services:
         return Endpoint(
             hub=self.hub,
             sessions=self.sessions,
-            dispatcher=Dispatcher(blueprint.registry, translators=TRANSLATORS, observe=self.metrics.packet),
+            dispatcher=Dispatcher(
+                blueprint.registry,
+                translators=TRANSLATORS,
+                observe=self.metrics.packet,
+                security=self.security,
+            ),
             verifier=self.verifier,
             authenticator=self.authenticator,
             allowed_for=blueprint.table.packets_for,
             limits=connection_limits(settings),
             topics=self._topic_hub,
             metrics=self.metrics,
+            security=self.security,
             allowed_origins=settings.allowed_origins,
             is_query_token_accepted=settings.ws_query_token,
             max_connections=settings.ws_max_connections,

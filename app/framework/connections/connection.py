@@ -40,6 +40,7 @@ from app.framework.errors import (
     UnavailableError,
 )
 from app.framework.observability.metrics import Metrics
+from app.framework.observability.security_log import SecurityLog
 from app.framework.packets.dispatcher import Dispatcher
 from app.framework.packets.numbers import SystemPacket
 from app.framework.packets.system import Closing
@@ -107,8 +108,11 @@ class Connection:
         limits: ConnectionLimits,
         topics: TopicHub,
         metrics: Metrics,
+        security: SecurityLog,
+        address: str | None,
     ) -> None:
         self.id = uuid4().hex
+        self.address = address
         self.codec = codec
         self.principal: Principal | None = None
         self.session_id: str | None = None
@@ -137,6 +141,7 @@ class Connection:
         self._limits = limits
         self._topics = topics
         self._metrics = metrics
+        self._security = security
         self._after_reply: list[Callable[[], None]] = []
         self._rate = RateLimit(limits.rate_limit, asyncio.get_running_loop().time)
         self._task: asyncio.Task[Any] | None = None
@@ -238,6 +243,8 @@ class Connection:
 
     def _identify(self, principal: Principal) -> None:
         """Take a verified principal: its permissions, its session and its time."""
+        if self.principal is None:
+            self._security.record("connected", user=principal.username, address=self.address, connection=self.id)
         self.principal = principal
         self.allowed = self._allowed_for(principal.roles)
         self._hub.identify(self)
@@ -532,6 +539,14 @@ class Connection:
             self.outbox.discard()
             self._topics.release(self)
             self._metrics.connection_closed(CloseCode.NORMAL if self.verdict is None else self.verdict.code)
+            self._security.record(
+                "disconnected",
+                reason="client" if self.verdict is None else self.verdict.reason,
+                user=None if self.principal is None else self.principal.username,
+                address=self.address,
+                connection=self.id,
+                seconds=round((datetime.now(UTC) - self.since).total_seconds(), 3),
+            )
             self._hub.remove(self)
 
     async def _say_goodbye(self, verdict: Verdict) -> None:
@@ -573,6 +588,7 @@ class _Aside:
         self._connection = connection
         self.interrupted: str | None = None
         self.id = connection.id
+        self.address = connection.address
         self.principal = connection.principal
         self.allowed = connection.allowed
         self.codec = connection.codec

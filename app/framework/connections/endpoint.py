@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
@@ -21,12 +20,11 @@ from app.framework.connections.limits import ConnectionLimits
 from app.framework.connections.sessions import SessionRegistry
 from app.framework.errors import AppError
 from app.framework.observability.metrics import Metrics
+from app.framework.observability.security_log import SecurityLog
 from app.framework.packets.dispatcher import Dispatcher
 from app.framework.protocol.close_codes import CloseCode, Verdict
 from app.framework.protocol.codecs import JSON, MSGPACK
 from app.framework.topics.hub import TopicHub
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +40,7 @@ class Endpoint:
     limits: ConnectionLimits
     topics: TopicHub
     metrics: Metrics
+    security: SecurityLog
     allowed_origins: Collection[str]
     is_query_token_accepted: bool
     max_connections: int
@@ -59,8 +58,9 @@ class Endpoint:
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Judge the handshake, then serve the connection until it ends."""
         scope = socket.scope
+        address = scope["client"][0] if scope["client"] else None
         if not is_origin_allowed(scope, self.allowed_origins):
-            log.info("handshake_refused", reason="origin")
+            self.security.record("handshake_refused", reason="origin", address=address)
             await socket.send({"type": "websocket.close", "code": int(CloseCode.FORBIDDEN), "reason": "origin"})
             return
         chosen = chosen_subprotocol(scope)
@@ -77,10 +77,15 @@ class Endpoint:
             limits=self.limits,
             topics=self.topics,
             metrics=self.metrics,
+            security=self.security,
+            address=address,
         )
         try:
             verdict = self._room() or await self._sign_in(connection, scope)
             if verdict is not None:
+                self.security.record(
+                    "handshake_refused", reason=verdict.reason, address=address, connection=connection.id
+                )
                 connection.stop(verdict)
             await connection.run()
         finally:

@@ -27,6 +27,7 @@ class _RunningFrame:
     def __init__(self, connection: "Connection", now: float) -> None:
         self.connection = connection
         self.id = connection.id
+        self.address = connection.address
         self.codec: Codec = connection.codec
         self.task: asyncio.Task[None] | None = None
         self.packet: Packet | None = None

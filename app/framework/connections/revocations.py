@@ -18,6 +18,7 @@ from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.connection import Connection
 from app.framework.connections.hub import ConnectionHub
 from app.framework.errors import UnavailableError
+from app.framework.observability.security_log import SecurityLog
 from app.framework.protocol.close_codes import CloseCode, Verdict
 from app.framework.redis import REDIS_AWAY, REDIS_FAULTS
 from app.framework.redis.tasks import end_task
@@ -45,6 +46,7 @@ class Revocations:
         store: All revocations, in Redis.
         broker: The way to the other workers.
         hub: This worker's sockets.
+        security: Log of the revocations that are asked for here.
         max_lifetime: Seconds from ``iat`` to ``exp`` of the longest token that is accepted.
         leeway: Seconds that clocks may differ.
         clock: Seconds since the epoch.
@@ -56,6 +58,7 @@ class Revocations:
         store: RevocationStore,
         broker: Broker,
         hub: ConnectionHub,
+        security: SecurityLog,
         *,
         max_lifetime: float,
         leeway: float,
@@ -65,6 +68,7 @@ class Revocations:
         self._store = store
         self._broker = broker
         self._hub = hub
+        self._security = security
         self._max_lifetime = max_lifetime
         self._leeway = leeway
         self._clock = clock
@@ -138,6 +142,7 @@ class Revocations:
 
     def close(self, connection_id: str) -> None:
         """Close one connection, on whichever worker it is."""
+        self._security.record("revoked", reason="connection", connection=connection_id)
         self._broker.tell(_TELL_CLOSE, connection_id, about=connection_id)
 
     def _revocation(self, kind: Any, name: str, issued_before: float) -> Revocation:
@@ -146,6 +151,7 @@ class Revocations:
         return Revocation(kind, name, issued_before, until)
 
     async def _revoke(self, revocation: Revocation, add: Callable[[], Awaitable[bool]]) -> bool:
+        self._security.record("revoked", reason=revocation.kind, name=revocation.name)
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
                 is_new = await add()

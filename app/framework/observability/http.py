@@ -1,6 +1,7 @@
 """Around every HTTP request and socket: its correlation, its line in the access log, its count."""
 
 from collections.abc import Awaitable
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 
@@ -12,15 +13,16 @@ from app.framework.observability import correlation
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.correlation import Correlation
 from app.framework.observability.metrics import Metrics
+from app.framework.observability.security_log import Event, SecurityLog
 
 REQUEST_ID: Final = b"x-request-id"
 UNMATCHED: Final = "(unmatched)"
 """The path of requests that no route takes: what they name is theirs, and would be a label for each."""
 
 
-def observe(app: Litestar, metrics: Metrics) -> None:
+def observe(app: Litestar, metrics: Metrics, security: SecurityLog) -> None:
     """Put the observer around the application, outside of its routing: so that a 404 is seen, too."""
-    observer = HTTPObserver(app.asgi_handler, metrics)
+    observer = HTTPObserver(app.asgi_handler, metrics, security)
     app.asgi_handler = observer
     # After the lifespan's managers, and so after the last request.
     app.on_shutdown.append(observer.flush)
@@ -32,11 +34,13 @@ class HTTPObserver:
     Args:
         app: The next ASGI application.
         metrics: The worker's.
+        security: The worker's; it gets what was refused to a client.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, security: SecurityLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._security = security
         self._access = AccessLog()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -83,8 +87,24 @@ class HTTPObserver:
             # Without a status the client went before it got one; 499 is nginx's word for it.
             self._metrics.request(method, path, status or 499, seconds)
             self._access.write(scope, path, status or 499, seconds, current.id)
+            if status in _SECURITY_EVENTS:
+                self._refused(scope, method, path, status)
             correlation.leave(token)
 
+    def _refused(self, scope: HTTPScope, method: str, path: str, status: int) -> None:
+        user, error, client = scope.get("user"), scope.get("auth"), scope["client"]
+        self._security.record(
+            _SECURITY_EVENTS[status],
+            reason=error.code if status == HTTPStatus.UNAUTHORIZED and error is not None else None,
+            user=None if user is None else user.username,
+            address=client[0] if client else None,
+            method=method,
+            path=path,
+        )
+
+
+_SECURITY_EVENTS: Final[dict[int, Event]] = {401: "auth_refused", 403: "denied", 429: "rate_limited"}
+"""Refusals for the security log, by HTTP status."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

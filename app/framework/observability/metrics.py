@@ -46,6 +46,7 @@ class Metrics:
         self._closed = self._counter("ws_connections_closed", "Sockets closed, by close code", "code")
         self.bad_frames = self._counter("ws_bad_frames", "Frames that could not be decoded")
         self._overflows = self._counter("ws_outbox_overflows", "Frames that found a full outbox", "policy")
+        self._security_events = self._counter("security_events", "Events of the security log", "event")
         self._jwks = self._counter("jwks_fetches", "Fetches of the realm's keys", "result")
         self._task_failures = self._counter("background_task_failures", "Failed runs of background tasks", "task")
 
@@ -65,6 +66,10 @@ class Metrics:
     def outbox_overflow(self, policy: str) -> None:
         """A frame found an outbox full."""
         self._overflows.labels(policy).inc()
+
+    def security_event(self, event: str) -> None:
+        """An event of the security log, written or left out."""
+        self._security_events.labels(event).inc()
 
     def jwks_fetch(self, *, succeeded: bool) -> None:
         """The realm's keys were asked for."""

@@ -16,6 +16,11 @@ class Caller(Protocol):
         ...
 
     @property
+    def address(self) -> str | None:
+        """Address of the client, if the server knows it."""
+        ...
+
+    @property
     def principal(self) -> Principal | None:
         """``None`` until the connection is authenticated."""
         ...

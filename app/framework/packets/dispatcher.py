@@ -7,7 +7,7 @@ does, its connection stays open.
 import asyncio
 from collections.abc import Callable, Sequence
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -23,6 +23,7 @@ from app.framework.errors import (
     UnknownPacketError,
 )
 from app.framework.observability import correlation
+from app.framework.observability.security_log import Event, SecurityLog
 from app.framework.packets.caller import Caller
 from app.framework.packets.dependencies import fail, finish
 from app.framework.packets.numbers import SystemPacket
@@ -38,6 +39,13 @@ Observer = Callable[[int, int, float], None]
 
 _AUTH = int(SystemPacket.AUTH)
 
+_SECURITY_EVENTS: Final[dict[int, Event]] = {
+    RSPCode.PERMISSION_DENIED: "denied",
+    RSPCode.RATE_LIMITED: "rate_limited",
+    RSPCode.UNAUTHENTICATED: "auth_refused",
+}
+"""Refusals for the security log, by status."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -52,14 +60,21 @@ class Dispatcher:
         registry: The packets.
         translators: Make refusals of exceptions that are no faults of the program, such as a lost database.
         observe: Called once per packet with ``pkg_id`` (0 if unknown), status and seconds.
+        security: Log of the packets that are refused to their sender.
     """
 
     def __init__(
-        self, registry: PacketRegistry, *, translators: Sequence[Translator] = (), observe: Observer | None = None
+        self,
+        registry: PacketRegistry,
+        *,
+        translators: Sequence[Translator] = (),
+        observe: Observer | None = None,
+        security: SecurityLog | None = None,
     ) -> None:
         self._routes = registry.routes
         self._translators = translators
         self._observe = observe
+        self._security = security
 
     def route(self, pkg_id: int) -> PacketRoute | None:
         """The packet's route, if there is such a packet."""
@@ -92,6 +107,10 @@ class Dispatcher:
             status, reply = self._refuse(caller.codec, packet, TimeoutExceededError(caller.interrupted))
         except AppError as error:
             status, reply = self._refuse(caller.codec, packet, error)
+            if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
+                self._security.record(
+                    event, reason=error.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
+                )
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; it is logged in _judge
             status, reply = self._refuse(caller.codec, packet, self._judge(error))
         finally:

@@ -18,6 +18,7 @@ from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.revocations import Revocations
 from app.framework.errors import UnavailableError
+from app.framework.observability.security_log import SecurityLog
 from app.framework.redis import RedisClients
 from app.framework.topics import Broker
 from app.settings import Settings
@@ -40,6 +41,7 @@ class Worker:
             self.store,
             self.broker,
             ConnectionHub(heartbeat=30, heartbeat_timeout=10),
+            SecurityLog(lambda _: None),
             max_lifetime=600,
             leeway=LEEWAY,
         )

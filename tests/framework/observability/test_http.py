@@ -19,6 +19,7 @@ from app.framework.observability.http import observe
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
 from app.framework.observability.routes import observability_routes
+from app.framework.observability.security_log import SecurityLog
 from app.framework.problems import problem_handlers
 
 
@@ -50,7 +51,7 @@ class Served:
         readiness.register("database", self._check)
         routes = observability_routes(readiness, MetricsPeers(self.metrics, None))
         app = Litestar([item, broken, *routes], exception_handlers=problem_handlers(), logging_config=None)
-        observe(app, self.metrics)
+        observe(app, self.metrics, SecurityLog(self.metrics.security_event))
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def _check(self) -> None:

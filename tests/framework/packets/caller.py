@@ -29,6 +29,7 @@ class ListedCaller:
     """May send what is listed."""
 
     id = "connection-1"
+    address = "192.0.2.7"
 
     def __init__(self, allowed: Iterable[int] = (), principal: Principal | None = ALICE, codec: Codec = JSON) -> None:
         self.allowed = frozenset(allowed)

@@ -13,6 +13,7 @@ from app.framework.observability.http import observe
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
 from app.framework.observability.routes import observability_routes
+from app.framework.observability.security_log import SecurityLog
 from app.framework.server import DrainSignal
 
 
@@ -40,7 +41,7 @@ def create(drain: DrainSignal) -> Litestar:
         task.cancel()
 
     app = Litestar([pid, *observability_routes(Readiness(), peers)], lifespan=[lifespan], logging_config=None)
-    observe(app, metrics)
+    observe(app, metrics, SecurityLog(metrics.security_event))
     return app
 
 
