@@ -16,6 +16,7 @@ from app.framework.auth import Authenticator, DebugSignIn, KeycloakClient, Memor
 from app.framework.auth.backchannel import LogoutTokenVerifier, backchannel_logout_route
 from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections import Audiences, ConnectionHub, ConnectionLimits, Endpoint
+from app.framework.connections.places import Places
 from app.framework.connections.revocations import Revocations
 from app.framework.connections.routes import connection_routes
 from app.framework.connections.sessions import SessionRegistry
@@ -57,6 +58,7 @@ class Services:
         self.authenticator = Authenticator(
             self.verifier, DebugSignIn(settings, self.keycloak) if settings.debug_auth else None
         )
+        self.places = Places(total=settings.ws_max_connections, anonymous=settings.anonymous_places)
         self.hub = ConnectionHub(heartbeat=settings.ws_heartbeat, heartbeat_timeout=settings.ws_heartbeat_timeout)
         self.redis = RedisClients(settings)
         self.broker = Broker(self.redis)
@@ -121,7 +123,7 @@ class Services:
             security=self.security,
             allowed_origins=settings.allowed_origins,
             is_query_token_accepted=settings.ws_query_token,
-            max_connections=settings.ws_max_connections,
+            places=self.places,
         )
 
     def supervise(self, blueprint: Blueprint) -> None:
@@ -171,6 +173,7 @@ class Services:
         self.readiness.register("sessions", self.sessions.check)
         self.readiness.register("revocations", self.revocations.check)
         self.metrics.watch("ws_connections", "Open sockets", lambda: len(self.hub.connections))
+        self.metrics.watch("ws_strangers", "Sockets that have not signed in", lambda: self.places.strangers)
         self.metrics.watch("ws_outbox_depth", "Frames that wait for slow clients", self.hub.waiting_frames)
         self.metrics.watch("events_waiting", "Events that wait for Redis", lambda: self.broker.waiting)
 

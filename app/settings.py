@@ -178,6 +178,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ws_heartbeat_timeout: Annotated[Seconds, Meta(description="time for an answer, else 4408")] = 10.0
     ws_token_warning: Annotated[Seconds, Meta(description="TOKEN_EXPIRING comes this long before the expiry")] = 30.0
     ws_max_connections: Annotated[Positive, Meta(description="sockets per worker; above: 1013")] = 10_000
+    ws_max_anonymous: Annotated[
+        NotNegative,
+        Meta(description="of these, sockets that have not signed in; above: 1013; 0: a tenth, at least 1"),
+    ] = 0
     ws_max_connections_per_user: Annotated[
         Positive, Meta(description="sockets of one user on all workers; above: 4429")
     ] = 20
@@ -201,6 +205,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_spread: Annotated[
         float, Meta(ge=0, le=300, description="seconds over which a stopping server spreads its clients' reconnects")
     ] = 5.0
+
+    @property
+    def anonymous_places(self) -> int:
+        """Sockets of a worker that may be strangers: ``WS_MAX_ANONYMOUS``, or the share that it stands for."""
+        return self.ws_max_anonymous or max(1, self.ws_max_connections // 10)
 
     @property
     def is_production(self) -> bool:
@@ -283,6 +292,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 re.compile(pattern)
             except re.error as error:
                 faults.append(f"EXCLUDED_PATHS: {pattern!r} is no regular expression: {error}")
+        if self.ws_max_anonymous > self.ws_max_connections:
+            faults.append(f"WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS ({self.ws_max_connections})")
         if self.is_production:
             faults += self._production_faults()
         return faults

@@ -314,3 +314,17 @@ def test_issuer(public: str, issuer: str) -> None:
         "KEYCLOAK_REALM": "mine",
     }
     assert Settings.from_strings(environ).keycloak_issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("connections", "anonymous", "places"),
+    [("10000", "0", 1000), ("9", "", 1), ("1", "0", 1), ("10", "10", 10), ("100", "3", 3)],
+)
+def test_strangers_have_a_tenth_unless_it_is_said(connections: str, anonymous: str, places: int) -> None:
+    settings = Settings.from_strings({"WS_MAX_CONNECTIONS": connections, "WS_MAX_ANONYMOUS": anonymous})
+    assert settings.anonymous_places == places
+
+
+def test_strangers_cannot_have_more_places_than_there_are() -> None:
+    with pytest.raises(SettingsError, match="WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS"):
+        Settings.from_strings({"WS_MAX_CONNECTIONS": "10", "WS_MAX_ANONYMOUS": "11"})

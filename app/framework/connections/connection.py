@@ -21,13 +21,15 @@ from uuid import UUID, uuid4
 
 import structlog
 
+from app.framework.auth.challenge import MissingTokenError
 from app.framework.auth.principal import Principal
 from app.framework.connections.channel import Channel, gone
 from app.framework.connections.heartbeat import Heartbeat, Pulse
 from app.framework.connections.hub import CLOSE_TIMEOUT, TICK, ConnectionHub
-from app.framework.connections.limits import ConnectionLimits, RateLimit
+from app.framework.connections.limits import STRANGER_MAX_BYTES, ConnectionLimits, RateLimit
 from app.framework.connections.outbox import Outbox
 from app.framework.connections.parallel import ParallelPackets
+from app.framework.connections.places import Place
 from app.framework.connections.sessions import SessionRegistry, TooManyConnectionsError
 from app.framework.connections.token_clock import TokenClock
 from app.framework.errors import (
@@ -63,6 +65,7 @@ REVOKED_GRACE: Final = 0.5
 """Seconds that a running packet has left when its sender is no longer welcome."""
 
 _PING = int(SystemPacket.PING)
+_AUTH = int(SystemPacket.AUTH)
 _CONTROL = frozenset({_PING, int(SystemPacket.CANCEL)})
 
 log = structlog.get_logger(__name__)
@@ -116,6 +119,7 @@ class Connection:
         self.codec = codec
         self.principal: Principal | None = None
         self.session_id: str | None = None
+        self.place: Place | None = None
         self.allowed: frozenset[int] = frozenset()
         self.interrupted: str | None = None
         self.since = datetime.now(UTC)
@@ -180,6 +184,11 @@ class Connection:
         self._grace_until = self._hub.now + grace
         if self._is_waiting and self._task is not None:
             self._task.cancel()
+
+    def give_back_place(self) -> None:
+        """Let another have the place, if there is one."""
+        if self.place is not None:
+            self.place.give_back()
 
     def let_go(self) -> None:
         """Hold the server's end no longer; see ``forget_channel``."""
@@ -246,6 +255,8 @@ class Connection:
         if self.principal is None:
             self._security.record("connected", user=principal.username, address=self.address, connection=self.id)
         self.principal = principal
+        if self.place is not None:
+            self.place.sign_in()
         self.allowed = self._allowed_for(principal.roles)
         self._hub.identify(self)
         self.session_id = principal.session_id
@@ -378,20 +389,35 @@ class Connection:
 
     def _found(self, frame: str | bytes) -> Found:
         """The packets of a frame; what the limits refuse becomes a ``BadPacket``."""
+        is_stranger = self.principal is None
         if type(frame) is self.codec.frame_type:
-            found = self.codec.decode(frame, self._limits.max_batch)
+            found = self.codec.decode(frame, 1 if is_stranger else self._limits.max_batch)
         else:
             found = self.codec.wrong_frame_type()
-        if type(found) is BadPacket and type(found.error) is BadFrameError:
-            self._bad_frames += 1
-            self._metrics.bad_frames.inc()
-            if self._bad_frames >= self._limits.max_bad_frames:
-                self.stop(Verdict(CloseCode.TOO_MANY_BAD_FRAMES, "too_many_bad_frames"))
+        if is_stranger:
+            found = self._from_stranger(found)
+        elif type(found) is BadPacket and type(found.error) is BadFrameError:
+            self._count_bad_frame()
         else:
             self._bad_frames = 0
         if type(found) is list:
             return found if self._rate.take(len(found)) else [self._within_rate(packet) for packet in found]
         return self._within_rate(found)  # type: ignore[arg-type]  # no list is left
+
+    def _from_stranger(self, found: Found) -> Packet | BadPacket:
+        """AUTH, or what is said to everything else: whoever is unknown learns nothing."""
+        if type(found) is Packet and found.pkg_id == _AUTH:
+            return found
+        self._count_bad_frame()
+        if type(found) is list:
+            return BadPacket(MissingTokenError("Send AUTH first, in a frame of its own"))
+        return BadPacket(MissingTokenError("Send AUTH first"), found.pkg_id, found.req_id)  # type: ignore[union-attr]
+
+    def _count_bad_frame(self) -> None:
+        self._bad_frames += 1
+        self._metrics.bad_frames.inc()
+        if self._bad_frames >= self._limits.max_bad_frames:
+            self.stop(Verdict(CloseCode.TOO_MANY_BAD_FRAMES, "too_many_bad_frames"))
 
     def _within_rate(self, packet: Packet | BadPacket) -> Packet | BadPacket:
         retry_after = self._rate.retry_after()
@@ -439,6 +465,8 @@ class Connection:
 
     def _is_too_big(self, frame: str | bytes) -> bool:
         limit = self._limits.max_message_bytes
+        if self.principal is None:
+            limit = min(limit, STRANGER_MAX_BYTES)
         if isinstance(frame, bytes):
             return len(frame) > limit
         # A character takes one to four bytes of UTF-8: count them only where it matters.
@@ -548,6 +576,11 @@ class Connection:
                 seconds=round((datetime.now(UTC) - self.since).total_seconds(), 3),
             )
             self._hub.remove(self)
+
+    async def close_at_once(self, verdict: Verdict) -> None:
+        """Close one that does not run, without a word: the code says enough."""
+        self._metrics.connection_closed(verdict.code)
+        await self._send({"type": "websocket.close", "code": int(verdict.code), "reason": verdict.reason})
 
     async def _say_goodbye(self, verdict: Verdict) -> None:
         closing = Closing(verdict.code, verdict.reason, verdict.should_reconnect, verdict.after_ms)

@@ -17,6 +17,7 @@ from app.framework.connections.channel import channel_of, forget_channel
 from app.framework.connections.connection import Connection, Verifier, verdict_on
 from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.limits import ConnectionLimits
+from app.framework.connections.places import Places
 from app.framework.connections.sessions import SessionRegistry
 from app.framework.errors import AppError
 from app.framework.observability.metrics import Metrics
@@ -43,7 +44,7 @@ class Endpoint:
     security: SecurityLog
     allowed_origins: Collection[str]
     is_query_token_accepted: bool
-    max_connections: int
+    places: Places
 
     def route(self, path: str = "/web") -> WebsocketRouteHandler:
         """The Litestar route."""
@@ -81,37 +82,53 @@ class Endpoint:
             address=address,
         )
         try:
-            verdict = self._room() or await self._sign_in(connection, scope)
-            if verdict is not None:
+            verdict = await self._let_in(connection, scope)
+            if verdict is None:
+                await connection.run()
+            else:
                 self.security.record(
                     "handshake_refused", reason=verdict.reason, address=address, connection=connection.id
                 )
-                connection.stop(verdict)
-            await connection.run()
+                await self._turn_away(connection, verdict)
         finally:
             # Here and not in the connection: also one that ends before it runs has been counted.
+            connection.give_back_place()
             self.sessions.leave(connection.id)
             connection.let_go()
             forget_channel(socket)
 
-    def _room(self) -> Verdict | None:
-        """Why this worker takes no connection now."""
+    async def _let_in(self, connection: Connection, scope: Any) -> Verdict | None:
+        """Give the client a place, then take the token of the handshake, if it brings one.
+
+        Returns:
+            Why it is turned away.
+        """
         if self.hub.is_draining:
             return self.hub.restart_verdict()
-        if len(self.hub.connections) >= self.max_connections:
-            return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
-        return None
-
-    async def _sign_in(self, connection: Connection, scope: Any) -> Verdict | None:
-        """Take the token of the handshake, if it brings one."""
         try:
             token = handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
-            principal = await self.authenticator.authenticate(token)
+            connection.place = self.places.take(is_stranger=token is None)
+            if connection.place is None:
+                return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
+            async with self.places.judging():
+                principal = await self.authenticator.authenticate(token)
             if principal is not None:
                 await connection.admit(principal)
+        except TimeoutError:
+            return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
         except AppError as error:
             verdict = verdict_on(error)
             if verdict is None:
                 raise
             return verdict
         return None
+
+    async def _turn_away(self, connection: Connection, verdict: Verdict) -> None:
+        """Close with a verdict, without a place."""
+        connection.give_back_place()
+        connection.stop(verdict)
+        with self.places.goodbye() as is_there_time:
+            if is_there_time:
+                await connection.run()
+            else:
+                await connection.close_at_once(verdict)

@@ -2,6 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
+
+STRANGER_MAX_BYTES: Final = 32_768
+"""Size of a frame before AUTH: room for AUTH with the longest token that is looked at, twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

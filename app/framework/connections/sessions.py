@@ -8,6 +8,7 @@ forgotten: renewing a lease writes the whole entry.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -166,6 +167,7 @@ class SessionRegistry:
         self._users_per_call = 1 if isinstance(clients.auth, RedisCluster) else USERS_PER_CALL
         self._members: dict[str, _Member] = {}
         self._of_user: dict[str, set[str]] = {}
+        self._entering: Counter[str] = Counter()
         self._left: dict[str, set[str]] = {}
         self._changed: set[str] = set()
         self._is_renewal_due = False
@@ -207,7 +209,11 @@ class SessionRegistry:
             UnavailableError: Redis is away.
         """
         user_id = principal.user_id
+        # Without Redis, which may hang: one user's connections must not wait for it in any number.
+        if len(self._of_user.get(user_id, ())) + self._entering[user_id] >= self._limit:
+            raise TooManyConnectionsError
         entry = self._entry(connection_id, principal, since)
+        self._entering[user_id] += 1
         try:
             async with asyncio.timeout(ENTER_TIMEOUT):
                 is_in = await self._enter(
@@ -220,6 +226,10 @@ class SessionRegistry:
                 log.warning("connection_not_entered", connection_id=connection_id, cause=repr(error))
                 raise UnavailableError("Connections cannot be counted now") from error
             raise
+        finally:
+            self._entering[user_id] -= 1
+            if not self._entering[user_id]:
+                del self._entering[user_id]
         if not is_in:
             raise TooManyConnectionsError
         self._members[connection_id] = _Member(user_id, since, entry)

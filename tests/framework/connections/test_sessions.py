@@ -296,3 +296,28 @@ async def test_a_fault_that_nobody_foresaw_does_not_end_the_renewing(
     await asyncio.sleep(2.5 * LEASE)
     assert calls > 1
     assert [held.connection_id for held in await registry.sessions()] == ["c1"]
+
+
+async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_than_one_may_have(
+    worker_of_valkey: MakeWorker, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    monkeypatch.setattr(module, "ENTER_TIMEOUT", 60.0)
+    pid = valkey.pid
+    assert pid is not None
+    signalled(pid, signal.SIGSTOP)
+    try:
+        waiting = [asyncio.create_task(registry.enter(f"w{n}", principal("alice"), NOW)) for n in range(LIMIT - 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyConnectionsError):
+            await registry.enter("one too many", principal("alice"), NOW)
+        others = asyncio.create_task(registry.enter("b1", principal("bob"), NOW))
+        await asyncio.sleep(0)
+        assert not others.done()
+    finally:
+        signalled(pid, signal.SIGCONT)
+    await asyncio.gather(*waiting, others)
+    registry.leave("w0")
+    await until(registry, lambda found: len(found) == LIMIT)
+    await registry.enter("again", principal("alice"), NOW)
