@@ -12,15 +12,13 @@ from litestar.types import ControllerRouterHandler
 
 from app import __version__
 from app.blueprint import Blueprint, coverage_of, find_domains, make_blueprint
-from app.framework.auth.http import authenticate
-from app.framework.connections.channel import keep_channel
 from app.framework.console import console_routes
 from app.framework.contract import PageSchema, asyncapi_document, asyncapi_route, openapi_config, openapi_routes
 from app.framework.db import database_dependencies
 from app.framework.domain import Domain
+from app.framework.http import stack, wrap
 from app.framework.http_handlers import PreparedHandlers
 from app.framework.http_input import JSONRequest
-from app.framework.observability.http import observe
 from app.framework.observability.routes import observability_routes
 from app.framework.packets import DeclarationError
 from app.framework.packets.registry import GIVEN
@@ -80,9 +78,10 @@ def create_app(
     faults = [*blueprint.faults, *coverage_of(app, blueprint)]
     if faults:
         raise DeclarationError(faults)
-    authenticate(app, services.authenticator, settings.excluded_paths)
-    observe(app, services.metrics, services.security)
-    keep_channel(app)
+    wrap(
+        app,
+        stack(settings, observe=services.observer, authenticator=services.authenticator, security=services.security),
+    )
     app.state.blueprint = blueprint
     app.state.services = services
     return app

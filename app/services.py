@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from litestar import Litestar
 from litestar.di import NamedDependency
-from litestar.types import ControllerRouterHandler
+from litestar.types import ASGIApp, ControllerRouterHandler
 
 from app.blueprint import Blueprint
 from app.framework.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevocationList, RealmVerifier
@@ -22,7 +22,9 @@ from app.framework.connections.routes import connection_routes
 from app.framework.connections.sessions import SessionRegistry
 from app.framework.db import Database, UnitOfWork, translate
 from app.framework.errors import UnavailableError
+from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
+from app.framework.observability.http import HTTPObserver
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
 from app.framework.observability.security_log import SecurityLog
@@ -49,6 +51,7 @@ class Services:
         self.drain = drain
         self.metrics = Metrics()
         self.security = SecurityLog(self.metrics.security_event)
+        self.access = AccessLog()
         self.peers = MetricsPeers.of_launcher(self.metrics)
         self.readiness = Readiness(lambda: drain.is_requested)
         self.database = Database(settings)
@@ -126,6 +129,10 @@ class Services:
             places=self.places,
         )
 
+    def observer(self, app: ASGIApp) -> HTTPObserver:
+        """The observer around an ASGI application."""
+        return HTTPObserver(app, self.metrics, self.security, self.access)
+
     def supervise(self, blueprint: Blueprint) -> None:
         """Make what runs the background tasks; they start with everything else."""
         self.tasks = Supervisor(
@@ -193,6 +200,8 @@ class Services:
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
         """Open everything, last what listens; close it the other way round."""
         async with AsyncExitStack() as stack:
+            # Last, so that the line of the last request is among them.
+            stack.callback(self.access.flush)
             await self.peers.open()
             stack.push_async_callback(self.peers.close)
             stack.push_async_callback(self.keycloak.close)

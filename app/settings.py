@@ -8,6 +8,7 @@ the field's name in capitals.
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -33,6 +34,14 @@ MAX_SHOWN = 100
 """Characters of a wrong value that are repeated."""
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s*/:@?#\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+
+ANY_HOST = "*"
+HOST_PATTERN = re.compile(
+    r"(?P<name>(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE
+)
+"""A name of ``ALLOWED_HOSTS``, ``*.`` before it for every name below it, with or without a port."""
+LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
+"""The names that count in development when ``ALLOWED_HOSTS`` is empty. No page can have any of them."""
 
 MAX_PORT = 65535
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
@@ -115,6 +124,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="origins, comma-separated, that may call from a browser beside our own; `*`: any (development)"
         ),
+    ] = ()
+
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names, comma-separated, under which clients call: host[:port], `*.example.com`; "
+            "empty: loopback names (development)"
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="addresses and networks, comma-separated, of proxies whose X-Forwarded-For and -Proto count"),
     ] = ()
 
     redis_ip: Annotated[str, Meta(min_length=1, description="Redis host")] = "127.0.0.1"
@@ -217,6 +238,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment == "production"
 
     @property
+    def accepted_hosts(self) -> tuple[str, ...]:
+        """The names under which clients may call."""
+        return self.allowed_hosts or LOOPBACK_HOSTS
+
+    @property
     def is_console_served(self) -> bool:
         """Whether ``/`` is the console. A page that holds tokens and sends packets has no place in production."""
         return self.console_enabled and not self.is_production
@@ -287,6 +313,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for origin in self.allowed_origins
             if origin != "*" and not _ORIGIN.fullmatch(origin)
         ]
+        faults += [
+            f"ALLOWED_HOSTS: {host!r} is not host[:port], `*.host[:port]` or `*`"
+            for host in self.allowed_hosts
+            if host != ANY_HOST and not _is_host_pattern(host)
+        ]
+        faults += [
+            f"TRUSTED_PROXIES: {proxy!r} is not an address or a network"
+            for proxy in self.trusted_proxies
+            if not _is_network(proxy)
+        ]
         for pattern in self.excluded_paths:
             try:
                 re.compile(pattern)
@@ -307,6 +343,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             faults.append("RELOAD: not in production")
         if "*" in self.allowed_origins:
             faults.append("ALLOWED_ORIGINS: `*` is not allowed in production; list the origins")
+        if not self.allowed_hosts:
+            faults.append("ALLOWED_HOSTS: needed in production; list the names under which clients call")
+        if ANY_HOST in self.allowed_hosts:
+            faults.append("ALLOWED_HOSTS: `*` is not allowed in production; list the names")
         for name, default in _DEFAULT_SECRETS.items():
             if getattr(self, name) == default:
                 faults.append(f"{name.upper()}: still the development default")
@@ -325,6 +365,19 @@ def _read(dotenv: Path) -> dict[str, str]:
 def _is_host_and_port(node: str) -> bool:
     host, _, port = node.rpartition(":")
     return bool(host) and port.isdecimal() and port.isascii() and 0 < int(port[:6]) <= MAX_PORT
+
+
+def _is_host_pattern(host: str) -> bool:
+    match = HOST_PATTERN.fullmatch(host)
+    return match is not None and (match["port"] is None or 0 < int(match["port"]) <= MAX_PORT)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _convert(text: str, hint: Any, base: Any) -> Any:

@@ -87,15 +87,17 @@ async def packet_client(
     *,
     codec: Literal["json", "msgpack"] = "json",
     path: str = "/web",
+    name: str = "127.0.0.1",
     **options: Any,
 ) -> AsyncIterator[PacketClient]:
-    """Connect, with the token in the ``Authorization`` header if there is one."""
+    """Connect, with the token in the ``Authorization`` header if there is one, and ``name`` in ``Host``."""
     headers = dict(options.pop("additional_headers", {}))
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     options.setdefault("subprotocols", ["msgpack"] if codec == "msgpack" else None)
     async with connect(
-        f"ws://127.0.0.1:{port}{path}",
+        f"ws://{name}:{port}{path}",
+        host="127.0.0.1",
         additional_headers=headers,
         proxy=None,
         max_size=None,

@@ -20,6 +20,7 @@ FIELDS = cast("msgspec.inspect.StructType", msgspec.inspect.type_info(Settings))
 SECRETS = [field.name for field in msgspec.structs.fields(Settings) if isinstance(field.default, Secret)]
 PRODUCTION = {
     "ENVIRONMENT": "production",
+    "ALLOWED_HOSTS": "app.example.com",
     **{name.upper(): "a secret of our own" for name in SECRETS},
 }
 
@@ -54,6 +55,8 @@ def test_defaults_are_good() -> None:
         ("redis_password", "", Secret()),
         ("allowed_origins", "https://a.example, http://b.example:81 ,", ("https://a.example", "http://b.example:81")),
         ("allowed_origins", "http://[::1]:8000/", ("http://[::1]:8000/",)),
+        ("allowed_hosts", "a.example, *.b.example:81,[::1]:8000", ("a.example", "*.b.example:81", "[::1]:8000")),
+        ("trusted_proxies", "10.0.0.0/8, 192.0.2.1,::1", ("10.0.0.0/8", "192.0.2.1", "::1")),
         ("excluded_paths", "^/health/,^/public$", ("^/health/", "^/public$")),
         ("redis_nodes", "a:1,b.example:65535,[::1]:7000", ("a:1", "b.example:65535", "[::1]:7000")),
         *[("debug_auth", text, True) for text in ["1", "true", "TRUE", "yes", "on", " True "]],
@@ -120,6 +123,16 @@ def test_an_empty_value_means_the_default_except_for_text(field: msgspec.inspect
         ("REDIS_NODES", "redis:65536"),
         ("REDIS_NODES", "redis:²"),
         ("REDIS_MODE", "cluster"),
+        ("ALLOWED_HOSTS", "https://a.example"),
+        ("ALLOWED_HOSTS", "a.*.example"),
+        ("ALLOWED_HOSTS", "*example"),
+        ("ALLOWED_HOSTS", "a.example:0"),
+        ("ALLOWED_HOSTS", "a.example:65536"),
+        ("ALLOWED_HOSTS", "a.example/path"),
+        ("ALLOWED_HOSTS", "::1"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "proxy.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
     ],
 )
 def test_wrong_values(name: str, text: str) -> None:
@@ -197,6 +210,8 @@ def test_production_with_secrets_of_its_own() -> None:
     [
         ("DEBUG_AUTH", "true"),
         ("RELOAD", "true"),
+        ("ALLOWED_HOSTS", ""),
+        ("ALLOWED_HOSTS", "a.example,*"),
         ("ALLOWED_ORIGINS", "https://a.example,*"),
         ("DB_PASSWORD", "app"),
         ("KEYCLOAK_ADMIN_PASSWORD", "realm-admin"),
@@ -211,6 +226,7 @@ def test_production_refuses(name: str, text: str) -> None:
 def test_production_refuses_all_at_once() -> None:
     faults = faults_of(ENVIRONMENT="production", DEBUG_AUTH="1", ALLOWED_ORIGINS="*", PORT="x")
     assert [fault.partition(":")[0] for fault in faults] == [
+        "ALLOWED_HOSTS",
         "ALLOWED_ORIGINS",
         "DB_PASSWORD",
         "DEBUG_AUTH",

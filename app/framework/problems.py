@@ -80,7 +80,7 @@ def problem_handlers(translators: Sequence[Translator] = ()) -> ExceptionHandler
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
         if isinstance(error, ValidationException):
-            return _refusal(InvalidDataError.of(_field_errors(request, error)))
+            return refusal(InvalidDataError.of(_field_errors(request, error)))
         return _answer(error, translators)
 
     # Litestar prefers a handler of its own for these two when only `Exception` is given.
@@ -88,14 +88,14 @@ def problem_handlers(translators: Sequence[Translator] = ()) -> ExceptionHandler
 
 
 def _answer(error: Exception, translators: Sequence[Translator]) -> Response[Problem]:
-    refusal = error if isinstance(error, AppError) else _translated(error, translators)
-    if refusal is not None and type(refusal) is not InternalError:
-        return _refusal(refusal)
-    if refusal is None and isinstance(error, HTTPException) and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+    known = error if isinstance(error, AppError) else _translated(error, translators)
+    if known is not None and type(known) is not InternalError:
+        return refusal(known)
+    if known is None and isinstance(error, HTTPException) and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
         return _of_litestar(error)
-    incident = (refusal and refusal.incident) or correlation.incident()
+    incident = (known and known.incident) or correlation.incident()
     log.error("request_failed", incident=incident, exc_info=error)
-    return _refusal(InternalError(incident=incident))
+    return refusal(InternalError(incident=incident))
 
 
 def _translated(error: Exception, translators: Iterable[Translator]) -> AppError | None:
@@ -108,7 +108,8 @@ def _translated(error: Exception, translators: Iterable[Translator]) -> AppError
     return None
 
 
-def _refusal(error: AppError) -> Response[Problem]:
+def refusal(error: AppError) -> Response[Problem]:
+    """The problem document of an error, with the headers that belong to its status."""
     headers = {}
     if error.retry_after is not None:
         # The header knows whole seconds only (RFC 9110, 10.2.3); rounded down it would invite too early.

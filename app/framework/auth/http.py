@@ -7,13 +7,13 @@ with the token is said by the first rule that wants one.
 import re
 from collections.abc import Awaitable, Iterable
 
-from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
-from app.framework.auth.credentials import authorization, bearer_token
+from app.framework.auth.credentials import bearer_token
 from app.framework.errors import UnauthenticatedError, UnavailableError
+from app.framework.header_fields import fields_of
 
 
 def compile_excluded(patterns: Iterable[str]) -> re.Pattern[str] | None:
@@ -54,15 +54,11 @@ class AuthenticationMiddleware:
         if scope["type"] == ScopeType.HTTP:
             scope["user"] = scope["auth"] = None
             if self._excluded is None or not self._excluded.search(scope["path"]):
-                try:
-                    credentials = authorization(scope["headers"])
-                except UnauthenticatedError as error:
-                    scope["auth"] = error
-                else:
-                    if credentials is not None:
-                        scope["user"] = self._authenticator.remembered(credentials)
-                    if scope["user"] is None:
-                        return self._authenticate(scope, receive, send)
+                credentials = fields_of(scope).get(b"authorization")
+                if credentials is not None:
+                    scope["user"] = self._authenticator.remembered(credentials)
+                if scope["user"] is None:
+                    return self._authenticate(scope, receive, send)
         # Handed on and not awaited here: whoever was seen before costs no coroutine.
         return self._app(scope, receive, send)
 
@@ -72,19 +68,3 @@ class AuthenticationMiddleware:
         except (UnauthenticatedError, UnavailableError) as error:
             scope["auth"] = error
         await self._app(scope, receive, send)
-
-
-def authenticate(app: Litestar, authenticator: Authenticator, excluded: Iterable[str]) -> None:
-    """Put the middleware around the application's routing.
-
-    Not among its ``middleware``: for these, Litestar puts one more exception handler into the way of each request.
-
-    Args:
-        app: The application.
-        authenticator: Judges the token.
-        excluded: ``EXCLUDED_PATHS``.
-
-    Raises:
-        ValueError: One of these is no regular expression.
-    """
-    app.asgi_handler = AuthenticationMiddleware(app.asgi_handler, authenticator, compile_excluded(excluded))

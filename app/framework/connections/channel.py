@@ -8,7 +8,7 @@ itself.
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from litestar import Litestar, WebSocket
+from litestar import WebSocket
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
@@ -30,16 +30,21 @@ class Channel(NamedTuple):
         return type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
 
 
-def keep_channel(app: Litestar) -> None:
-    """Note the channel of every socket before anything is put around it. Called last: what is outside hides it."""
-    inner: ASGIApp = app.asgi_handler
+class ChannelKeeper:
+    """The ASGI middleware: notes the channel of every socket. The outermost one: what is outside hides it.
 
-    def noting(scope: Scope, receive: Receive, send: Send) -> Any:
+    Args:
+        app: The next ASGI application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
         if scope["type"] != ScopeType.HTTP:
             scope[_KEY] = Channel(receive, send)  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add members
-        return inner(scope, receive, send)
-
-    app.asgi_handler = noting
+        return self._app(scope, receive, send)
 
 
 def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
@@ -55,7 +60,7 @@ def forget_channel(socket: WebSocket[Any, Any, Any]) -> None:
     reference to the server's end goes. Litestar's socket holds itself in a circle with it, so that this would wait for
     the garbage collector, and a worker could run out of files meanwhile.
     """
-    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see keep_channel
+    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see ChannelKeeper
     socket.receive, socket.send = gone, gone
 
 

@@ -40,13 +40,14 @@ class AccessLog:
             seconds: How long it took.
             correlation_id: The request's.
         """
-        user = scope.get("user")
+        user, client = scope.get("user"), scope["client"]
         line: dict[str, Any] = {
             "method": mask_text(scope["method"][:16]),
             "path": path,
             "status": status,
             "ms": round(seconds * 1000, 2),
             "user": None if user is None else mask_text(user.username),
+            "address": client[0] if client else None,
         }
         if query := scope["query_string"]:
             line["query"] = mask_text(redact_query(query.decode("latin-1"))[:500])

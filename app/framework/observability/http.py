@@ -3,12 +3,12 @@
 from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
-from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
+from app.framework.header_fields import fields_of
 from app.framework.observability import correlation
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.correlation import Correlation
@@ -20,28 +20,21 @@ UNMATCHED: Final = "(unmatched)"
 """The path of requests that no route takes: what they name is theirs, and would be a label for each."""
 
 
-def observe(app: Litestar, metrics: Metrics, security: SecurityLog) -> None:
-    """Put the observer around the application, outside of its routing: so that a 404 is seen, too."""
-    observer = HTTPObserver(app.asgi_handler, metrics, security)
-    app.asgi_handler = observer
-    # After the lifespan's managers, and so after the last request.
-    app.on_shutdown.append(observer.flush)
-
-
 class HTTPObserver:
-    """The ASGI middleware.
+    """The ASGI middleware. It is outside of the routing, so that a 404 is seen, too.
 
     Args:
         app: The next ASGI application.
         metrics: The worker's.
         security: The worker's; it gets what was refused to a client.
+        access: The worker's access log.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, security: SecurityLog) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, security: SecurityLog, access: AccessLog) -> None:
         self._app = app
         self._metrics = metrics
         self._security = security
-        self._access = AccessLog()
+        self._access = access
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
@@ -49,12 +42,8 @@ class HTTPObserver:
             return self._request(scope, receive, send)
         return self._socket(scope, receive, send)
 
-    def flush(self) -> None:
-        """Write the lines that wait."""
-        self._access.flush()
-
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = correlation.enter(_correlation(scope["headers"]))
+        token = correlation.enter(_correlation(scope))
         try:
             await self._app(scope, receive, send)
         finally:
@@ -63,7 +52,7 @@ class HTTPObserver:
     async def _request(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = perf_counter()
         status = 0
-        current = _correlation(scope["headers"])
+        current = _correlation(scope)
         token = correlation.enter(current)
 
         def sending(message: Message) -> Awaitable[None]:
@@ -109,12 +98,11 @@ _SECURITY_EVENTS: Final[dict[int, Event]] = {401: "auth_refused", 403: "denied",
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def _correlation(headers: Any) -> Correlation:
-    """From the request's headers; of several of one name the first counts."""
-    request_id = traceparent = None
-    for name, value in headers:
-        if name == REQUEST_ID and request_id is None:
-            request_id = value.decode("latin-1")
-        elif name == b"traceparent" and traceparent is None:
-            traceparent = value.decode("latin-1")
-    return Correlation.from_headers(request_id, traceparent)
+def _correlation(scope: Scope) -> Correlation:
+    """From the request's headers; one that came twice is not well-formed, and so does not count."""
+    fields = fields_of(scope)
+    return Correlation.from_headers(_text(fields.get(REQUEST_ID)), _text(fields.get(b"traceparent")))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

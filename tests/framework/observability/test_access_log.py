@@ -26,7 +26,15 @@ def _set_up() -> Iterator[Callable[[LogLevel, LogFormat], None]]:
 
 
 def scope(**members: Any) -> Any:
-    return {"type": "http", "method": "GET", "path": "/authors/17", "query_string": b"", "headers": [], **members}
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": "/authors/17",
+        "query_string": b"",
+        "headers": [],
+        "client": ("192.0.2.7", 1),
+        **members,
+    }
 
 
 async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: str = "order-17") -> None:
@@ -41,7 +49,8 @@ async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: 
 @pytest.mark.parametrize(
     ("members", "fields"),
     [
-        ({}, {"method": "GET", "user": None}),
+        ({}, {"method": "GET", "user": None, "address": "192.0.2.7"}),
+        ({"client": None}, {"address": None}),
         ({"user": SimpleNamespace(username="alice")}, {"user": "alice"}),
         ({"user": SimpleNamespace(username=JWT)}, {"user": "***"}),
         ({"query_string": b"name=a%20b&page=2"}, {"query": "name=a%20b&page=2"}),

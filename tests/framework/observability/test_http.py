@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,11 @@ from litestar.testing import TestClient
 from structlog.testing import capture_logs
 
 from app.framework.errors import ConflictError
+from app.framework.http import wrap
 from app.framework.observability import correlation, gathering
+from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
-from app.framework.observability.http import observe
+from app.framework.observability.http import HTTPObserver
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
 from app.framework.observability.routes import observability_routes
@@ -50,8 +53,14 @@ class Served:
         readiness = Readiness(lambda: self.is_draining)
         readiness.register("database", self._check)
         routes = observability_routes(readiness, MetricsPeers(self.metrics, None))
-        app = Litestar([item, broken, *routes], exception_handlers=problem_handlers(), logging_config=None)
-        observe(app, self.metrics, SecurityLog(self.metrics.security_event))
+        access, security = AccessLog(), SecurityLog(self.metrics.security_event)
+        app = Litestar(
+            [item, broken, *routes],
+            exception_handlers=problem_handlers(),
+            on_shutdown=[access.flush],
+            logging_config=None,
+        )
+        wrap(app, [partial(HTTPObserver, metrics=self.metrics, security=security, access=access)])
         self.client = TestClient(app, raise_server_exceptions=False)
 
     async def _check(self) -> None:

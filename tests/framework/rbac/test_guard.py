@@ -16,8 +16,9 @@ from litestar.params import FromPath
 from litestar.types import Receive, Scope, Send
 
 from app.framework.auth import Authenticator, RealmVerifier, www_authenticate
-from app.framework.auth.http import authenticate
+from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
 from app.framework.errors import AppError, UnauthenticatedError
+from app.framework.http import wrap
 from app.framework.rbac import ActionTable
 from app.framework.rbac.guard import declared_routes, permission_guard
 from tests.framework.auth.issuer import OTHER_RSA_KEY, Issuer
@@ -107,7 +108,8 @@ def application(issuer: Issuer, verifier: RealmVerifier) -> Litestar:
         openapi_config=OpenAPIConfig("test", "1", path="/schema", render_plugins=[SwaggerRenderPlugin()]),
         logging_config=None,
     )
-    authenticate(app, Authenticator(verifier), ["^/excluded", "^/never"])
+    excluded = compile_excluded(["^/excluded", "^/never"])
+    wrap(app, [lambda inner: AuthenticationMiddleware(inner, Authenticator(verifier), excluded)])
     return app
 
 

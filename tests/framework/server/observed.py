@@ -4,12 +4,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from litestar import Litestar, get
 
 from app.framework.errors import StartError
+from app.framework.http import wrap
+from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
-from app.framework.observability.http import observe
+from app.framework.observability.http import HTTPObserver
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.peers import MetricsPeers
 from app.framework.observability.routes import observability_routes
@@ -40,8 +43,14 @@ def create(drain: DrainSignal) -> Litestar:
         await peers.close()
         task.cancel()
 
-    app = Litestar([pid, *observability_routes(Readiness(), peers)], lifespan=[lifespan], logging_config=None)
-    observe(app, metrics, SecurityLog(metrics.security_event))
+    access = AccessLog()
+    app = Litestar(
+        [pid, *observability_routes(Readiness(), peers)],
+        lifespan=[lifespan],
+        on_shutdown=[access.flush],
+        logging_config=None,
+    )
+    wrap(app, [partial(HTTPObserver, metrics=metrics, security=SecurityLog(metrics.security_event), access=access)])
     return app
 
 

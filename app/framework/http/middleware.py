@@ -1,0 +1,65 @@
+"""The middleware around the application's routing: one list, from the outside in.
+
+1. **channel** notes the server's own ends of a socket, which packets use directly. Outermost: whatever wraps ``send``
+   outside of it would be in the way of each packet; whatever is inside costs a packet nothing.
+2. **observe** enters the correlation, and writes access log, metrics and the headers of every answer. It comes before
+   everything that answers, so that no answer goes without.
+3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
+   limits by them; the observer reads them afterwards.
+4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
+5. **authenticate** says whose request it is, and refuses nobody.
+
+Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
+Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
+
+Each is an ASGI application that is called for requests and handshakes, and hands on what it does not answer without a
+coroutine of its own: only the observer has one.
+"""
+
+from collections.abc import Callable, Sequence
+
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from app.framework.auth.authenticator import Authenticator
+from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
+from app.framework.connections.channel import ChannelKeeper
+from app.framework.http.hosts import AllowedHosts
+from app.framework.http.proxies import TrustedProxies
+from app.framework.observability.security_log import SecurityLog
+from app.settings import Settings
+
+Middleware = Callable[[ASGIApp], ASGIApp]
+"""Takes the next ASGI application, returns the one around it."""
+
+
+def stack(
+    settings: Settings, *, observe: Middleware, authenticator: Authenticator, security: SecurityLog
+) -> Sequence[Middleware]:
+    """The list, outermost first.
+
+    Args:
+        settings: The installation's.
+        observe: Makes the worker's observer.
+        authenticator: Judges tokens.
+        security: The worker's security log.
+    """
+    excluded = compile_excluded(settings.excluded_paths)
+    return (
+        ChannelKeeper,
+        observe,
+        lambda app: TrustedProxies(app, settings.trusted_proxies),
+        lambda app: AllowedHosts(app, settings.accepted_hosts, security),
+        lambda app: AuthenticationMiddleware(app, authenticator, excluded),
+    )
+
+
+def wrap(app: Litestar, middleware: Sequence[Middleware]) -> None:
+    """Put the middleware around the application's routing.
+
+    Args:
+        app: The application.
+        middleware: Outermost first.
+    """
+    for layer in reversed(middleware):
+        app.asgi_handler = layer(app.asgi_handler)
