@@ -73,9 +73,6 @@ class DrainSignal:
             return
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGUSR1, self.request)
-        # Ctrl-C on a terminal reaches every process of the group. Granian would drop the sockets of a worker at once;
-        # the launcher hears it too, and drains first.
-        loop.add_signal_handler(signal.SIGINT, _ignore)
         self._report(Phase.READY)
         try:
             yield self
@@ -83,7 +80,3 @@ class DrainSignal:
             loop.remove_signal_handler(signal.SIGUSR1)
             # Without a handler a late second request would kill the process in the middle of its shutdown.
             signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-
-def _ignore() -> None:
-    """Leave the signal to the launcher."""

@@ -1,5 +1,6 @@
 """The first thing that runs in a worker process: logs, signals, the launcher's death, then the application."""
 
+import asyncio
 import importlib
 import os
 import shutil
@@ -7,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from app.framework.observability.peers import DIRECTORY_VARIABLE
 from app.framework.server.collector import settle, suspend
 from app.framework.server.drain import DrainSignal
 from app.framework.server.reports import Reporter
+from app.framework.server.signals import MissedSignals
 from app.settings import SettingsError
 
 ORPHAN_GRACE: Final = 5.0
@@ -61,10 +63,12 @@ class WorkerStart:
         threading.Thread(target=_end_with, args=(self._lifeline,), name="lifeline", daemon=True).start()
         configure_logs(self._log_level, self._log_format)
         drain = DrainSignal(Reporter(self._reports))
+        missed = MissedSignals()
         suspend()
         try:
             module, _, function = self._target.partition(":")
-            return ExplainedStart(getattr(importlib.import_module(module), function)(drain))
+            app = getattr(importlib.import_module(module), function)(drain)
+            return ExplainedStart(app, lambda: _listen(missed))
         except Exception as error:  # noqa: BLE001 - said in the log, and the process ends
             _explain(error)
         sys.exit(1)
@@ -78,10 +82,12 @@ class ExplainedStart:
 
     Args:
         app: The application.
+        listen: Called when the loop runs for the first time, before the application's own lifespan.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, listen: Callable[[], None]) -> None:
         self._app = app
+        self._listen = listen
 
     def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
@@ -92,6 +98,7 @@ class ExplainedStart:
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
         told: set[str] = set()
+        self._listen()
 
         def sending(message: Any) -> Awaitable[None]:
             told.add(message["type"])
@@ -107,6 +114,14 @@ class ExplainedStart:
             if "lifespan.startup.complete" in told:
                 raise
             _explain(error)
+
+
+def _listen(missed: MissedSignals) -> None:
+    loop = asyncio.get_running_loop()
+    # Ctrl-C on a terminal reaches every process of the group. Granian would drop the sockets of a worker at once, and
+    # be deaf to the launcher's SIGTERM if it has not served yet; the launcher hears it too, and drains first.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    missed.repeat_in(loop)
 
 
 def _explain(error: Exception) -> None:

@@ -27,7 +27,7 @@ async def _start(outcome: str) -> None:
     async def nothing(*_: Any) -> None:
         return None
 
-    await ExplainedStart(app)({"type": "lifespan"}, nothing, nothing)
+    await ExplainedStart(app, lambda: None)({"type": "lifespan"}, nothing, nothing)
 
 
 async def test_what_the_start_has_made_is_never_looked_at_again() -> None:
