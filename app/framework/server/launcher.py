@@ -30,6 +30,7 @@ from app.framework.observability.peers import DIRECTORY_VARIABLE
 from app.framework.server.drain import drain_limit
 from app.framework.server.port import PortError, reserve_port
 from app.framework.server.reports import Phase, WorkerReports
+from app.framework.server.respawns import Respawns
 from app.framework.server.worker import WorkerStart
 from app.settings import Settings
 
@@ -58,7 +59,7 @@ log = structlog.get_logger(__name__)
 
 
 class DrainingServer(MPServer):
-    """Granian's server, told to drain before it stops.
+    """Granian's server, told to drain before it stops, and to keep on when workers die.
 
     Args:
         reports: What the workers tell.
@@ -70,7 +71,10 @@ class DrainingServer(MPServer):
         super().__init__(**options)
         self._reports = reports
         self._drain_limit = drain_limit
+        self._respawns = Respawns(self.workers)
         self._stop_signals = 0
+        self._has_started = False
+        self._has_failed = False
 
     def signal_handler_interrupt(self, *_: Any, **__: Any) -> None:
         """First signal: drain, then stop. Second: stop now. Third: kill the workers."""
@@ -112,7 +116,8 @@ class DrainingServer(MPServer):
     def watch_start(self, address: tuple[str, int]) -> None:
         """Wait in a thread until every worker is up, then say so in the log.
 
-        Until then a worker that ends is a wrong set-up: the launcher ends too, instead of trying again.
+        Until then a worker that ends without having been ready is a wrong set-up: the launcher ends too, instead of
+        trying again.
         """
         threading.Thread(target=self._watch_start, args=(address,), name="start", daemon=True).start()
 
@@ -122,13 +127,49 @@ class DrainingServer(MPServer):
         # The lifespan is over some milliseconds before the worker listens.
         while not _answers(address):
             time.sleep(TICK)
-        self.respawn_failed_workers = True
+        self._has_started = True
         self.reload_ignore_worker_failure = True
         log.info("listening", host=address[0], port=address[1], workers=self.workers, pid=os.getpid())
 
     def _all_in(self, phase: Phase) -> bool:
         workers = list(self.wrks)
         return len(workers) == self.workers and all(self._reports.of(worker.inner.pid) == phase for worker in workers)
+
+    def _serve_loop(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
+        """Wait for the stop, and start workers again that ended; Granian's own loop, with another rule.
+
+        Granian takes a worker that dies within 5.5 s of its start for a crash loop, and drops the healthy ones with it.
+        """
+        while not self.interrupt_signal:
+            # While it drains, nobody is started any more.
+            self.main_loop_interrupt.wait(None if self._stop_signals else self._respawns.next_in(time.monotonic()))
+            self.main_loop_interrupt.clear()
+            while self.interrupt_children:
+                self._judge(self.wrks[self.interrupt_children.pop()])
+            due = [] if self._stop_signals else self._respawns.take_due(time.monotonic())
+            if due:
+                self._respawn_workers(due, spawn_target, target_loader)
+
+    def _judge(self, worker: WorkerProcess) -> None:
+        """Decide what follows from the end of a worker that nobody had asked for."""
+        now = time.monotonic()
+        pid = worker.inner.pid
+        served = self._reports.of(pid) is not None
+        self._reports.forget(pid)
+        if self._stop_signals:
+            return
+        delay = self._respawns.ended(worker.idx, served=served, lived=now - worker.birth, now=now)
+        is_hopeless = self._respawns.is_exhausted and not any(other.inner.is_alive() for other in self.wrks)
+        if is_hopeless or not (served or self._has_started):
+            log.critical("no_worker_starts", pid=pid, exit_code=worker.inner.exitcode)
+            self._has_failed = True
+            self.signal_handler_interrupt()
+            return
+        log.warning("worker_ended", pid=pid, exit_code=worker.inner.exitcode, served=served, again_in=delay)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop the workers; the exit status is 1 if it was not a signal that ended the server."""
+        super().shutdown(exit_code or int(self._has_failed))  # type: ignore[no-untyped-call]
 
     def _drain(self) -> None:
         started = time.monotonic()
@@ -171,8 +212,8 @@ def launch(settings: Settings, target: str) -> int:
         target: ``module:function``, called in each worker: takes a ``DrainSignal``, returns the ASGI application.
 
     Returns:
-        The exit status: 0 after a clean stop, 1 when the application did not start or a worker kept failing, 2 when
-        the settings ask for what cannot be had.
+        The exit status: 0 after a clean stop, 1 when the application did not start or no worker could be started again,
+        2 when the settings ask for what cannot be had.
     """
     configure_logs(settings.log_level, settings.log_format)
     if settings.reload and importlib.util.find_spec("watchfiles") is None:
@@ -220,7 +261,6 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
         # all may come at once. The default, backlog / workers, keeps whoever comes later waiting for idle ones.
         backpressure=connections,
         # Turned on when all workers have been up once, see watch_start.
-        respawn_failed_workers=False,
         reload_ignore_worker_failure=False,
         workers_kill_timeout=KILL_TIMEOUT,
         # Through our own pipeline. Its access log would write the query, and with it a token.

@@ -39,13 +39,18 @@ class WorkerReports:
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._phases: dict[int, Phase] = {}
+        self._phases: dict[int | None, Phase] = {}
         self._changed = threading.Condition()
         threading.Thread(target=self._read, name="worker-reports", daemon=True).start()
 
     def of(self, pid: int | None) -> Phase | None:
         """The latest phase of one worker; ``None`` before its first report."""
-        return self._phases.get(pid) if pid is not None else None
+        return self._phases.get(pid)
+
+    def forget(self, pid: int | None) -> None:
+        """Drop what a worker reported that has ended: the system gives its process id to others."""
+        with self._changed:
+            self._phases.pop(pid, None)
 
     def wait(self, timeout: float) -> None:
         """Return after the next report, or after ``timeout`` seconds."""

@@ -6,10 +6,13 @@ It is bare ASGI, as the launcher takes any: nearly every test starts it, and a f
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
+
+from granian.server import mp
 
 from app.framework.server import DrainSignal
 
@@ -31,7 +34,7 @@ class Drainable:
             case "lifespan":
                 await self._live(receive, send)
             case "websocket":
-                await self._hold(receive, send)
+                await self._hold(scope, receive, send)
             case "http":
                 await self._answer(scope, send)
 
@@ -54,9 +57,11 @@ class Drainable:
             await self._emptied.wait()
         self._drain.done()
 
-    async def _hold(self, receive: Any, send: Any) -> None:
+    async def _hold(self, scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
+        if scope["query_string"] == b"pid":
+            await send({"type": "websocket.send", "text": str(os.getpid())})
         self._sockets += 1
         reader = asyncio.ensure_future(receive())
         stop = asyncio.create_task(self._drain.requested.wait())
@@ -99,3 +104,72 @@ def fail(drain: DrainSignal) -> Drainable:
     """Never gets to be an application."""
     msg = "the table is wrong"
     raise RuntimeError(msg)
+
+
+def create_while_allowed(drain: DrainSignal) -> Drainable:
+    """Cannot be made while there is a file ``refuse`` in the folder ``MARKS``."""
+    if _mark("refuse").exists():
+        return fail(drain)
+    return Drainable(drain)
+
+
+def create_one(drain: DrainSignal) -> Drainable:
+    """The first worker starts; the second fails when there is a file ``fail`` in the folder ``MARKS``."""
+    try:
+        _mark("first").touch(exist_ok=False)
+    except FileExistsError:
+        _wait_for("fail")
+        return fail(drain)
+    return Drainable(drain)
+
+
+class StartedLate(Drainable):
+    """Its lifespan waits for a file ``serve`` in the folder ``MARKS``."""
+
+    async def _live(self, receive: Any, send: Any) -> None:
+        _mark("up").touch()
+        while not _mark("serve").exists():  # noqa: ASYNC110 - the event is in another process
+            await asyncio.sleep(0.01)
+        await super()._live(receive, send)
+
+
+def start_late(drain: DrainSignal) -> StartedLate:
+    """An application whose start takes its time."""
+    return StartedLate(drain)
+
+
+def serve_late(drain: DrainSignal) -> Drainable:
+    """Between the start of the lifespan and serving, wait for a file ``serve`` in the folder ``MARKS``.
+
+    There Granian makes its scheduler, and the loop does not run. Files tell which signals have come.
+    """
+    make_scheduler: Any = mp._new_cbscheduler  # type: ignore[attr-defined]
+
+    def held(*args: Any, **options: Any) -> Any:
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            _tell_of(number)
+        _mark("up").touch()
+        _wait_for("serve")
+        return make_scheduler(*args, **options)
+
+    mp._new_cbscheduler = held  # type: ignore[attr-defined]
+    return Drainable(drain)
+
+
+def _tell_of(number: signal.Signals) -> None:
+    before: Any = signal.getsignal(number)
+
+    def telling(*args: Any) -> None:
+        before(*args)
+        _mark(number.name).touch()
+
+    signal.signal(number, telling)
+
+
+def _mark(name: str) -> Path:
+    return Path(os.environ["MARKS"], name)
+
+
+def _wait_for(name: str) -> None:
+    while not _mark(name).exists():
+        time.sleep(0.01)

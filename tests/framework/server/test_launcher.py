@@ -5,41 +5,38 @@ import os
 import re
 import signal
 import socket
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from app.framework.server.respawns import START_TRIES
+from scripts.devservices.ports import free_port
 from tests.framework.server.launched import Launched, is_running, until
 from tests.plain_http import NO_TLS
 
 
-async def closed_with(url: str, count: int, then: object) -> list[int | None]:
+async def closed_with(url: str, count: int, then: Callable[[], object]) -> list[int | None]:
     """The close codes of that many sockets, closed by what ``then`` does."""
-    sockets = [await connect(url) for _ in range(count)]
-    then()  # type: ignore[operator]
+    return await codes_after([await connect(url) for _ in range(count)], then)
 
-    async def code(ws: object) -> int | None:
+
+async def codes_after(sockets: list[ClientConnection], then: Callable[[], object]) -> list[int | None]:
+    """The close codes of these sockets, closed by what ``then`` does."""
+    then()
+
+    async def code(ws: ClientConnection) -> int | None:
         try:
-            await ws.recv()  # type: ignore[attr-defined]
+            await ws.recv()
         except ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else None
         raise AssertionError("nothing is sent to this socket")
 
     return list(await asyncio.gather(*(code(ws) for ws in sockets)))
-
-
-def all_answer(server: Launched) -> list[int]:
-    """Wait until every worker has answered, beyond the one that ``listening`` is sure of; their process ids.
-
-    A worker that is asked to stop before it has begun to serve takes Granian the ten seconds of its patience.
-    """
-    pids = server.started().workers()
-    until(lambda: {server.get("/pid").json() for _ in range(20)} == {*pids}, "an answer of every worker")
-    return pids
 
 
 @pytest.mark.parametrize(
@@ -49,7 +46,7 @@ async def test_every_socket_is_closed_by_the_application_before_granian_stops(
     tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
     with Launched(tmp_path, WORKERS=workers, SHUTDOWN_MARKS=str(tmp_path)) as server:
-        pids = all_answer(server)
+        pids = server.started().workers()
         codes = await closed_with(server.ws_url, 20, lambda: server.process.send_signal(number))
         assert codes == [1012] * 20
         assert server.ended() == 0
@@ -61,7 +58,7 @@ async def test_every_socket_is_closed_by_the_application_before_granian_stops(
 
 async def test_ctrl_c_reaches_the_workers_too_and_still_drains(tmp_path: Path) -> None:
     with Launched(tmp_path, WORKERS="2") as server:
-        all_answer(server)
+        server.started()
         codes = await closed_with(server.ws_url, 10, lambda: os.killpg(server.process.pid, signal.SIGINT))
         assert codes == [1012] * 10
         assert server.ended() == 0
@@ -88,6 +85,37 @@ def test_a_stop_during_the_start_is_clean(tmp_path: Path) -> None:
         server.process.terminate()
         assert server.ended() == 0
         assert not any(is_running(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("last", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_stop_between_the_start_and_serving_is_heard(tmp_path: Path, last: signal.Signals) -> None:
+    """A first signal to the launcher becomes the worker's SIGUSR1, a second one its SIGTERM."""
+    marks = {"MARKS": str(tmp_path), "SHUTDOWN_MARKS": str(tmp_path)}
+    with Launched(tmp_path, "tests.framework.server.drainable:serve_late", DRAIN_TIMEOUT="3600", **marks) as server:
+        until((tmp_path / "up").exists, "a worker between its start and serving")
+        (pid,) = server.workers()
+        server.process.terminate()
+        until((tmp_path / "SIGUSR1").exists, "SIGUSR1")
+        if last == signal.SIGTERM:
+            server.process.terminate()
+            until((tmp_path / "SIGTERM").exists, "SIGTERM")
+        (tmp_path / "serve").touch()
+        assert server.ended() == 0
+    # It was not killed: its lifespan ended.
+    assert (tmp_path / str(pid)).exists()
+
+
+def test_ctrl_c_during_the_start_is_clean(tmp_path: Path) -> None:
+    """It reaches launcher and worker at once; the worker leaves it to the launcher."""
+    marks = {"MARKS": str(tmp_path), "SHUTDOWN_MARKS": str(tmp_path)}
+    with Launched(tmp_path, "tests.framework.server.drainable:start_late", **marks) as server:
+        until((tmp_path / "up").exists, "a worker in the start of its lifespan")
+        (pid,) = server.workers()
+        os.killpg(server.process.pid, signal.SIGINT)
+        until(lambda: server.lines("drained"), "drained")
+        (tmp_path / "serve").touch()
+        assert server.ended() == 0
+    assert (tmp_path / str(pid)).exists()
 
 
 def test_a_dead_worker_is_replaced_and_does_not_hold_up_the_drain(tmp_path: Path) -> None:
@@ -117,6 +145,92 @@ def test_no_worker_outlives_a_killed_launcher(tmp_path: Path) -> None:
         assert len(pids) == 2
         server.process.kill()
         until(lambda: not any(is_running(pid) for pid in pids), "the workers' end")
+
+
+async def test_workers_that_are_killed_again_and_again_come_back_and_the_healthy_one_keeps_its_sockets(
+    tmp_path: Path,
+) -> None:
+    with Launched(tmp_path, WORKERS="2") as server:
+        healthy, victim = server.started().workers()
+        # `listening` is sure of one of them.
+        until(lambda: {server.get("/pid").json() for _ in range(20)} == {healthy, victim}, "an answer of both")
+        sockets = [await connect(f"{server.ws_url}?pid") for _ in range(24)]
+        kept = [ws for ws in sockets if int(await ws.recv()) == healthy]
+        assert 0 < len(kept) < len(sockets)
+        for _ in range(4):
+            os.kill(victim, signal.SIGKILL)
+            victim = await asyncio.to_thread(_successor, server, {healthy, victim})
+        for ws in kept:
+            await (await ws.ping())
+        codes = await codes_after(kept, server.process.terminate)
+        assert codes == [1012] * len(kept)
+        assert server.ended() == 0
+    ends = server.lines("worker_ended")
+    assert [line["served"] for line in ends] == [True] * 4
+    # At once, then with back-off.
+    delays = [line["again_in"] for line in ends]
+    assert delays == sorted(delays)
+    assert delays[0] == 0 < delays[1] < delays[-1]
+
+
+def _successor(server: Launched, before: set[int]) -> int:
+    """Wait until a new worker answers; its process id."""
+
+    def look() -> int | None:
+        try:
+            return next(iter({int(server.get("/pid").json()) for _ in range(10)} - before), None)
+        except httpx.HTTPError:
+            return None
+
+    return int(until(look, "an answer of a new worker"))
+
+
+def test_a_worker_that_does_not_start_again_is_tried_with_back_off_beside_the_healthy_one(tmp_path: Path) -> None:
+    target = "tests.framework.server.drainable:create_while_allowed"
+    refuse = tmp_path / "refuse"
+    with Launched(tmp_path, target, WORKERS="2", MARKS=str(tmp_path)) as server:
+        healthy, victim = server.started().workers()
+        refuse.touch()
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(server.lines("worker_ended")) >= 4, "three failed starts")
+        delays = [line["again_in"] for line in server.lines("worker_ended")]
+        assert delays == sorted(delays)
+        assert server.get("/pid").json() == healthy
+        refuse.unlink()
+        _successor(server, {healthy, victim})
+        server.process.terminate()
+        assert server.ended() == 0
+
+
+def test_the_launcher_ends_when_no_worker_can_be_started(tmp_path: Path) -> None:
+    target = "tests.framework.server.drainable:create_while_allowed"
+    with Launched(tmp_path, target, WORKERS="2", MARKS=str(tmp_path)) as server:
+        pids = server.started().workers()
+        (tmp_path / "refuse").touch()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert server.ended() == 1
+    events = [line["event"] for line in server.lines() if line["event"] != "not_started"]
+    assert events.index("no_worker_starts") < events.index("drained")
+    # Each place had its tries.
+    assert len(server.lines("not_started")) >= 2 * START_TRIES
+
+
+async def test_a_worker_that_fails_at_the_first_start_ends_the_launcher_after_a_drain(tmp_path: Path) -> None:
+    port = free_port()
+    target = "tests.framework.server.drainable:create_one"
+    with Launched(tmp_path, target, WORKERS="2", PORT=str(port), MARKS=str(tmp_path)) as server:
+        server.port = port
+        await asyncio.to_thread(until, lambda: _answers(server), "an answer of the first worker")
+        assert await closed_with(server.ws_url, 3, (tmp_path / "fail").touch) == [1012] * 3
+        assert server.ended() == 1
+
+
+def _answers(server: Launched) -> bool:
+    try:
+        return server.get("/pid").is_success
+    except httpx.HTTPError:
+        return False
 
 
 def test_an_application_that_cannot_be_made_ends_the_launcher_once(tmp_path: Path) -> None:
