@@ -67,6 +67,15 @@ def test_the_compose_file_starts_what_exists() -> None:
     assert grace > settings.drain_timeout + settings.drain_spread + 11
 
 
+def test_no_port_is_published_on_all_interfaces() -> None:
+    published = [port for service in compose()["services"].values() for port in service.get("ports", [])]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    for command in re.findall(r"^docker run .*", "\n".join(page.read_text() for page in pages), re.MULTILINE):
+        published += re.findall(r"(?:-p|--publish)[ =](\S+)", command)
+    assert len(published) == 3
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+
+
 def test_the_image_gets_what_it_copies() -> None:
     dockerfile = (ROOT / "docker/Dockerfile").read_text()
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
