@@ -80,7 +80,13 @@ def create_app(
         raise DeclarationError(faults)
     wrap(
         app,
-        stack(settings, observe=services.observer, authenticator=services.authenticator, security=services.security),
+        stack(
+            settings,
+            observe=services.observer,
+            requests=services.requests,
+            authenticator=services.authenticator,
+            security=services.security,
+        ),
     )
     app.state.blueprint = blueprint
     app.state.services = services

@@ -22,6 +22,7 @@ from app.framework.connections.routes import connection_routes
 from app.framework.connections.sessions import SessionRegistry
 from app.framework.db import Database, UnitOfWork, translate
 from app.framework.errors import UnavailableError
+from app.framework.http.disconnects import RunningRequests
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
 from app.framework.observability.http import HTTPObserver
@@ -63,6 +64,7 @@ class Services:
         )
         self.places = Places(total=settings.ws_max_connections, anonymous=settings.anonymous_places)
         self.hub = ConnectionHub(heartbeat=settings.ws_heartbeat, heartbeat_timeout=settings.ws_heartbeat_timeout)
+        self.requests = RunningRequests()
         self.redis = RedisClients(settings)
         self.broker = Broker(self.redis)
         self.presence = Presence(self.redis, lease=settings.presence_lease)
@@ -224,6 +226,8 @@ class Services:
                 self.audiences.start()
             await self.hub.start()
             stack.push_async_callback(self.hub.stop)
+            await self.requests.start()
+            stack.push_async_callback(self.requests.stop)
             if self.tasks is not None:
                 await self.tasks.start()
                 stack.push_async_callback(self.tasks.stop)

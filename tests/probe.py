@@ -7,14 +7,16 @@ PostgreSQL and Keycloak as the real one does.
 import asyncio
 import json
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from litestar import Litestar
-from litestar.di import Provide
+from litestar import Litestar, Request, get, post
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromQuery
+from litestar.response import Stream
 from msgspec import Meta, Struct
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -232,9 +234,60 @@ async def provide_noted() -> AsyncGenerator[list[str], None]:
     journal.append("finished")
 
 
+@get("/probe/fetch")
+async def fetch(request: Request[Any, Any, Any], sql: FromQuery[str]) -> dict[str, int]:
+    """Run a single statement."""
+    return {"rows": len(await request.app.state.services.database.fetch(sql))}
+
+
+@get("/probe/query")
+async def query_over_http(sql: FromQuery[str], session: NamedDependency[AsyncSession]) -> dict[str, int]:
+    """Ask in a unit of work."""
+    return {"rows": len((await session.execute(text(sql))).all())}
+
+
+@get("/probe/stream")
+async def stream(request: Request[Any, Any, Any], sql: FromQuery[str]) -> Stream:
+    """Begin the answer, then run a single statement, then end it."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begun "
+        await request.app.state.services.database.fetch(sql)
+        yield b"ended"
+
+    return Stream(parts())
+
+
+class Write(Struct):
+    sql: str
+    seconds: float
+
+
+@post("/probe/write")
+async def write(data: Write, session: NamedDependency[AsyncSession]) -> dict[str, str]:
+    """Write, and commit so many seconds later."""
+    await session.execute(text(data.sql))
+    await asyncio.sleep(data.seconds)
+    return {"it": "is written"}
+
+
+@post("/probe/finish", outlives_client=True)
+async def finish(data: Write, session: NamedDependency[AsyncSession]) -> dict[str, str]:
+    """Like ``write``, whoever waits for it."""
+    return await write.fn(data, session)  # type: ignore[no-any-return]
+
+
+@post("/probe/unread")
+async def unread(request: Request[Any, Any, Any], seconds: FromQuery[float]) -> dict[str, int]:
+    """Read the body so many seconds late."""
+    await asyncio.sleep(seconds)
+    return {"size": len(await request.body())}
+
+
 probe = Domain(
     name="probe",
     packets=[probe_router],
+    routes=[fetch, query_over_http, stream, write, finish, unread],
     dependencies={"noted": Provide(provide_noted)},
     topics=list(TOPICS.values()),
     pushes=[NOTICE],
@@ -246,7 +299,9 @@ ACTIONS = {
     | {"105": "admin", "106": "authenticated"},
     "topics": {topic.name: "author-reader" for topic in TOPICS.values()},
     # What the framework itself serves has the rules of the real table.
-    "http": {
+    "http": {f"/probe/{name}": {"GET": "author-reader"} for name in ("fetch", "query", "stream")}
+    | {f"/probe/{name}": {"POST": "author-reader"} for name in ("write", "finish", "unread")}
+    | {
         path: rules
         for path, rules in json.loads((Path(__file__).parents[1] / "actions.json").read_bytes())["http"].items()
         if not path.startswith("/authors")

@@ -190,6 +190,7 @@ def backchannel_logout_route(tokens: LogoutTokenVerifier, end_sessions: EndSessi
         status_code=200,
         tags=["sessions"],
         request_max_body_size=MAX_BODY,
+        outlives_client=True,
         summary="Back-channel logout",
         operation_id="BackchannelLogout",
     )

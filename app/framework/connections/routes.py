@@ -32,14 +32,14 @@ def connection_routes(sessions: SessionRegistry, revocations: Revocations, *, de
         start = (number - 1) * size
         return Page(found[start : start + size], OffsetMeta.of(number, size, len(found)))
 
-    @delete("/connections/{connection_id:str}")
+    @delete("/connections/{connection_id:str}", outlives_client=True)
     async def close_connection(connection_id: ConnectionInPath) -> None:
         """Close one connection, wherever it is; its token stays good."""
         if await sessions.find(connection_id) is None:
             raise NotFoundError("There is no such connection")
         revocations.close(connection_id)
 
-    @delete("/connections")
+    @delete("/connections", outlives_client=True)
     async def close_connections_of_user(user: UserInQuery) -> None:
         """Close all connections of a user, and refuse the tokens that the user has now until they expire."""
         await revocations.end_user(user)

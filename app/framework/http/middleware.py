@@ -7,7 +7,8 @@
 3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
    limits by them; the observer reads them afterwards.
 4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
-5. **authenticate** says whose request it is, and refuses nobody.
+5. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
+6. **authenticate** says whose request it is, and refuses nobody.
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -24,6 +25,7 @@ from litestar.types import ASGIApp
 from app.framework.auth.authenticator import Authenticator
 from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
 from app.framework.connections.channel import ChannelKeeper
+from app.framework.http.disconnects import RunningRequests
 from app.framework.http.hosts import AllowedHosts
 from app.framework.http.proxies import TrustedProxies
 from app.framework.observability.security_log import SecurityLog
@@ -34,13 +36,19 @@ Middleware = Callable[[ASGIApp], ASGIApp]
 
 
 def stack(
-    settings: Settings, *, observe: Middleware, authenticator: Authenticator, security: SecurityLog
+    settings: Settings,
+    *,
+    observe: Middleware,
+    requests: RunningRequests,
+    authenticator: Authenticator,
+    security: SecurityLog,
 ) -> Sequence[Middleware]:
     """The list, outermost first.
 
     Args:
         settings: The installation's.
         observe: Makes the worker's observer.
+        requests: The worker's.
         authenticator: Judges tokens.
         security: The worker's security log.
     """
@@ -50,6 +58,7 @@ def stack(
         observe,
         lambda app: TrustedProxies(app, settings.trusted_proxies),
         lambda app: AllowedHosts(app, settings.accepted_hosts, security),
+        requests.around,
         lambda app: AuthenticationMiddleware(app, authenticator, excluded),
     )
 

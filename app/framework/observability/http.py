@@ -1,5 +1,6 @@
 """Around every HTTP request and socket: its correlation, its line in the access log, its count."""
 
+import asyncio
 from collections.abc import Awaitable
 from http import HTTPStatus
 from time import perf_counter
@@ -16,6 +17,8 @@ from app.framework.observability.metrics import Metrics
 from app.framework.observability.security_log import Event, SecurityLog
 
 REQUEST_ID: Final = b"x-request-id"
+ABANDONED: Final = "abandoned"
+"""Member of a request's scope: it was cancelled because its client is gone."""
 UNMATCHED: Final = "(unmatched)"
 """The path of requests that no route takes: what they name is theirs, and would be a label for each."""
 
@@ -65,6 +68,10 @@ class HTTPObserver:
 
         try:
             await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The server has nobody to tell it to, and would write it down as a fault of ours.
+            if ABANDONED not in scope:
+                raise
         except Exception:
             # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
             self._access.broken(status)
