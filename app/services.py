@@ -85,6 +85,7 @@ class Services:
             max_lifetime=settings.token_max_lifetime,
             leeway=settings.keycloak_leeway,
         )
+        self.verifier.on_keys_withdrawn = self.revocations.end_signed_with
         self.broker.on_control_joined(self.sessions.renew_soon)
         self.audiences: Audiences | None = None
         self.tasks: Supervisor | None = None
@@ -163,7 +164,9 @@ class Services:
         )
         return [
             backchannel_logout_route(tokens, self.revocations.end_sessions),
-            connection_routes(self.sessions, self.revocations, default_page_size=settings.default_page_size),
+            connection_routes(
+                self.sessions, self.revocations, self.keycloak, default_page_size=settings.default_page_size
+            ),
         ]
 
     def provide_events(self, unit_of_work: NamedDependency[UnitOfWork]) -> Publisher:
@@ -208,7 +211,7 @@ class Services:
             stack.push_async_callback(self.peers.close)
             stack.push_async_callback(self.keycloak.close)
             stack.push_async_callback(self.verifier.close)
-            await self.verifier.warm_up()
+            await self.verifier.start()
             await self.database.open()
             stack.push_async_callback(self.database.close)
             stack.push_async_callback(self.redis.close)

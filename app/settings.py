@@ -82,9 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     keycloak_realm: Annotated[str, Meta(min_length=1, description="the realm")] = "starpost"
-    keycloak_client_id: Annotated[
-        str, Meta(min_length=1, description="the client; its name is the audience that tokens must carry")
-    ] = "starpost"
+    keycloak_client_id: Annotated[str, Meta(min_length=1, description="the client; tokens must be for it")] = "starpost"
     keycloak_client_secret: Annotated[Secret, Meta(description="secret of a confidential client; empty: public")] = (
         Secret()
     )
@@ -99,6 +97,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keycloak_jwks_cooldown: Annotated[
         Seconds, Meta(description="after a fetch of the keys in vain, none in this time, whatever key ids tokens name")
     ] = 2.0
+    keycloak_jwks_refresh: Annotated[
+        Seconds,
+        Meta(description="the keys are fetched again this often; what a withdrawn key signed is refused from then on"),
+    ] = 600.0
+    token_require_aud: Annotated[
+        bool,
+        Meta(description="`aud` must name the client; else `azp` may, where `aud` is absent or Keycloak's `account`"),
+    ] = False
     token_max_lifetime: Annotated[
         Seconds,
         Meta(

@@ -2,7 +2,8 @@
 
 It judges the server of `--base-url`, else of `KEYCLOAK_BASE_URL`, by its administration API, or a realm file with
 `--file`. What is right for development alone counts as wrong when the server is not on this machine, or with
-`--production`. Exit status: 0 when nothing is wrong, 1 when something is, 2 when the realm cannot be read.
+`--production`. What works and could be better is recommended, and does not count. Exit status: 0 when nothing is wrong,
+1 when something is, 2 when the realm cannot be read.
 """
 
 from __future__ import annotations
@@ -50,11 +51,14 @@ def main() -> int:
     except (UnreadableRealmError, ServiceError) as error:
         print(f"check-realm: {error}", file=sys.stderr)
         return 2
+    view = msgspec.structs.replace(view, is_aud_required=_is_on(variables.get("TOKEN_REQUIRE_AUD", "")))
     findings = inspect(view)
-    wrong = [finding for finding in findings if is_production or not finding.only_in_production]
+    faults = [finding for finding in findings if not finding.is_advice]
+    wrong = [finding for finding in faults if is_production or not finding.only_in_production]
     print(f"Realm {view.realm['realm']} of {subject}:")
     _print(wrong, "wrong")
-    _print([finding for finding in findings if finding not in wrong], "right for development alone")
+    _print([finding for finding in faults if finding not in wrong], "right for development alone")
+    _print([finding for finding in findings if finding.is_advice], "recommended")
     if not wrong:
         print("nothing is wrong")
     return 1 if wrong else 0
@@ -154,6 +158,11 @@ def view_server(
         discovery=discovery.json(),
         base_url=base_url,
     )
+
+
+def _is_on(text: str) -> bool:
+    """A switch of the application, by the application's own words for it."""
+    return text.strip().lower() in ("1", "true", "yes", "on")
 
 
 def _clients(admin: KeycloakAdmin, client_id: str) -> list[dict[str, Any]]:

@@ -30,12 +30,14 @@ class Finding(msgspec.Struct, frozen=True):
         problem: what is wrong.
         remedy: how to mend it.
         only_in_production: it is right for development.
+        is_advice: it works as it is, and something else is better.
     """
 
     setting: str
     problem: str
     remedy: str
     only_in_production: bool = False
+    is_advice: bool = False
 
 
 class RealmView(msgspec.Struct, frozen=True):
@@ -50,6 +52,7 @@ class RealmView(msgspec.Struct, frozen=True):
         discovery: the discovery document; None for a file.
         base_url: where the application will look for it; None for a file.
         users: the users of a file.
+        is_aud_required: TOKEN_REQUIRE_AUD of the application.
     """
 
     realm: Representation
@@ -60,6 +63,7 @@ class RealmView(msgspec.Struct, frozen=True):
     discovery: Representation | None = None
     base_url: str | None = None
     users: Sequence[Representation] = ()
+    is_aud_required: bool = False
 
     @property
     def attributes(self) -> Mapping[str, str]:
@@ -239,17 +243,53 @@ def _client_urls(view: RealmView) -> Iterator[Finding]:
 
 
 def _audience(view: RealmView) -> Iterator[Finding]:
+    where = f"Clients > {view.client_id} > Client scopes > {view.client_id}-dedicated > Add mapper > Audience"
+    remedy = f"add an audience mapper with Included Client Audience {view.client_id!r}, added to the access token"
+    if _names_itself(view):
+        if not view.is_aud_required:
+            yield Finding(
+                "The application: TOKEN_REQUIRE_AUD",
+                "a token without an audience is taken for the application's own when its client asked for it",
+                "set TOKEN_REQUIRE_AUD=true: the access tokens of this client name it in `aud`",
+                is_advice=True,
+            )
+    elif view.is_aud_required:
+        yield Finding(
+            where,
+            f"access tokens do not name {view.client_id!r} in `aud`, and TOKEN_REQUIRE_AUD refuses them all",
+            remedy,
+        )
+    else:
+        yield Finding(
+            where,
+            f"access tokens do not name {view.client_id!r} in `aud`: those of users with a role in another client are "
+            "refused, as they name that one",
+            f"{remedy}; then set TOKEN_REQUIRE_AUD=true",
+        )
+
+
+def _names_itself(view: RealmView) -> bool:
+    """Whether a mapper puts the client into the `aud` of its own access tokens."""
     for mapper in (view.client or {}).get("protocolMappers") or ():
         config = mapper.get("config") or {}
         named = config.get("included.client.audience") or config.get("included.custom.audience")
         is_audience = mapper.get("protocolMapper") == "oidc-audience-mapper"
         if is_audience and named == view.client_id and config.get("access.token.claim") == "true":
-            return
-    yield Finding(
-        f"Clients > {view.client_id} > Client scopes > {view.client_id}-dedicated > Add mapper > Audience",
-        f"access tokens do not name {view.client_id!r} in `aud`",
-        f"add an audience mapper with Included Client Audience {view.client_id!r}, added to the access token",
-    )
+            return True
+    return False
+
+
+def _bound_tokens(view: RealmView) -> Iterator[Finding]:
+    for attribute, title in (
+        ("dpop.bound.access.tokens", "Capability config > Require DPoP bound tokens"),
+        ("tls.client.certificate.bound.access.tokens", "Advanced > OAuth 2.0 Mutual TLS Certificate Bound"),
+    ):
+        if view.attributes.get(attribute) == "true":
+            yield Finding(
+                f"Clients > {view.client_id} > {title} ({attribute})",
+                "access tokens are bound to a key of the client, which the application cannot check: it refuses them",
+                "switch it off",
+            )
 
 
 def _claims(view: RealmView) -> Iterator[Finding]:
@@ -331,4 +371,12 @@ _REALM_RULES: tuple[Callable[[RealmView], Iterable[Finding]], ...] = (
     _brute_force,
     _development_users,
 )
-_RULES = (*_REALM_RULES, _client_kind, _client_urls, _audience, _claims, _backchannel_logout)
+_RULES = (
+    *_REALM_RULES,
+    _client_kind,
+    _client_urls,
+    _audience,
+    _bound_tokens,
+    _claims,
+    _backchannel_logout,
+)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from scripts.check_realm import view_file
@@ -21,14 +22,15 @@ WANTED = ["author-reader", "author-editor", "admin"]
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 
 
-def findings(tmp_path: Path, change: Change | None = None) -> list[Finding]:
+def findings(tmp_path: Path, change: Change | None = None, *, is_aud_required: bool = True) -> list[Finding]:
     """Judge the project's realm file after a change of the realm or its client `starpost`."""
     realm = json.loads(REALM_FILE.read_bytes())
     if change is not None:
         change(realm, realm["clients"][0])
     file = tmp_path / "realm.json"
     file.write_text(json.dumps(realm))
-    return inspect(view_file(file, "starpost", WANTED))
+    view = view_file(file, "starpost", WANTED)
+    return inspect(msgspec.structs.replace(view, is_aud_required=is_aud_required))
 
 
 def test_the_project_s_realm_is_right_for_development(tmp_path: Path) -> None:
@@ -71,6 +73,12 @@ CHANGES: dict[str, Change] = {
     "Valid redirect URIs": lambda _realm, client: client.update(redirectUris=[]),
     "webOrigins": lambda _realm, client: client.update(webOrigins=["*"]),
     "Add mapper > Audience": lambda _realm, client: client.update(protocolMappers=[]),
+    "dpop.bound.access.tokens": lambda _realm, client: client["attributes"].update(
+        {"dpop.bound.access.tokens": "true"}
+    ),
+    "tls.client.certificate.bound.access.tokens": lambda _realm, client: client["attributes"].update(
+        {"tls.client.certificate.bound.access.tokens": "true"}
+    ),
     "defaultClientScopes": lambda _realm, client: client.update(defaultClientScopes=["profile"]),
     "fullScopeAllowed": lambda _realm, client: client.update(fullScopeAllowed=False),
     "lightweight": lambda _realm, client: client["attributes"].update(
@@ -110,9 +118,18 @@ def test_an_audience_mapper_for_somebody_else_is_none(tmp_path: Path) -> None:
         mapper["config"]["included.client.audience"] = "other-app"
         client["protocolMappers"] = [mapper]
 
-    assert [finding.problem for finding in findings(tmp_path, change)] == [
-        "access tokens do not name 'starpost' in `aud`"
-    ]
+    (refusing,) = findings(tmp_path, change)
+    assert refusing.problem.startswith("access tokens do not name 'starpost' in `aud`, and TOKEN_REQUIRE_AUD refuses")
+    (lenient,) = findings(tmp_path, change, is_aud_required=False)
+    assert lenient.problem.startswith("access tokens do not name 'starpost' in `aud`: those of users with a role in")
+    assert not lenient.is_advice
+
+
+def test_the_audience_is_recommended_where_the_realm_names_it(tmp_path: Path) -> None:
+    (advice,) = findings(tmp_path, production, is_aud_required=False)
+
+    assert advice.is_advice
+    assert "set TOKEN_REQUIRE_AUD=true" in advice.remedy
 
 
 def test_a_role_of_the_client_counts(tmp_path: Path) -> None:
@@ -146,6 +163,8 @@ def test_the_project_s_file_passes() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith("nothing is wrong\n")
     assert "right for development alone:" in ended.stdout
+    assert "recommended:\n  The application: TOKEN_REQUIRE_AUD\n" in ended.stdout
+    assert "recommended" not in run("--file", str(REALM_FILE), TOKEN_REQUIRE_AUD="yes").stdout
 
 
 def test_the_project_s_file_is_not_for_production() -> None:

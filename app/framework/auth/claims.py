@@ -9,7 +9,7 @@ import math
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from app.framework.auth.principal import Principal
 from app.framework.errors import TokenExpiredError, UnauthenticatedError
@@ -17,6 +17,11 @@ from app.framework.errors import TokenExpiredError, UnauthenticatedError
 # RFC 7519: NumericDate, a JSON number, with or without a fraction. The bound keeps arithmetic exact and finite.
 NumericDate = Annotated[float, Meta(ge=0, le=2**53)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+_DEFAULT_AUDIENCE = frozenset({"account"})
+"""What Keycloak writes into ``aud`` when the realm names no audience: its own account console, whose roles every user
+has by default."""
 
 
 class RoleClaim(msgspec.Struct, frozen=True):
@@ -40,9 +45,15 @@ class Claims(msgspec.Struct, frozen=True):
     preferred_username: Identifier | None = None
     realm_access: RoleClaim = RoleClaim()
     resource_access: dict[str, RoleClaim] = {}
+    cnf: msgspec.Raw | UnsetType = UNSET
 
-    def principal(self, client_id: str) -> Principal:
-        """Who this is, with the roles of the realm and of our client; other clients' roles are not ours to honour."""
+    def principal(self, client_id: str, key_id: str) -> Principal:
+        """Who this is, with the roles of the realm and of our client; other clients' roles are not ours to honour.
+
+        Args:
+            client_id: Ours.
+            key_id: Of the key that signed the token.
+        """
         own = self.resource_access.get(client_id)
         return Principal(
             user_id=self.sub,
@@ -51,6 +62,7 @@ class Claims(msgspec.Struct, frozen=True):
             issued_at=self.iat,
             expires_at=self.exp,
             session_id=self.sid,
+            key_id=key_id,
         )
 
 
@@ -78,6 +90,9 @@ class ClaimsPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_lifetime: float = math.inf
     """Seconds from ``iat`` to ``exp``: a token that lives longer would outlive its revocation."""
 
+    is_aud_required: bool = False
+    """Whether ``aud`` must name the client; else ``azp`` may, where ``aud`` names nobody in particular."""
+
     def refusal(self, claims: Claims, now: float) -> UnauthenticatedError | None:
         """Why these claims are not acceptable at ``now``, seconds since the epoch; ``None`` when they are."""
         if claims.iss != self.issuer:
@@ -85,9 +100,12 @@ class ClaimsPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if claims.typ != "Bearer":
             # Keycloak signs ID, refresh and logout tokens with the same keys; only `typ` tells them apart.
             return UnauthenticatedError("The token is not an access token")
-        audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
-        if self.client_id not in audience and claims.azp != self.client_id:
+        if not self._is_for_us(claims):
             return UnauthenticatedError("The access token is for another client")
+        if claims.cnf is not UNSET:
+            # RFC 7800: whoever presents the token must prove that the key is theirs (by a certificate, RFC 8705, or by
+            # DPoP, RFC 9449). Nobody here looks at the proof, so a thief would get in.
+            return UnauthenticatedError("The access token is bound to a key, which cannot be checked")
         if max(claims.iat, claims.nbf) > now + self.leeway:
             return UnauthenticatedError("The access token is not valid yet")
         if claims.iat > claims.exp:
@@ -97,3 +115,13 @@ class ClaimsPolicy(msgspec.Struct, frozen=True, kw_only=True):
         if claims.exp <= now - self.leeway:
             return TokenExpiredError()
         return None
+
+    def _is_for_us(self, claims: Claims) -> bool:
+        """Whether the token is meant for this application (RFC 7519, 4.1.3).
+
+        A token that our client asked for on behalf of another API names us in ``azp`` alone, and that API in ``aud``.
+        """
+        audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
+        if self.client_id in audience:
+            return True
+        return not self.is_aud_required and claims.azp == self.client_id and _DEFAULT_AUDIENCE.issuperset(audience)

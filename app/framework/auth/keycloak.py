@@ -5,9 +5,10 @@ with a token: tokens are verified locally (``verifier``). So python-keycloak, a 
 start, is imported when Keycloak is first called, which most workers never do.
 """
 
+import asyncio
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class KeycloakClient:
         self._settings = settings
         self._server_url = f"{settings.keycloak_base_url.rstrip('/')}/"
         self._timeout = math.ceil(settings.keycloak_timeout)
+        self._administers = asyncio.Lock()
 
     async def sign_in(self, username: str, password: str) -> TokenSet:
         """Sign a user in with the password grant.
@@ -78,9 +80,11 @@ class KeycloakClient:
 
     async def find_user(self, username: str) -> KeycloakUser | None:
         """The user of exactly that name."""
-        with _refusals():
+        async with self._administering():
             users = await self._admin.a_get_users({"username": username, "exact": True, "max": 1})
-        return msgspec.convert(users[0], KeycloakUser) if users else None
+        found = msgspec.convert(users, list[KeycloakUser])
+        # What is done with the answer may not be undone: nobody but the one who was asked for.
+        return next((user for user in found if user.username.lower() == username.lower()), None)
 
     async def create_user(self, username: str, password: str, **attributes: Any) -> str:
         """Add an enabled user with a lasting password, and return its id.
@@ -94,7 +98,7 @@ class KeycloakClient:
             ConflictError: The name is taken.
         """
         credentials = [{"type": "password", "value": password, "temporary": False}]
-        with _refusals():
+        async with self._administering():
             return await self._admin.a_create_user(
                 {"username": username, "enabled": True, "credentials": credentials, **attributes}
             )
@@ -105,7 +109,7 @@ class KeycloakClient:
         Raises:
             NotFoundError: There is no such user.
         """
-        with _refusals():
+        async with self._administering():
             await self._admin.a_set_user_password(user_id, password, temporary=False)
 
     async def assign_realm_roles(self, user_id: str, roles: Iterable[str]) -> None:
@@ -114,7 +118,7 @@ class KeycloakClient:
         Raises:
             NotFoundError: There is no such user or role.
         """
-        with _refusals():
+        async with self._administering():
             await self._admin.a_assign_realm_roles(user_id, await self._representations(roles))
 
     async def remove_realm_roles(self, user_id: str, roles: Iterable[str]) -> None:
@@ -123,7 +127,7 @@ class KeycloakClient:
         Raises:
             NotFoundError: There is no such user or role.
         """
-        with _refusals():
+        async with self._administering():
             await self._admin.a_delete_realm_roles_of_user(user_id, await self._representations(roles))
 
     async def log_out_user(self, user_id: str) -> None:
@@ -132,8 +136,20 @@ class KeycloakClient:
         Raises:
             NotFoundError: There is no such user.
         """
-        with _refusals():
+        async with self._administering():
             await self._admin.a_user_logout(user_id)
+
+    async def end_sessions(self, username: str) -> None:
+        """End all sessions of a user by name, so that no refresh token of theirs brings another access token.
+
+        Raises:
+            NotFoundError: There is no user of that name.
+        """
+        # In small letters, as Keycloak keeps names.
+        user = await self.find_user(username.lower())
+        if user is None:
+            raise NotFoundError("Keycloak has no user of that name")
+        await self.log_out_user(user.id)
 
     async def close(self) -> None:
         """Close the connections that were opened."""
@@ -173,6 +189,19 @@ class KeycloakClient:
         )
         return KeycloakAdmin(connection=connection)
 
+    @asynccontextmanager
+    async def _administering(self) -> AsyncIterator[None]:
+        """Call the admin API, one call at a time.
+
+        Calls that come together would spend one refresh token twice, which Keycloak takes for a theft and answers by
+        ending the account's session.
+        """
+        async with self._administers:
+            with _refusals():
+                # For the whole call: python-keycloak signs in, repeats, and begins its own timeout anew each time.
+                async with asyncio.timeout(self._timeout):
+                    yield
+
     async def _representations(self, roles: Iterable[str]) -> list[dict[str, Any]]:
         return [await self._admin.a_get_realm_role(name) for name in roles]
 
@@ -184,7 +213,7 @@ def _refusals(*, sign_in: bool = False) -> Iterator[None]:
 
     try:
         yield
-    except KeycloakConnectionError as error:
+    except (KeycloakConnectionError, TimeoutError) as error:
         raise UnavailableError("Keycloak does not answer") from error
     except KeycloakError as error:
         status = error.response_code or 0

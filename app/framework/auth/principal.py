@@ -23,3 +23,6 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     session_id: str | None
     """The claim ``sid``, which a back-channel logout names. ``None`` for a program that signed in as itself."""
+
+    key_id: str = ""
+    """The ``kid`` of the key that signed the token. When the realm withdraws the key, the principal is nobody."""

@@ -1,5 +1,7 @@
 """What the application reads of the realm itself: its metadata and its keys, over one HTTP client."""
 
+import asyncio
+
 import httpx
 import msgspec
 import structlog
@@ -74,8 +76,10 @@ class RealmClient:
             # Made at the first use: it belongs to the event loop of the worker.
             self._http = httpx.AsyncClient(timeout=self._timeout)
         try:
-            response = await self._http.get(self._realm_url + path)
+            # For all of the answer: httpx's own timeout begins anew with each piece of it.
+            async with asyncio.timeout(self._timeout):
+                response = await self._http.get(self._realm_url + path)
             response.raise_for_status()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise UnavailableError(f"Keycloak does not answer: {type(error).__name__}") from error
         return response.content

@@ -14,7 +14,7 @@ import structlog
 from jwt import PyJWK, PyJWS
 from jwt.exceptions import PyJWTError
 
-from app.framework.auth.claims import Claims, ClaimsPolicy, decode_claims
+from app.framework.auth.claims import ClaimsPolicy, decode_claims
 from app.framework.auth.jwks import ALGORITHMS, KeySet
 from app.framework.auth.principal import Principal
 from app.framework.auth.realm import DevelopmentRealmError, RealmClient
@@ -53,6 +53,10 @@ class TokenVerifier:
         self._revocations = revocations
         self._cache_size = cache_size
         self._clock = clock
+        self.on_keys_withdrawn: Callable[[frozenset[str]], None] | None = None
+        """Called with the ids of keys that are trusted no more, after their tokens were forgotten here."""
+
+        keys.on_withdrawn = self._forget_signed_with
         # By digest: a dump of the memory's strings must not be a list of tokens, and long keys cost memory.
         self._cache: dict[bytes, Principal] = {}
         self._jws = PyJWS()
@@ -104,11 +108,12 @@ class TokenVerifier:
         principal = self._cached(digest)
         if principal is not None:
             return principal
-        claims = await self._verified_claims(token)
+        payload, header = await self.signed(token, self._issued_at)
+        claims = decode_claims(payload)
         refusal = self._policy.refusal(claims, self._clock())
         if refusal is not None:
             raise refusal
-        principal = claims.principal(self._policy.client_id)
+        principal = claims.principal(self._policy.client_id, header["kid"])
         self.check(principal)
         self._remember(digest, principal)
         return principal
@@ -117,25 +122,22 @@ class TokenVerifier:
         """Look again at a principal that was verified before an ``await``.
 
         Raises:
-            UnauthenticatedError: It was revoked meanwhile.
+            UnauthenticatedError: It was revoked meanwhile, or its key withdrawn.
             UnavailableError: Revocations have not been read yet, so nobody can be judged.
         """
         if not self._revocations.is_known:
             raise UnavailableError("Ended sessions are not known yet")
         if self._revocations.is_revoked(principal):
             raise UnauthenticatedError("The session has been ended")
+        if principal.key_id not in self._keys.keys:
+            raise UnauthenticatedError("The access token is signed with a key that was withdrawn")
 
-    async def _verified_claims(self, token: str) -> Claims:
-        """The claims of a token whose signature is good."""
-
-        def issued_at(unsigned: bytes) -> float:
-            claims = decode_claims(unsigned)
-            if self._policy.refusal(claims, self._clock()) is not None:
-                raise UnauthenticatedError
-            return claims.iat
-
-        payload, _ = await self.signed(token, issued_at)
-        return decode_claims(payload)
+    def _issued_at(self, unsigned: bytes) -> float:
+        """The ``iat`` of a token that would be accepted if its signature were good."""
+        claims = decode_claims(unsigned)
+        if self._policy.refusal(claims, self._clock()) is not None:
+            raise UnauthenticatedError
+        return claims.iat
 
     async def signed(self, token: str, issued_at: Callable[[bytes], float]) -> tuple[bytes, dict[str, Any]]:
         """Payload and header of a token, whatever its kind, whose signature is good.
@@ -192,6 +194,11 @@ class TokenVerifier:
             del self._cache[next(iter(self._cache))]
         self._cache[digest] = principal
 
+    def _forget_signed_with(self, key_ids: frozenset[str]) -> None:
+        self._cache = {digest: known for digest, known in self._cache.items() if known.key_id not in key_ids}
+        if self.on_keys_withdrawn is not None:
+            self.on_keys_withdrawn(key_ids)
+
 
 def _digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
@@ -202,12 +209,20 @@ class RealmVerifier(TokenVerifier):
 
     def __init__(self, settings: Settings, revocations: RevocationList | None = None) -> None:
         self._realm = RealmClient(settings)
-        keys = KeySet(self._realm.fetch_jwks, cooldown=settings.keycloak_jwks_cooldown)
+        self._refresh_interval = settings.keycloak_jwks_refresh
+        keys = KeySet(
+            self._realm.fetch_jwks,
+            cooldown=settings.keycloak_jwks_cooldown,
+            # Every token from before has expired by then; to trust the keys for longer would only serve who holds one
+            # that was withdrawn, and can keep us from hearing of it.
+            max_age=settings.token_max_lifetime,
+        )
         policy = ClaimsPolicy(
             issuer=settings.keycloak_issuer,
             client_id=settings.keycloak_client_id,
             leeway=settings.keycloak_leeway,
             max_lifetime=settings.token_max_lifetime,
+            is_aud_required=settings.token_require_aud,
         )
         super().__init__(
             keys,
@@ -216,7 +231,16 @@ class RealmVerifier(TokenVerifier):
             cache_size=settings.token_cache_size,
         )
 
+    async def start(self) -> None:
+        """Fetch the keys before the first request, and again every ``KEYCLOAK_JWKS_REFRESH`` seconds until ``close``.
+
+        Raises:
+            DevelopmentRealmError: This is production, and the realm is the development realm.
+        """
+        await self.warm_up()
+        self._keys.start(self._refresh_interval)
+
     async def close(self) -> None:
-        """End a fetch that is under way and close the HTTP client."""
+        """End the fetches and close the HTTP client."""
         await self._keys.close()
         await self._realm.close()

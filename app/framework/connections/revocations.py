@@ -17,7 +17,7 @@ from app.framework.auth.revocation import MemoryRevocationList, Revocation
 from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.connection import Connection
 from app.framework.connections.hub import ConnectionHub
-from app.framework.errors import UnavailableError
+from app.framework.errors import UnauthenticatedError, UnavailableError
 from app.framework.observability.security_log import SecurityLog
 from app.framework.protocol.close_codes import CloseCode, Verdict
 from app.framework.redis import REDIS_AWAY, REDIS_FAULTS
@@ -32,6 +32,7 @@ STORE_TIMEOUT: Final = 3.0
 """Seconds that a caller waits for Redis before it is told that not everybody may know."""
 
 REVOKED: Final = Verdict(CloseCode.UNAUTHENTICATED, "session_revoked")
+KEY_WITHDRAWN: Final = Verdict(CloseCode.UNAUTHENTICATED, UnauthenticatedError.code)
 
 _TELL_REVOKED, _TELL_CLOSE = "revoked", "close"
 
@@ -144,6 +145,13 @@ class Revocations:
         """Close one connection, on whichever worker it is."""
         self._security.record("revoked", reason="connection", connection=connection_id)
         self._broker.tell(_TELL_CLOSE, connection_id, about=connection_id)
+
+    def end_signed_with(self, key_ids: frozenset[str]) -> None:
+        """Close this worker's connections whose token is signed with one of these keys, which were withdrawn."""
+        self._security.record("revoked", reason="key", keys=", ".join(sorted(key_ids)))
+        for connection in list(self._hub.connections.values()):
+            if connection.principal is not None and connection.principal.key_id in key_ids:
+                connection.stop(KEY_WITHDRAWN)
 
     def _revocation(self, kind: Any, name: str, issued_before: float) -> Revocation:
         # The last of them to be issued is accepted until then, the other way the clocks may differ included.

@@ -1,26 +1,35 @@
 """``/connections``: who is connected, and closing connections; for administrators, as ``actions.json`` says."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from litestar import Router, delete, get
 from litestar.params import PathParameter, QueryParameter
 
+from app.framework.auth import KeycloakClient
 from app.framework.connections.revocations import Revocations
 from app.framework.connections.sessions import Session, SessionRegistry
-from app.framework.errors import NotFoundError
+from app.framework.errors import NotFoundError, UnavailableError
 from app.framework.http_parameters import PageInQuery, PageSizeInQuery
 from app.framework.protocol.pages import OffsetMeta, Page
 
+SignOutInQuery = Annotated[bool, QueryParameter(description="also end the user's sessions at Keycloak")]
 UserInQuery = Annotated[str, QueryParameter(min_length=1, max_length=255, description="the user's name")]
 ConnectionInPath = Annotated[str, PathParameter(description="the connection's id")]
 
+_NOT_SIGNED_OUT: Final = (
+    "The user's connections are closed and the tokens refused, but Keycloak could not be told to end the sessions"
+)
 
-def connection_routes(sessions: SessionRegistry, revocations: Revocations, *, default_page_size: int) -> Router:
+
+def connection_routes(
+    sessions: SessionRegistry, revocations: Revocations, keycloak: KeycloakClient, *, default_page_size: int
+) -> Router:
     """The routes.
 
     Args:
         sessions: Who is connected.
         revocations: Closes.
+        keycloak: Ends the sessions that tokens come from.
         default_page_size: ``per_page`` when the client names none.
     """
 
@@ -40,9 +49,20 @@ def connection_routes(sessions: SessionRegistry, revocations: Revocations, *, de
         revocations.close(connection_id)
 
     @delete("/connections", outlives_client=True)
-    async def close_connections_of_user(user: UserInQuery) -> None:
-        """Close all connections of a user, and refuse the tokens that the user has now until they expire."""
+    async def close_connections_of_user(user: UserInQuery, sign_out: SignOutInQuery = False) -> None:
+        """Close all connections of a user, and refuse the tokens that the user has now until they expire.
+
+        With `sign_out` the user's sessions at Keycloak end, too: no refresh token brings a new access token, and the
+        user has to sign in again. If that fails, the connections are closed and the tokens refused all the same.
+        """
         await revocations.end_user(user)
+        if sign_out:
+            try:
+                await keycloak.end_sessions(user)
+            except UnavailableError as error:
+                raise UnavailableError(_NOT_SIGNED_OUT) from error
+            # Once more, for what Keycloak issued until the sessions had ended.
+            await revocations.end_user(user)
 
     return Router(
         "/", route_handlers=[list_connections, close_connection, close_connections_of_user], tags=["sessions"]

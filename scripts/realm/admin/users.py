@@ -205,8 +205,8 @@ def _found(request: HttpRequest, admin: Realm) -> Iterator[User]:
     search = query.get("search", "").lower()
     wanted = {attribute: query[name].lower() for name, attribute in _FIELDS.items() if name in query}
     for user in sorted(admin.directory.users.values(), key=lambda user: user.username):
-        # As in Keycloak the accounts of clients are not among the users.
-        if user.service_account_of or (search and not _matches_search(user, search)):
+        # As in Keycloak the accounts of clients are not among the users, but found by a name or an address.
+        if (user.service_account_of and not wanted) or (search and not _matches_search(user, search)):
             continue
         if "enabled" in query and user.enabled is not (query["enabled"] == "true"):
             continue

@@ -16,7 +16,9 @@ def test_the_project_s_realm_is_right_for_development(server: IdentityServer) ->
 
     found = inspect(view)
 
-    assert [finding for finding in found if not finding.only_in_production] == []
+    advice = [finding.setting for finding in found if finding.is_advice]
+    assert advice == ["The application: TOKEN_REQUIRE_AUD"], "its tokens name it, so they can be asked to"
+    assert [finding for finding in found if not finding.only_in_production and not finding.is_advice] == []
     # Both are served unencrypted here; only one of them is no Keycloak.
     assert any(finding.setting == "Server: https" for finding in found)
     assert any(finding.setting == "Server" for finding in found) is server.is_development

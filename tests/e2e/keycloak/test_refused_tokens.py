@@ -15,6 +15,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from app.framework.auth import RealmVerifier
+from app.framework.errors import UnauthenticatedError
+from app.settings import Settings
 from tests import plain_http
 from tests.contract.keycloak.conftest import LogoutReceiver, claims_of, header_of
 from tests.e2e.keycloak.conftest import Application
@@ -214,3 +217,35 @@ async def test_nothing_of_a_bad_token_is_logged(
     log = application.launched.output.read_text()
     for part in token.split("."):
         assert part not in log
+
+
+@pytest.mark.parametrize(
+    ("user", "is_aud_required", "is_accepted"),
+    [
+        # Keycloak's own default: `aud` is `account`, for the roles that everybody has there.
+        ("bob", False, True),
+        ("bob", True, False),
+        # A role in another client puts that client into `aud`: the token is for its API.
+        ("erin", False, False),
+    ],
+)
+async def test_a_realm_without_an_audience_mapper(
+    server: IdentityServer, user: str, *, is_aud_required: bool, is_accepted: bool
+) -> None:
+    """As an application sees it whose client is `other-app`."""
+    settings = {
+        "KEYCLOAK_BASE_URL": server.base_url,
+        "KEYCLOAK_CLIENT_ID": "other-app",
+        "TOKEN_REQUIRE_AUD": str(is_aud_required),
+    }
+    verifier = RealmVerifier(Settings.from_strings(settings))
+    try:
+        await verifier.warm_up()
+        token = await asyncio.to_thread(server.token, user, client="other-app")
+        if is_accepted:
+            assert (await verifier.verify(token)).username == user
+        else:
+            with pytest.raises(UnauthenticatedError, match="another client"):
+                await verifier.verify(token)
+    finally:
+        await verifier.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.e2e.keycloak.conftest import Application, settings_of
 from tests.framework.auth.issuer import Issuer, SigningKey
 from tests.realm_fixture import IdentityServer
 
-AUTH, GET_AUTHORS = -2, 1
+PING, AUTH, GET_AUTHORS = -1, -2, 1
 ROTATIONS = 3
 USERS = ("alice", "carol", "bob")
 
@@ -108,25 +109,48 @@ async def test_keys_rotate_under_load(application: Application, server: Identity
     assert load.refused_garbage
 
 
-async def test_what_a_removed_key_signed_is_refused_by_who_has_not_seen_it(
+async def test_what_a_removed_key_signed_is_refused_seen_before_or_not(
     serve: Serve, server: IdentityServer, stack: AsyncExitStack
 ) -> None:
-    withdrawn = await asyncio.to_thread(server.token, "bob")
+    settings = settings_of(server, "refreshing") | {"WORKERS": "2", "KEYCLOAK_JWKS_REFRESH": "0.3"}
+    launched = await asyncio.to_thread(lambda: serve(target=None, **settings))
+    application = Application(launched, stack)
+    seen, unseen = [await asyncio.to_thread(server.token, "bob") for _ in range(2)]
+    for _ in range(8):
+        assert (await application.http("GET", "/authors", seen)).status_code == 200
+    sockets = [await application.open(seen) for _ in range(6)]
+    for socket in sockets:
+        assert (await socket.ask(GET_AUTHORS))["status_code"] == 0
+    renewed = await application.open(seen)
+    assert (await renewed.ask(GET_AUTHORS))["status_code"] == 0
     kid = await asyncio.to_thread(server.rotate_keys)
-    await asyncio.to_thread(server.remove_keys_but, kid)
-    launched = await asyncio.to_thread(lambda: serve(target=None, **settings_of(server, "late")))
-    late = Application(launched, stack)
+    token = await asyncio.to_thread(server.token, "bob")
+    assert (await renewed.ask(AUTH, {"token": token}))["status_code"] == 0
 
-    assert (await late.http("GET", "/authors", withdrawn)).status_code == 401
-    assert (await (await late.open(withdrawn)).closed())[0] == 4401
-    assert (await late.http("GET", "/authors", await asyncio.to_thread(server.token, "bob"))).status_code == 200
+    await asyncio.to_thread(server.remove_keys_but, kid)
+
+    for socket in sockets:
+        code, closing = await socket.closed()
+        assert (code, closing["reason"], closing["reconnect"]) == (4401, "invalid_token", True)
+    async with asyncio.timeout(30):
+        # Each worker learns of it by itself.
+        while {(await application.http("GET", "/authors", seen)).status_code for _ in range(8)} != {401}:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert (await application.http("GET", "/authors", unseen)).status_code == 401
+    assert (await (await application.open(seen)).closed())[0] == 4401
+    assert (await renewed.ask(GET_AUTHORS))["status_code"] == 0, "its token was replaced"
+    assert (await application.http("GET", "/authors", token)).status_code == 200
 
 
 @pytest.mark.timeout(400)
-async def test_keycloak_is_away_and_comes_back(serve: Serve, server: IdentityServer, stack: AsyncExitStack) -> None:
+async def test_keycloak_is_away_and_comes_back(
+    serve: Serve, server: IdentityServer, stack: AsyncExitStack, new_user: Callable[..., str]
+) -> None:
     launched = await asyncio.to_thread(lambda: serve(target=None, **settings_of(server, "outage")))
     application = Application(launched, stack)
     seen, unseen = [await asyncio.to_thread(server.token, user) for user in ("alice", "bob")]
+    name = await asyncio.to_thread(new_user)
+    to_be_put_out = await asyncio.to_thread(server.token, name, password="secret")
     assert (await application.http("GET", "/authors", seen)).status_code == 200
     client = await application.open(seen)
     assert (await client.ask(GET_AUTHORS))["status_code"] == 0
@@ -150,6 +174,13 @@ async def test_keycloak_is_away_and_comes_back(serve: Serve, server: IdentitySer
         forged = await application.http("GET", "/authors", seen[:-8] + "AAAAAAAA")
         assert forged.status_code == 401, "a known key, a bad signature: that needs nobody"
         assert (await client.ask(GET_AUTHORS))["status_code"] == 0, "an open socket"
+        signed_in = await application.open(to_be_put_out)
+        assert (await signed_in.ask(PING))["status_code"] == 0
+        answer = await application.http("DELETE", f"/connections?user={name}&sign_out=true", seen)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert "tokens refused" in answer.json()["detail"]
+        assert (await signed_in.closed())[0] == 4401, "what could be done was done"
+        assert (await application.http("GET", "/authors", to_be_put_out)).status_code == 401
     finally:
         await asyncio.to_thread(server.start)
 
@@ -158,5 +189,7 @@ async def test_keycloak_is_away_and_comes_back(serve: Serve, server: IdentitySer
             await asyncio.sleep(0.1)
     assert answer.status_code == 200
     assert (await (await application.open(of_new_key)).ask(GET_AUTHORS))["status_code"] == 0
-    assert (await application.http("GET", "/authors", await asyncio.to_thread(server.token, "bob"))).status_code == 200
+    assert (
+        await application.http("GET", "/authors", await asyncio.to_thread(server.token, "carol"))
+    ).status_code == 200
     assert (await client.ask(GET_AUTHORS))["status_code"] == 0, "the same socket"

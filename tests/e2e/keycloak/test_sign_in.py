@@ -170,3 +170,63 @@ async def test_a_role_that_is_taken_away_is_gone_with_the_next_token(
     assert not {"author-editor", "author-reader"} & set(replaced["data"]["roles"])
     for pkg_id, data in ((CREATE_AUTHOR, author()), (GET_AUTHORS, {})):
         assert (await client.ask(pkg_id, data))["data"]["code"] == "permission_denied"
+
+
+async def test_an_administrator_signs_a_user_out(
+    application: Application, server: IdentityServer, new_user: Callable[..., str]
+) -> None:
+    """The client of a user who was put out does not come back with a refreshed token."""
+    admin_token = await asyncio.to_thread(server.token, "alice")
+    name = await asyncio.to_thread(new_user)
+    put_out, signed_out = [await asyncio.to_thread(server.tokens, name, password="secret") for _ in range(2)]
+    clients = [await application.open(tokens["access_token"]) for tokens in (put_out, signed_out) for _ in range(3)]
+    bystander = await application.open(await asyncio.to_thread(server.token, "bob"))
+    for client in [*clients, bystander]:
+        assert (await client.ask(PING))["status_code"] == 0
+
+    answer = await application.http("DELETE", f"/connections?user={name}", admin_token)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    for client in clients:
+        code, closing = await client.closed()
+        assert (code, closing["reason"]) == SESSION_REVOKED
+    refreshed = await asyncio.to_thread(server.refresh, put_out["refresh_token"])
+    assert refreshed.status_code == 200, "without sign_out a refresh token is as good as before"
+
+    answer = await application.http("DELETE", f"/connections?user={name.upper()}&sign_out=true", admin_token)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+    for refresh_token in (refreshed.json()["refresh_token"], signed_out["refresh_token"]):
+        assert (await asyncio.to_thread(server.refresh, refresh_token)).status_code == 400
+    tokens = [refreshed.json()["access_token"], signed_out["access_token"]]
+    async with asyncio.timeout(30):
+        # The workers hear of it one after the other.
+        while {(await application.http("GET", "/authors", token)).status_code for token in tokens * 4} != {401}:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    assert (await bystander.ask(PING))["status_code"] == 0
+    # A sign-in that is later than the clocks may differ is another session.
+    await asyncio.sleep(3.1)
+    again = await application.open((await asyncio.to_thread(server.tokens, name, password="secret"))["access_token"])
+    assert (await again.ask(PING))["status_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("user=nobody-of-that-name&sign_out=true", 404),
+        # It has no session to end; its client may sign in again.
+        ("user=service-account-starpost-service&sign_out=true", 204),
+        ("user=nobody-of-that-name&sign_out=perhaps", 400),
+        ("sign_out=true", 400),
+        ("user=nobody-of-that-name&sign_out=false", 204),
+    ],
+)
+async def test_what_else_an_administrator_may_ask(
+    application: Application, server: IdentityServer, query: str, status: int
+) -> None:
+    token = await asyncio.to_thread(server.token, "alice")
+    answer = await application.http("DELETE", f"/connections?{query}", token)
+    assert answer.status_code == status, answer.text
+    if status >= 400:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (await application.http("DELETE", f"/connections?{query}", server.token("carol"))).status_code == 403

@@ -1,5 +1,6 @@
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from app.framework.errors import TokenExpiredError, UnauthenticatedError
 
 ISSUER = "https://keycloak.example/realms/starpost"
 POLICY = ClaimsPolicy(issuer=ISSUER, client_id="starpost", leeway=2)
+STRICT_POLICY = ClaimsPolicy(issuer=ISSUER, client_id="starpost", leeway=2, is_aud_required=True)
 
 
 def good(**members: Any) -> Claims:
@@ -31,14 +33,36 @@ def test_times(now: int, iat: int, exp: int, nbf: int) -> None:
 
 
 names = st.sampled_from(["starpost", "other-app", "account", "", "Starpost"])
+audiences = names | st.lists(names, max_size=3)
 
 
-@given(aud=names | st.lists(names, max_size=3), azp=names)
-def test_audience_or_authorized_party(aud: str | list[str], azp: str) -> None:
-    refusal = POLICY.refusal(good(aud=aud, azp=azp), 1100)
+@given(aud=audiences, azp=names)
+def test_for_whom_a_token_is(aud: str | list[str], azp: str) -> None:
+    named = {aud} if isinstance(aud, str) else set(aud)
+    claims = good(aud=aud, azp=azp)
 
-    named = azp == "starpost" or aud == "starpost" or (isinstance(aud, list) and "starpost" in aud)
-    assert (refusal is None) is named
+    assert (POLICY.refusal(claims, 1100) is None) is (
+        "starpost" in named or (azp == "starpost" and named in (set(), {"account"}))
+    )
+    assert (STRICT_POLICY.refusal(claims, 1100) is None) is ("starpost" in named)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        b'{"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}',
+        b'{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}',
+        b"{}",
+        b"null",
+    ],
+)
+def test_a_token_that_is_bound_to_a_key_is_refused(bound: bytes) -> None:
+    """By a certificate (RFC 8705), by DPoP (RFC 9449), or by what we do not know."""
+    payload = msgspec.json.encode(good())[:-1] + b',"cnf":' + bound + b"}"
+    refusal = POLICY.refusal(decode_claims(payload), 1100)
+
+    assert refusal is not None
+    assert "bound to a key" in refusal.msg
 
 
 @pytest.mark.parametrize(
@@ -48,6 +72,7 @@ def test_audience_or_authorized_party(aud: str | list[str], azp: str) -> None:
         ({"typ": "ID"}, "not an access token"),
         ({"typ": "bearer"}, "not an access token"),
         ({"azp": "other-app"}, "another client"),
+        ({"aud": ["other-api", "account"]}, "another client"),
         ({"iat": 1200}, "not valid yet"),
         ({"nbf": 1200}, "not valid yet"),
         ({"exp": 999}, "expires before"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jwt.algorithms import RSAAlgorithm
 
-from app.framework.auth.jwks import JWKSError, KeySet, parse_jwks
+from app.framework.auth.jwks import MAX_WAITING, JWKSError, KeySet, parse_jwks
 from app.framework.errors import UnavailableError
 from tests.framework.auth.issuer import EC_KEY, OTHER_RSA_KEY, RSA_KEY, SigningKey
 
@@ -188,6 +188,134 @@ async def test_a_flood_of_unknown_keys_cannot_pile_up() -> None:
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_flood_of_unknown_keys_cannot_pile_up_while_keycloak_hangs() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=60)
+    await keys.refresh()
+    keys = KeySet(source.fetch, cooldown=60)
+    source.gate.clear()
+    waiting = [asyncio.create_task(keys.find(f"unknown-{n}", time.time() - 10)) for n in range(2 * MAX_WAITING)]
+    await eventually(lambda: sum(task.done() for task in waiting) >= MAX_WAITING)
+    refused = [task for task in waiting if task.done()]
+
+    assert len(refused) == MAX_WAITING
+    for task in refused:
+        error = task.exception()
+        assert isinstance(error, UnavailableError)
+        assert error.retry_after
+    source.gate.set()
+    assert [await task for task in waiting if task not in refused] == [None] * MAX_WAITING
+    assert await keys.find("rsa-1", time.time()) is not None, "the places are free again"
+
+
+async def test_a_caller_that_goes_away_leaves_its_place() -> None:
+    source = Source(RSA_KEY)
+    source.gate.clear()
+    keys = KeySet(source.fetch, cooldown=60)
+    gone = [asyncio.create_task(keys.find(f"unknown-{n}", time.time() - 10)) for n in range(MAX_WAITING)]
+    await eventually(lambda: source.fetches == 1)
+    for task in gone:
+        task.cancel()
+    await asyncio.gather(*gone, return_exceptions=True)
+    found = asyncio.create_task(keys.find("rsa-1", time.time()))
+    await asyncio.sleep(0)
+    source.gate.set()
+
+    assert await found is not None
+
+
+async def test_a_key_that_comes_while_a_fetch_is_under_way_is_found_by_the_next() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=0.05)
+    source.gate.clear()
+    first = asyncio.create_task(keys.refresh())
+    await eventually(lambda: source.fetches == 1)
+    source.keys = [OTHER_RSA_KEY, RSA_KEY]
+    found = asyncio.create_task(keys.find("rsa-2", time.time()))
+    await asyncio.sleep(0)
+    source.gate.set()
+
+    assert await found is not None
+    await first
+    assert source.fetches == 2
+
+
+async def test_keys_are_fetched_again_although_nobody_asks() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=3600)
+    withdrawn: list[frozenset[str]] = []
+    keys.on_withdrawn = withdrawn.append
+    await keys.refresh()
+    keys.start(0.01)
+    await eventually(lambda: source.fetches >= 4, lambda: asyncio.sleep(0.01))
+    assert not withdrawn
+    source.keys = [OTHER_RSA_KEY]
+    await eventually(lambda: "rsa-2" in keys.keys, lambda: asyncio.sleep(0.01))
+
+    assert keys.keys.keys() == {"rsa-2"}
+    assert withdrawn == [{"rsa-1"}]
+    await keys.close()
+    fetches = source.fetches
+    await asyncio.sleep(0.05)
+    assert source.fetches == fetches, "closed"
+
+
+async def test_another_key_of_the_same_id_is_another_key() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=3600)
+    withdrawn: list[frozenset[str]] = []
+    keys.on_withdrawn = withdrawn.append
+    await keys.refresh()
+    source.keys = [SigningKey("RS256", kid="rsa-1")]
+    await keys.refresh()
+
+    assert withdrawn == [{"rsa-1"}]
+
+
+async def test_a_scheduled_fetch_in_vain_costs_no_caller_a_wait() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=3600, patience=0)
+    await keys.refresh()
+    keys.start(0.01)
+    await eventually(lambda: source.fetches >= 3, lambda: asyncio.sleep(0.01))
+    source.keys = [OTHER_RSA_KEY, RSA_KEY]
+
+    assert await keys.find("rsa-2", time.time()) is not None
+    await keys.close()
+
+
+async def test_a_scheduled_fetch_that_fails_is_tried_again_and_keeps_the_keys() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=3600)
+    await keys.refresh()
+    source.is_away = True
+    keys.start(0.05)
+    await eventually(lambda: source.fetches >= 4, lambda: asyncio.sleep(0.01))
+    assert keys.is_away
+    assert await keys.find("rsa-1", time.time()) is not None
+    source.is_away = False
+    await eventually(lambda: not keys.is_away, lambda: asyncio.sleep(0.01))
+    await keys.close()
+
+
+async def test_keys_that_the_realm_has_not_confirmed_for_long_are_trusted_no_more() -> None:
+    source = Source(RSA_KEY)
+    keys = KeySet(source.fetch, cooldown=0, max_age=0.1)
+    withdrawn: list[frozenset[str]] = []
+    keys.on_withdrawn = withdrawn.append
+    await keys.refresh()
+    source.is_away = True
+    keys.start(0.01)
+    await eventually(lambda: not keys.keys, lambda: asyncio.sleep(0.01))
+
+    assert withdrawn == [{"rsa-1"}]
+    with pytest.raises(UnavailableError):
+        await keys.find("rsa-1", time.time())
+    source.is_away = False
+    await eventually(lambda: "rsa-1" in keys.keys, lambda: asyncio.sleep(0.01))
+    await keys.close()
 
 
 async def test_known_keys_outlive_an_outage_and_unknown_ones_cannot_be_judged() -> None:

@@ -1,5 +1,6 @@
 """What the application asks Keycloak to do, against the development realm in a process of its own."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
@@ -60,6 +61,50 @@ async def test_users_of_the_realm(keycloak: KeycloakClient, verifier: RealmVerif
     await keycloak.log_out_user(user_id)
     with pytest.raises(UnauthenticatedError):
         await keycloak.refresh(tokens.refresh_token)
+
+
+async def test_sessions_are_ended_by_name(keycloak: KeycloakClient) -> None:
+    tokens = [await keycloak.sign_in("carol", "carol") for _ in range(2)]
+    other = await keycloak.sign_in("bob", "bob")
+
+    await keycloak.end_sessions("CAROL")
+
+    for held in tokens:
+        with pytest.raises(UnauthenticatedError):
+            await keycloak.refresh(held.refresh_token)
+    await keycloak.refresh(other.refresh_token)
+
+
+@pytest.mark.parametrize("name", ["carol*", "caro", "%", "", "\x00", "../carol"])
+async def test_nobody_else_s_sessions_are_ended(keycloak: KeycloakClient, name: str) -> None:
+    tokens = await keycloak.sign_in("carol", "carol")
+    with pytest.raises(NotFoundError):
+        await keycloak.end_sessions(name)
+    await keycloak.refresh(tokens.refresh_token)
+
+
+async def test_the_account_may_end_its_own_sessions(keycloak: KeycloakClient) -> None:
+    for _ in range(3):
+        await keycloak.end_sessions("realm-admin")
+
+
+async def test_calls_that_come_together_spend_no_refresh_token_twice(keycloak: KeycloakClient) -> None:
+    # Each access token of the account is replaced at once.
+    keycloak._admin.connection.token_lifetime_fraction = 0.0
+    await keycloak.find_user("bob")
+    found = await asyncio.gather(*(keycloak.find_user("bob") for _ in range(20)))
+    assert {user.username if user else None for user in found} == {"bob"}
+
+
+async def test_keycloak_that_hangs(issuer: Issuer) -> None:
+    """It takes the connection and says nothing."""
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(30), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    client = KeycloakClient(issuer.settings(KEYCLOAK_BASE_URL=f"http://127.0.0.1:{port}", KEYCLOAK_TIMEOUT="0.2"))
+    with pytest.raises(UnavailableError):
+        await client.end_sessions("bob")
+    await client.close()
+    silent.close()
 
 
 async def test_what_is_not_there(keycloak: KeycloakClient) -> None:

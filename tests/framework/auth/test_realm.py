@@ -7,6 +7,7 @@ from tests.framework.auth.issuer import Issuer
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
+    "ALLOWED_HOSTS": "app.example.org",
     "KEYCLOAK_ADMIN_PASSWORD": "x",
     "DB_PASSWORD": "y",
     "REDIS_PASSWORD": "z",

@@ -11,12 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.framework.auth.claims import ClaimsPolicy
-from app.framework.auth.jwks import KeySet
+from app.framework.auth.jwks import MAX_WAITING, KeySet
 from app.framework.auth.principal import Principal
 from app.framework.auth.realm import DevelopmentRealmError
 from app.framework.auth.revocation import MemoryRevocationList, Revocation
 from app.framework.auth.verifier import MAX_TOKEN_BYTES, RealmVerifier, TokenVerifier
 from app.framework.errors import AppError, TokenExpiredError, UnauthenticatedError, UnavailableError
+from app.settings import Settings
 from tests.framework.auth.issuer import EC_KEY, OTHER_RSA_KEY, RSA_KEY, Issuer, SigningKey, claims
 
 ISSUER = "https://keycloak.example/realms/starpost"
@@ -88,6 +89,7 @@ async def test_a_good_token_says_who_and_with_which_roles() -> None:
         issued_at=1_500_000_000,
         expires_at=2_000_000_000,
         session_id="f0c3",
+        key_id="rsa-1",
     )
 
 
@@ -124,6 +126,10 @@ NOW = int(time.time())
         pytest.param({"aud": "other-app", "azp": "other-app"}, id="another client"),
         pytest.param({"aud": None, "azp": None}, id="no client"),
         pytest.param({"aud": ["account"], "azp": "starpost2"}, id="nearly the client"),
+        pytest.param({"aud": "other-api"}, id="another API, through our client"),
+        pytest.param({"aud": ["account", "other-api"]}, id="another API beside the account console"),
+        pytest.param({"aud": ""}, id="empty audience"),
+        pytest.param({"cnf": {"jkt": "x"}}, id="bound to a key"),
         pytest.param({"aud": {"starpost": 1}}, id="audience of another type"),
         pytest.param({"aud": ["starpost", 1]}, id="audience with another type"),
         pytest.param({"typ": "ID"}, id="ID token"),
@@ -160,8 +166,18 @@ async def test_claims_that_do_not_fit_are_refused(members: dict[str, Any]) -> No
     assert error.code == "invalid_token"
 
 
-@pytest.mark.parametrize("members", [{"aud": "starpost", "azp": "starpost-service"}, {"aud": "account"}, {"aud": None}])
-async def test_either_audience_or_authorized_party_is_enough(members: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"aud": "starpost", "azp": "starpost-service"},
+        {"aud": ["other-api", "starpost"], "azp": "other-app"},
+        {"aud": "account"},
+        {"aud": ["account"]},
+        {"aud": None},
+        {"aud": []},
+    ],
+)
+async def test_the_audience_decides_and_the_authorized_party_where_it_names_nobody(members: dict[str, Any]) -> None:
     await (await offline_verifier()).verify(token(**members))
 
 
@@ -458,6 +474,31 @@ async def test_a_principal_that_was_verified_before_is_looked_at_again() -> None
         verifier.check(principal)
 
 
+async def test_what_a_withdrawn_key_signed_is_forgotten() -> None:
+    documents = [[RSA_KEY, EC_KEY], [EC_KEY]]
+    keys = KeySet(lambda: answer(documents.pop(0)), cooldown=60)
+    await keys.refresh()
+    policy = ClaimsPolicy(issuer=ISSUER, client_id="starpost", leeway=2)
+    verifier = TokenVerifier(keys, policy, revocations=MemoryRevocationList())
+    told: list[frozenset[str]] = []
+    verifier.on_keys_withdrawn = told.append
+    withdrawn, good = token(RSA_KEY), token(EC_KEY)
+    principal = await verifier.verify(withdrawn)
+    await verifier.verify(good)
+
+    await keys.refresh()
+
+    assert verifier.cached(withdrawn.encode()) is None
+    assert verifier.cached(good.encode()) is not None
+    assert told == [{"rsa-1"}]
+    with pytest.raises(UnauthenticatedError, match="withdrawn"):
+        verifier.check(principal)
+
+
+async def answer(keys: list[SigningKey]) -> bytes:
+    return json.dumps({"keys": [key.jwk() for key in keys]}).encode()
+
+
 async def test_a_token_that_would_outlive_its_revocation_is_refused() -> None:
     policy = ClaimsPolicy(issuer=ISSUER, client_id="starpost", leeway=2, max_lifetime=600)
     verifier = TokenVerifier(await warm(RSA_KEY), policy, revocations=MemoryRevocationList())
@@ -541,6 +582,51 @@ class TestAgainstAServer:
         assert isinstance(await refusal(verifier, "nonsense"), UnauthenticatedError)
         await verifier.close()
 
+    async def test_a_flood_of_invented_keys_while_keycloak_hangs(self, issuer: Issuer) -> None:
+        verifier = RealmVerifier(issuer.settings())
+        await verifier.warm_up()
+        issuer.released.clear()
+        issuer.arrived.clear()
+        forger = SigningKey("ES256")
+        flood = [
+            asyncio.create_task(verifier.verify(forger.sign(claims(issuer.url), kid=f"invented-{number}")))
+            for number in range(2 * MAX_WAITING)
+        ]
+        async with asyncio.timeout(10):
+            while sum(task.done() for task in flood) < MAX_WAITING or not issuer.arrived.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+        assert sum(task.done() for task in flood) == MAX_WAITING
+        await verifier.verify(issuer.token()), "a known key"
+        issuer.released.set()
+        outcomes = await asyncio.gather(*flood, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} <= {UnavailableError, UnauthenticatedError}
+        assert issuer.jwks_fetches <= 3
+        await verifier.close()
+
+    async def test_keycloak_that_answers_without_end(self) -> None:
+        """A byte now and then: no single read takes too long, the whole of it does."""
+
+        async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            try:
+                while True:
+                    writer.write(b" ")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            except ConnectionError:
+                writer.close()
+
+        async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            settings = {"KEYCLOAK_BASE_URL": f"http://127.0.0.1:{port}", "KEYCLOAK_TIMEOUT": "0.2"}
+            verifier = RealmVerifier(Settings.from_strings(settings))
+            async with asyncio.timeout(10):
+                await verifier.warm_up()
+            assert not verifier.is_ready
+            await verifier.close()
+
     async def test_keycloak_in_trouble(self, issuer: Issuer) -> None:
         issuer.status = 502
         verifier = RealmVerifier(issuer.settings())
@@ -552,7 +638,11 @@ class TestAgainstAServer:
     async def test_production_refuses_the_development_realm(self, issuer: Issuer) -> None:
         issuer.metadata = {"development_realm": True}
         production = issuer.settings(
-            ENVIRONMENT="production", KEYCLOAK_ADMIN_PASSWORD="x", DB_PASSWORD="y", REDIS_PASSWORD="z"
+            ENVIRONMENT="production",
+            ALLOWED_HOSTS="app.example.org",
+            KEYCLOAK_ADMIN_PASSWORD="x",
+            DB_PASSWORD="y",
+            REDIS_PASSWORD="z",
         )
         verifier = RealmVerifier(production)
         with pytest.raises(DevelopmentRealmError):
