@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from uuid import uuid4
 
 import msgspec
 import pytest
+from litestar.routes import HTTPRoute
 
 from app.framework.auth.backchannel import Logout
 from app.framework.auth.principal import Principal
@@ -17,6 +18,7 @@ from app.framework.auth.revocation import MemoryRevocationList, Revocation
 from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.revocations import Revocations
+from app.framework.connections.routes import connection_routes
 from app.framework.errors import UnavailableError
 from app.framework.observability.security_log import SecurityLog
 from app.framework.redis import RedisClients
@@ -314,3 +316,54 @@ async def test_what_another_worker_says_is_not_trusted_blindly(workers: list[Wor
     await one.revocations.end_sessions(logout("s1"))
     await until(lambda: two.memory.is_revoked(principal()))
     await two.ready()
+
+
+class SlowKeycloak:
+    """Ends sessions a minute after it was asked."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+        self.is_away = False
+
+    async def end_sessions(self, username: str) -> None:
+        assert username == "alice"
+        if self.is_away:
+            raise UnavailableError("away")
+        self.now += 60
+
+
+@pytest.fixture
+def keycloak() -> SlowKeycloak:
+    return SlowKeycloak()
+
+
+def sign_out(worker: Worker, keycloak: SlowKeycloak) -> Awaitable[None]:
+    """What ``DELETE /connections?user=alice&sign_out=true`` does."""
+    worker.revocations._clock = lambda: keycloak.now
+    router = connection_routes(None, worker.revocations, keycloak, default_page_size=20)  # type: ignore[arg-type]
+    handlers = [handler for route in router.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+    (handler,) = [one for one in handlers if one.fn.__name__ == "close_connections_of_user"]
+    called: Awaitable[None] = handler.fn(user="alice", sign_out=True)
+    return called
+
+
+async def test_what_keycloak_issued_until_the_sessions_had_ended_is_refused(
+    workers: list[Worker], keycloak: SlowKeycloak
+) -> None:
+    one, two = workers
+    asked_at = keycloak.now
+    await sign_out(one, keycloak)
+
+    refreshed_meanwhile = principal(issued_at=asked_at + 59)
+    assert one.memory.is_revoked(refreshed_meanwhile)
+    await until(lambda: two.memory.is_revoked(refreshed_meanwhile))
+    assert not one.memory.is_revoked(principal(issued_at=asked_at + 60 + LEEWAY + 1)), "signed in again"
+
+
+async def test_the_tokens_stay_refused_when_keycloak_is_away(workers: list[Worker], keycloak: SlowKeycloak) -> None:
+    one, two = workers
+    keycloak.is_away = True
+    with pytest.raises(UnavailableError, match="tokens refused"):
+        await sign_out(one, keycloak)
+    assert one.memory.is_revoked(principal())
+    await until(lambda: two.memory.is_revoked(principal()))
