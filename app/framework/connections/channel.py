@@ -12,6 +12,8 @@ from litestar import WebSocket
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
+from app.framework.connections.received import Link, link_of
+
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -19,10 +21,11 @@ _KEY: Final = "server_channel"
 
 
 class Channel(NamedTuple):
-    """Both ends."""
+    """Both ends, and the TCP connection that they are of."""
 
     receive: Receive
     send: Send
+    link: Link | None = None
 
     @property
     def is_eager(self) -> bool:
@@ -43,7 +46,7 @@ class ChannelKeeper:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] != ScopeType.HTTP:
-            scope[_KEY] = Channel(receive, send)  # type: ignore[typeddict-unknown-key]  # ASGI lets servers add members
+            scope[_KEY] = Channel(receive, send, link_of(scope))  # type: ignore[typeddict-unknown-key]  # ASGI allows it
         return self._app(scope, receive, send)
 
 

@@ -26,7 +26,7 @@ from app.framework.auth.principal import Principal
 from app.framework.connections.channel import Channel, gone
 from app.framework.connections.heartbeat import Heartbeat, Pulse
 from app.framework.connections.hub import CLOSE_TIMEOUT, TICK, ConnectionHub
-from app.framework.connections.limits import STRANGER_MAX_BYTES, ConnectionLimits, RateLimit
+from app.framework.connections.limits import STRANGER_BUDGET, STRANGER_MAX_BYTES, ConnectionLimits, RateLimit
 from app.framework.connections.outbox import Outbox
 from app.framework.connections.parallel import ParallelPackets
 from app.framework.connections.places import Place
@@ -137,6 +137,9 @@ class Connection:
         )
         self._receive = channel.receive
         self._send = channel.send
+        self._link = channel.link
+        # Before the upgrade is accepted, after which a client may send as much as it likes.
+        self._received_before = None if channel.link is None else hub.received.of(channel.link)
         self._hub = hub
         self._sessions = sessions
         self._dispatcher = dispatcher
@@ -304,6 +307,14 @@ class Connection:
                 self.push(ServerPacket(SystemPacket.PING, {}))
             case Pulse.LOST:
                 self.stop(Verdict(CloseCode.TIMEOUT, "heartbeat_lost"))
+
+    def weigh(self, now: float) -> None:  # noqa: ARG002 - as the other checks
+        """Close a stranger's socket that has sent too much, though none of it need have come to us yet."""
+        if self.verdict is not None or self._link is None or self._received_before is None:
+            return
+        received = self._hub.received.of(self._link)
+        if received is not None and received - self._received_before > STRANGER_BUDGET:
+            self.stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
 
     # ---- the connection's own task -----------------------------------------------------------------------------------
 

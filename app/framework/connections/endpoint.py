@@ -65,8 +65,6 @@ class Endpoint:
             await socket.send({"type": "websocket.close", "code": int(CloseCode.FORBIDDEN), "reason": "origin"})
             return
         chosen = chosen_subprotocol(scope)
-        await socket.accept(subprotocols=chosen)
-        self.metrics.connections_opened.inc()
         connection = Connection(
             channel=channel_of(scope, socket.receive, socket.send),
             codec=MSGPACK if chosen == "msgpack" else JSON,
@@ -81,6 +79,8 @@ class Endpoint:
             security=self.security,
             address=address,
         )
+        await socket.accept(subprotocols=chosen)
+        self.metrics.connections_opened.inc()
         try:
             verdict = await self._let_in(connection, scope)
             if verdict is None:

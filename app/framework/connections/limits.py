@@ -7,6 +7,9 @@ from typing import Final
 STRANGER_MAX_BYTES: Final = 32_768
 """Size of a frame before AUTH: room for AUTH with the longest token that is looked at, twice."""
 
+STRANGER_BUDGET: Final = 2 * STRANGER_MAX_BYTES
+"""Bytes that may come before AUTH in all, as the kernel counts them: complete frames, and whatever is none yet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:

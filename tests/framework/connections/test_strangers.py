@@ -100,6 +100,53 @@ async def test_bad_frames_of_a_stranger_are_forgotten_with_the_first_good_one(pr
         assert (await client.ask(ProbeID.WHO))["status_code"] == 0
 
 
+async def begun(client: PacketClient, size: int, way: str) -> None:
+    """Send so many bytes of a message that does not end."""
+    if way == "fragments":
+
+        async def endless() -> AsyncIterator[str]:
+            for _ in range(size // 1024):
+                yield "x" * 1024
+            await asyncio.Event().wait()
+
+        sending.append(asyncio.create_task(client.socket.send(endless())))
+    else:
+        # A text frame's header with a length of 16 MiB, the most that the server below takes, and a mask of zeros.
+        header = b"\x81\xff" + (2**24).to_bytes(8, "big") + bytes(4)
+        client.socket.transport.write(header + b"x" * size)
+
+
+sending: list[asyncio.Task[None]] = []
+"""Kept from the garbage collector; they end with their sockets."""
+
+
+@pytest.mark.parametrize("way", ["fragments", "frame"])
+async def test_what_a_stranger_has_begun_is_weighed_before_it_ends(probe: Launched, way: str) -> None:
+    """The server below would put 64 MiB together, and for the whole time that AUTH has."""
+    async with packet_client(probe.port) as client:
+        await begun(client, 200 * 1024, way)
+        code, closing = await client.closed()
+    assert (code, closing["reason"], closing["reconnect"]) == (1009, "message_too_big", False)
+
+
+async def test_who_has_signed_in_may_send_a_message_slowly(probe: Launched, issuer: Issuer) -> None:
+    size = 200 * 1024
+    start = json.dumps(packet(ProbeID.ECHO, {"filler": ""}))[:-3]
+
+    async def slow() -> AsyncIterator[str]:
+        yield start
+        for _ in range(10):
+            yield "x" * (size // 10)
+            # Longer than the time between two looks.
+            await asyncio.sleep(0.05)
+        yield '"}}'
+
+    async with packet_client(probe.port) as client:
+        await client.ask(AUTH, {"token": issuer.token()})
+        await client.socket.send(slow())
+        assert (await client.receive())["data"]["code"] == "invalid_data"
+
+
 # ---- how many there may be -------------------------------------------------------------------------------------------
 
 
