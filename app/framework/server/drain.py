@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 from app.framework.server.reports import Phase
@@ -47,6 +47,8 @@ class DrainSignal:
         self.requested = asyncio.Event()
         """Set once, never cleared: a worker that drains is not used again."""
         self._report = report
+        self._late_sockets = 0
+        self._is_done = False
 
     @property
     def is_requested(self) -> bool:
@@ -57,9 +59,31 @@ class DrainSignal:
         """Ask for the drain; what the launcher's signal does. Only in the event loop's thread."""
         self.requested.set()
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the application has said that it is empty. A socket that it would accept now would be dropped."""
+        return self._is_done
+
     def done(self) -> None:
-        """Tell the launcher that nothing is left: it stops waiting for this worker."""
-        if self._report is not None:
+        """Tell the launcher that nothing is left, when the last late socket has ended: it stops this worker then."""
+        self._is_done = True
+        self._report_when_empty()
+
+    @contextmanager
+    def late_socket(self) -> Iterator[None]:
+        """Count a socket that came after the request, while the application turns it away.
+
+        The application knows of it only later, and may be done before; then its client would hear no close code.
+        """
+        self._late_sockets += 1
+        try:
+            yield
+        finally:
+            self._late_sockets -= 1
+            self._report_when_empty()
+
+    def _report_when_empty(self) -> None:
+        if self._is_done and not self._late_sockets and self._report is not None:
             self._report(Phase.DRAINED)
 
     @asynccontextmanager

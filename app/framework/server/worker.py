@@ -68,10 +68,37 @@ class WorkerStart:
         try:
             module, _, function = self._target.partition(":")
             app = getattr(importlib.import_module(module), function)(drain)
-            return ExplainedStart(app, lambda: _listen(missed))
+            return DrainedApplication(ExplainedStart(app, lambda: _listen(missed)), drain)
         except Exception as error:  # noqa: BLE001 - said in the log, and the process ends
             _explain(error)
         sys.exit(1)
+
+
+class DrainedApplication:
+    """The same ASGI application; no socket is let in that nobody would close.
+
+    Args:
+        app: The application.
+        drain: Of this worker.
+    """
+
+    def __init__(self, app: Any, drain: DrainSignal) -> None:
+        self._app = app
+        self._drain = drain
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] == "websocket" and self._drain.is_requested:
+            return self._end_socket(scope, receive, send)
+        return self._app(scope, receive, send)  # type: ignore[no-any-return]
+
+    async def _end_socket(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._drain.is_done:
+            # Before it is accepted: HTTP 403, as if nobody listened any more.
+            await send({"type": "websocket.close"})
+            return
+        with self._drain.late_socket():
+            await self._app(scope, receive, send)
 
 
 class ExplainedStart:

@@ -123,13 +123,35 @@ def create_one(drain: DrainSignal) -> Drainable:
     return Drainable(drain)
 
 
+class TurnsAway(Drainable):
+    """Says that it is drained when there is a file ``done``, whatever sockets are left.
+
+    A socket that comes after the request is closed when there is a file ``close``, both in the folder ``MARKS``.
+    """
+
+    async def _empty(self) -> None:
+        await self._drain.requested.wait()
+        await _until("done")
+        self._drain.done()
+
+    async def _hold(self, _scope: Any, _receive: Any, send: Any) -> None:
+        if self._drain.is_requested:
+            await send({"type": "websocket.accept"})
+            await _until("close")
+            await send({"type": "websocket.close", "code": 1012, "reason": "restart"})
+
+
+def turn_away(drain: DrainSignal) -> TurnsAway:
+    """An application that is done before its last socket."""
+    return TurnsAway(drain)
+
+
 class StartedLate(Drainable):
     """Its lifespan waits for a file ``serve`` in the folder ``MARKS``."""
 
     async def _live(self, receive: Any, send: Any) -> None:
         _mark("up").touch()
-        while not _mark("serve").exists():  # noqa: ASYNC110 - the event is in another process
-            await asyncio.sleep(0.01)
+        await _until("serve")
         await super()._live(receive, send)
 
 
@@ -173,3 +195,8 @@ def _mark(name: str) -> Path:
 def _wait_for(name: str) -> None:
     while not _mark(name).exists():
         time.sleep(0.01)
+
+
+async def _until(name: str) -> None:
+    while not _mark(name).exists():  # noqa: ASYNC110 - the event is in another process
+        await asyncio.sleep(0.01)

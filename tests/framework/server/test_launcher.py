@@ -8,15 +8,16 @@ import socket
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.framework.server.respawns import START_TRIES
 from scripts.devservices.ports import free_port
-from tests.framework.server.launched import Launched, is_running, until
+from tests.framework.server.launched import PATIENCE, Launched, is_running, until
 from tests.plain_http import NO_TLS
 
 
@@ -62,6 +63,31 @@ async def test_ctrl_c_reaches_the_workers_too_and_still_drains(tmp_path: Path) -
         codes = await closed_with(server.ws_url, 10, lambda: os.killpg(server.process.pid, signal.SIGINT))
         assert codes == [1012] * 10
         assert server.ended() == 0
+
+
+async def test_a_socket_that_comes_last_is_closed_in_order_or_refused_and_never_dropped(tmp_path: Path) -> None:
+    """Clients come back all the time, and a drained worker listens until Granian stops it."""
+    with Launched(tmp_path, "tests.framework.server.drainable:turn_away", MARKS=str(tmp_path)) as server:
+        server.started().process.terminate()
+        await asyncio.to_thread(until, lambda: server.lines("draining"), "draining")
+        late = await _first_of(server, ClientConnection)
+        (tmp_path / "done").touch()
+        refused = await _first_of(server, InvalidStatus)
+        assert refused.response.status_code == 403
+        assert await codes_after([late], (tmp_path / "close").touch) == [1012]
+        assert server.ended() == 0
+
+
+async def _first_of(server: Launched, outcome: type[Any]) -> Any:
+    """Knock until this is the answer: a socket, or a refusal."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                answer: object = await connect(server.ws_url)
+            except InvalidStatus as refusal:
+                answer = refusal
+            if isinstance(answer, outcome):
+                return answer
 
 
 def test_a_drain_that_never_ends_is_cut_at_the_limit(tmp_path: Path) -> None:
