@@ -7,20 +7,21 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 TOOLS := .tools
-UV_VERSION := 0.13.9
 PY := $(VENV)/bin/python
 # The interpreter is the user's own: never fetch another one.
 export UV_PYTHON_DOWNLOADS := never
 
 # ---- set up -----------------------------------------------------------------------------------------------------------
 
-# uv from PATH, else fetched by pip into a folder of this checkout.
+# uv from PATH, else fetched by pip, by hash, into a folder of this checkout.
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
 
-$(TOOLS)/bin/uv:
+$(TOOLS)/bin/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.13 …" >&2; exit 1; }
 	$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is needed to fetch uv (Debian: apt install python3-pip), or install uv yourself" >&2; exit 1; }
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target $(TOOLS) uv==$(UV_VERSION) >&2
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+		--require-hashes --requirement requirements/uv.txt --upgrade --target $(TOOLS) >&2
+	touch $@
 
 # The stamp is newer than the lock: nothing to do. The environment is brought to the lock exactly, by hash.
 $(VENV)/.stamp: requirements/dev.lock | $(UV)
@@ -35,6 +36,7 @@ install: $(VENV)/.stamp ## Install the locked dependencies into .venv
 lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements/runtime.lock
 	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	echo uv | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
 # ---- run --------------------------------------------------------------------------------------------------------------
 
@@ -80,8 +82,8 @@ check-actions: $(VENV)/.stamp ## Who may do what: roles by packets and routes; f
 	@$(PY) -m scripts.check_actions $(if $(JSON),--json)
 
 .PHONY: audit
-audit: $(VENV)/.stamp ## Known vulnerabilities of the locked dependencies (asks a database on the network)
-	@$(PY) -m pip_audit --require-hashes --disable-pip --requirement requirements/runtime.lock
+audit: $(VENV)/.stamp ## Known vulnerabilities of what is locked; fails on those with a fix (asks a database on the network)
+	@$(PY) -m scripts.audit
 
 .PHONY: format
 format: $(VENV)/.stamp ## Format the code, and fix what can be fixed without a decision
