@@ -83,8 +83,22 @@ def test_the_image_gets_what_it_copies() -> None:
     assert copied == let_in
     for name in copied:
         assert (ROOT / name).exists()
-    makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"uv==(\S+)", dockerfile)[1] == re.search(r"UV_VERSION := (\S+)", makefile)[1]  # type: ignore[index]
+
+
+def test_what_is_fetched_for_a_build_is_named_by_its_content() -> None:
+    """Images by digest, actions by commit, uv by the hashes of its files: a tag may be moved to something else."""
+    images = re.findall(r"^FROM (\S+)", (ROOT / "docker/Dockerfile").read_text(), re.MULTILINE)
+    images += [service["image"] for service in compose()["services"].values() if "image" in service]
+    assert len(images) == 5
+    assert [image for image in images if not re.search(r":[\w.-]+@sha256:[0-9a-f]{64}$", image)] == []
+    workflows = "\n".join(path.read_text() for path in (ROOT / ".github/workflows").iterdir())
+    actions = re.findall(r"uses: (.+)", workflows)
+    assert len(actions) >= 3
+    assert [action for action in actions if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action)] == []
+    uv = Lock(ROOT / "requirements" / "uv.txt")
+    assert (set(uv.versions), uv.without_hash) == ({"uv"}, [])
+    for name in ("docker/Dockerfile", "Makefile"):
+        assert re.search(r"--require-hashes --requirement requirements/uv\.txt", (ROOT / name).read_text())
 
 
 def test_the_locks_fit_the_project() -> None:
