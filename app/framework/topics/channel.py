@@ -8,6 +8,7 @@ be filled is told to the subscribers as a GAP.
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
+from uuid import uuid4
 
 import structlog
 
@@ -15,7 +16,7 @@ from app.framework.errors import UnavailableError
 from app.framework.redis import REDIS_FAULTS
 from app.framework.topics.event import EventMeta, Frames
 from app.framework.topics.links import pause
-from app.framework.topics.stream import Snapshot, Streams, parse_message
+from app.framework.topics.stream import UNBORN, Snapshot, Streams, parse_message
 from app.framework.topics.topic import Topic
 
 MAX_BUFFER: Final = 10_000
@@ -54,6 +55,7 @@ class TopicChannel:
         self.name = name
         self.receivers: set[Receiver] = set()
         self.epoch: str | None = None
+        """As Redis has it: ``None`` before it was read, ``UNBORN`` before the first event."""
         self.seq = 0
         self.is_live = False
         """Whether every event up to ``seq``, and none else, has been delivered, and the next ones arrive."""
@@ -63,6 +65,12 @@ class TopicChannel:
         self._buffer: list[tuple[str, int, bytes]] = []
         self._reading: asyncio.Task[None] | None = None
         self._went_live = asyncio.Event()
+        self._promised = uuid4().hex
+
+    @property
+    def promised_epoch(self) -> str:
+        """The epoch for clients: before the first event a promise, which is kept when the first event has come."""
+        return self.epoch or self._promised
 
     async def live(self, patience: float) -> None:
         """Wait until it is live.
@@ -78,9 +86,22 @@ class TopicChannel:
         except TimeoutError:
             raise UnavailableError("The topic cannot be reached") from None
 
-    async def read(self, since: int) -> Snapshot:
-        """The topic in Redis now, with the events behind ``since``; raises ``REDIS_AWAY``."""
-        return await self._streams.read(self.name, since)
+    async def recover(self, since: int, epoch: str | None) -> tuple[Snapshot, bool]:
+        """The topic in Redis now, with the events behind ``since``, and whether they are all that a client missed.
+
+        Args:
+            since: The last number that the client has seen.
+            epoch: The epoch that the client kept; ``None``: it takes any.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        snapshot = await self._streams.read(self.name, since, claimed=epoch or UNBORN)
+        is_unborn = snapshot.epoch == UNBORN
+        is_same = epoch is None or snapshot.is_claimed or (is_unborn and epoch == self._promised)
+        first = snapshot.events[0][0] if snapshot.events else snapshot.seq + 1
+        is_complete = len(snapshot.events) == snapshot.seq - since and first == since + 1
+        return snapshot, is_same and is_complete and since <= snapshot.seq
 
     # ---- as a listener -----------------------------------------------------------------------------------------------
 
@@ -102,6 +123,9 @@ class TopicChannel:
                 self._buffer.clear()
             self._buffer.append((epoch, seq, payload))
         elif epoch == self.epoch and seq <= self.seq + 1:
+            self._advance(seq, payload)
+        elif self.epoch == UNBORN and seq == 1:
+            self._begin(epoch)
             self._advance(seq, payload)
         else:
             self._stop_being_live()
@@ -134,6 +158,8 @@ class TopicChannel:
 
     def _catch_up(self, snapshot: Snapshot, came_before: int) -> None:
         """Take a snapshot, then what is buffered. The first ``came_before`` messages are older than the snapshot."""
+        if self.epoch == UNBORN != snapshot.epoch:
+            self._begin(snapshot.epoch)
         if snapshot.epoch == self.epoch:
             for seq, payload in snapshot.events:
                 self._advance(seq, payload)
@@ -155,6 +181,25 @@ class TopicChannel:
                 return
         self.is_live = True
         self._went_live.set()
+
+    def _begin(self, epoch: str) -> None:
+        """The first epoch, of which nothing can have been missed. Clients know it by the name that was promised."""
+        self.epoch = epoch
+        promised, self._promised = self._promised, uuid4().hex
+        self._spawn(self._keep_promise(epoch, promised))
+
+    async def _keep_promise(self, epoch: str, promised: str) -> None:
+        tries = 0
+        while self.epoch == epoch:
+            try:
+                await self._streams.promise(self.name, epoch, promised)
+            except REDIS_FAULTS as error:
+                # Until it is kept, a client that comes back loads its state anew.
+                log.warning("topic_epoch_not_kept", topic=self.name, cause=repr(error))
+                await asyncio.sleep(pause(tries))
+                tries += 1
+            else:
+                return
 
     def _advance(self, seq: int, payload: bytes) -> None:
         if seq <= self.seq:

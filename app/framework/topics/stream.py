@@ -41,22 +41,27 @@ return #ARGV - 5
 
 _READ: Final = """
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[1]
-  redis.call('DEL', KEYS[2])
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
-  redis.call('EXPIRE', KEYS[1], ARGV[3])
-end
+-- Nothing is written: whoever asks for names at random must not fill Redis with them.
+if not epoch then return {'', 0, {}, 0} end
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq') or '0')
 -- Numbers that a worker has seen are gone: a replica took over that did not have the last events, or a disk. They are
 -- about to be given to other events.
-if ARGV[4] == '1' and ARGV[2] ~= '' and tonumber(ARGV[2]) > seq then
+if ARGV[3] == '1' and ARGV[2] ~= '' and tonumber(ARGV[2]) > seq then
   epoch = ARGV[1]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
-if ARGV[2] == '' then return {epoch, seq, {}} end
-return {epoch, seq, redis.call('XRANGE', KEYS[2], '(' .. ARGV[2] .. '-0', '+')}
+local is_same = (ARGV[4] == epoch or redis.call('HGET', KEYS[1], 'promised:' .. ARGV[4]) == epoch) and 1 or 0
+if ARGV[2] == '' then return {epoch, seq, {}, is_same} end
+return {epoch, seq, redis.call('XRANGE', KEYS[2], '(' .. ARGV[2] .. '-0', '+'), is_same}
 """
+
+_PROMISE: Final = """
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+return redis.call('HSET', KEYS[1], 'promised:' .. ARGV[2], ARGV[1])
+"""
+
+UNBORN: Final = ""
+"""The epoch of a topic that has had no event since Redis knows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,12 @@ class Snapshot:
     """A topic at one moment: its epoch, its last number, and the events behind the number that was asked for."""
 
     epoch: str
+    """``UNBORN`` before the first event."""
+
     seq: int
     events: list[tuple[int, bytes]]
+    is_claimed: bool = False
+    """Whether the epoch is the one that was claimed, by its own name or by one that was promised for it."""
 
 
 class Streams:
@@ -75,6 +84,7 @@ class Streams:
         self._keys: Keys = clients.keys
         self._publish = clients.script(_PUBLISH)
         self._read = clients.script(_READ)
+        self._promise = clients.script(_PROMISE)
 
     async def publish(
         self, name: str, payloads: list[bytes], *, sender: str, batch: int, history: int, lost: int = 0
@@ -94,21 +104,31 @@ class Streams:
             args=[uuid4().hex, history, batch, lost, RETENTION, *payloads],
         )
 
-    async def read(self, name: str, since: int | None = None, *, is_seen: bool = False) -> Snapshot:
-        """The topic now, with the events behind ``since``.
+    async def read(
+        self, name: str, since: int | None = None, *, is_seen: bool = False, claimed: str = UNBORN
+    ) -> Snapshot:
+        """The topic now, with the events behind ``since``. Writes nothing for a topic that has had no event.
 
         Args:
             name: The topic's canonical name.
             since: A number; ``None`` asks for no events.
             is_seen: This worker itself has had the event ``since``, it is no client's claim. When the topic does not
                 reach so far, it has lost events, and a new epoch begins.
+            claimed: The epoch that a client kept.
         """
-        epoch, seq, entries = await self._read(
+        epoch, seq, entries, is_claimed = await self._read(
             keys=self._keys_of(name),
-            args=[uuid4().hex, "" if since is None else since, RETENTION, int(is_seen)],
+            args=[uuid4().hex, "" if since is None else since, int(is_seen), claimed],
         )
         events = [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in entries]
-        return Snapshot(epoch.decode(), seq, events)
+        return Snapshot(epoch.decode(), seq, events, bool(is_claimed))
+
+    async def promise(self, name: str, epoch: str, promised: str) -> None:
+        """Make ``promised``, which clients were given before the first event, another name of the epoch it began.
+
+        Does nothing when the topic has begun another epoch meanwhile.
+        """
+        await self._promise(keys=self._keys_of(name), args=[epoch, promised])
 
     def _keys_of(self, name: str) -> list[str]:
         return [self._keys.topic(name, "meta"), self._keys.topic(name, "events")]

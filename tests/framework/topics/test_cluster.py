@@ -12,7 +12,7 @@ from app.framework.redis import REDIS_FAULTS, RedisClients
 from app.framework.topics.broker import MAX_OUTGOING, Broker, Publisher
 from app.framework.topics.channel import TopicChannel
 from app.framework.topics.event import Frames
-from app.framework.topics.stream import Snapshot, Streams
+from app.framework.topics.stream import UNBORN, Snapshot, Streams
 from app.framework.topics.topic import Push, Topic
 from app.settings import Settings
 from scripts.devservices import ValkeyCluster, ephemeral_valkey_cluster
@@ -318,10 +318,51 @@ async def test_numbers_that_were_lost_are_not_taken_for_those_that_replace_them(
 
 
 async def test_a_clients_claim_does_not_begin_an_epoch(cluster: ValkeyCluster) -> None:
-    async with worker(cluster) as (_, clients):
+    async with worker(cluster) as (broker, clients):
+        _, log = await follow(broker, "claim")
+        Publisher(broker).publish(TICKS, Tick(1), name="claim")
+        await until(lambda: log.seqs, "the event")
         streams = Streams(clients)
         epoch = (await streams.read("ticks.claim")).epoch
+        assert epoch != UNBORN
         assert (await streams.read("ticks.claim", 2**53)).epoch == epoch
+
+
+async def test_a_topic_without_events_is_not_written_and_its_first_event_is_no_loss(cluster: ValkeyCluster) -> None:
+    async with worker(cluster) as (here, clients), worker(cluster) as (there, _):
+        followed = [await follow(broker, "unborn") for broker in (here, there)]
+        away, away_log = await follow(there, "away")
+        promised = [channel.promised_epoch for channel, _ in (*followed, (away, away_log))]
+        assert all(promised)
+        node = cluster.nodes[await shard_of(clients, cluster, "unborn")]
+        assert node.command("KEYS", "*unborn*") == []
+        assert (await followed[1][0].recover(0, promised[1]))[1], "nothing was missed"
+        assert not (await followed[1][0].recover(0, "another"))[1]
+
+        # This worker hears nothing while the topic begins.
+        away.lost()
+        for number in range(3):
+            for name in ("unborn", "away"):
+                Publisher(here).publish(TICKS, Tick(number), name=name)
+        for _, log in followed:
+            await until(lambda log=log: log.seqs == [1, 2, 3], "the first events")  # type: ignore[misc]
+        away.joined()
+        await until(lambda: away_log.seqs == [1, 2, 3], "what had begun meanwhile")
+        for log in (away_log, *(log for _, log in followed)):
+            assert not log.gaps
+            assert not log.resets
+
+        # What clients were told before the first event is good on every worker, until the topic is lost.
+        async with worker(cluster) as (other, _):
+            channel, _ = await follow(other, "unborn")
+            for epoch in (*promised[:2], channel.epoch, None):
+                async with asyncio.timeout(PATIENCE):
+                    while not (found := await channel.recover(1, epoch))[1]:  # noqa: ASYNC110 - Redis changes it
+                        await asyncio.sleep(0.02)
+                assert [seq for seq, _ in found[0].events] == [2, 3]
+            assert not (await channel.recover(1, promised[2]))[1], "another topic's"
+            node.command("HSET", clients.keys.topic(channel.name, "meta"), "epoch", "another life")
+            assert not any([(await channel.recover(1, epoch))[1] for epoch in promised])
 
 
 async def test_a_slot_that_moves_takes_its_channels_along(cluster: ValkeyCluster) -> None:
