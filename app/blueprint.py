@@ -21,6 +21,7 @@ from app.framework.rbac import ActionTable, DeclaredPacket, DeclaredTopic, cover
 from app.framework.rbac.guard import declared_routes
 from app.framework.tasks import PlannedTask, plan_tasks
 from app.framework.topics import Topic, Topics
+from app.framework.topics.authorization import TopicCheck, plan_checks
 from app.framework.topics.packets import topic_router
 from app.settings import Settings
 
@@ -33,6 +34,7 @@ class Blueprint:
     registry: PacketRegistry
     table: ActionTable
     topics: Topics
+    topic_checks: Mapping[str, TopicCheck]
     tasks: Sequence[PlannedTask]
     faults: Sequence[str]
 
@@ -74,6 +76,8 @@ def make_blueprint(
     )
     faults += packet_faults
     faults += _faults_of_topics(topics)
+    topic_checks, check_faults = plan_checks(topics, providers)
+    faults += check_faults
     tasks, task_faults = plan_tasks([(domain.name, task) for domain in domains for task in domain.tasks], providers)
     faults += task_faults
     path = settings.actions_file_path
@@ -81,7 +85,15 @@ def make_blueprint(
     faults += [f"{path}: {fault.path}: {fault.msg}" for fault in table_faults]
     if table is None:
         raise DeclarationError(faults)
-    return Blueprint(domains=domains, registry=registry, table=table, topics=Topics(topics), tasks=tasks, faults=faults)
+    return Blueprint(
+        domains=domains,
+        registry=registry,
+        table=table,
+        topics=Topics(topics),
+        topic_checks=topic_checks,
+        tasks=tasks,
+        faults=faults,
+    )
 
 
 def _faults_of_topics(topics: Sequence[Topic[Any]]) -> list[str]:

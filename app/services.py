@@ -105,6 +105,7 @@ class Services:
         self._topic_hub = TopicHub(
             blueprint.topics,
             blueprint.table,
+            blueprint.topic_checks,
             self.broker,
             self.presence,
             max_subscriptions=settings.ws_max_subscriptions,

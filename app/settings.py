@@ -216,7 +216,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(description="after a worker died, its connections are counted this long; renewed three times in it"),
     ] = 15.0
-    ws_max_subscriptions: Annotated[Positive, Meta(description="topics of one connection")] = 100
+    ws_max_subscriptions: Annotated[
+        Positive, Meta(description="topics of one connection, those whose presence it watches included")
+    ] = 100
     presence_lease: Annotated[
         Seconds, Meta(description="after a worker died, its subscribers are present this long")
     ] = 15.0

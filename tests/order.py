@@ -13,6 +13,7 @@ LONGEST_FIRST = (
     "e2e/test_rolling_restart.py",
     "e2e/test_topics.py",
     "e2e/test_topics_on_cluster.py",
+    "e2e/test_topic_access.py",
     "e2e/test_push_on_cluster.py",
     "e2e/test_push.py",
     "scripts/test_devservices.py",

@@ -28,13 +28,13 @@ from app.framework import (
     OffsetMeta,
     PackageRouter,
     Page,
+    Principal,
     Publisher,
     Push,
     RequestModel,
     ResponseModel,
     Topic,
 )
-from app.framework.auth.principal import Principal
 from app.framework.server import DrainSignal
 from app.settings import Settings
 
@@ -60,6 +60,8 @@ class ProbeID(IntEnum):
     LATEST_EVENT = 121
     STRICT_EVENT = 122
     NOTICE = 123
+    ORDER_EVENT = 124
+    MEMBER_EVENT = 125
 
 
 class Echo(Struct):
@@ -183,8 +185,31 @@ class Tick(Struct):
 ROOMS = Topic("rooms.{room}", event=Tick, pkg_id=ProbeID.ROOM_EVENT, params={"room": int}, history=5)
 LATEST = Topic("latest", event=Tick, pkg_id=ProbeID.LATEST_EVENT, overflow="latest")
 STRICT = Topic("strict", event=Tick, pkg_id=ProbeID.STRICT_EVENT, overflow="close")
+ORDERS = Topic(
+    "orders.{user_id}",
+    event=Tick,
+    pkg_id=ProbeID.ORDER_EVENT,
+    authorize=lambda principal, user_id: principal.user_id == user_id,
+)
+
+
+async def is_member(principal: Principal, room: int, session: AsyncSession) -> bool:
+    """Waits while somebody holds the room's lock, as for a slow query; room 13 is haunted."""
+    await session.execute(text("SELECT pg_advisory_xact_lock_shared(:room)"), {"room": room})
+    if room == 13:
+        raise RuntimeError("the secret of the room")
+    return f"room-{room}" in principal.roles
+
+
+MEMBERS = Topic("members.{room}", event=Tick, pkg_id=ProbeID.MEMBER_EVENT, params={"room": int}, authorize=is_member)
 NOTICE = Push(pkg_id=ProbeID.NOTICE, event=Tick)
-TOPICS: dict[str, Topic[Tick]] = {"rooms": ROOMS, "latest": LATEST, "strict": STRICT}
+TOPICS: dict[str, Topic[Tick]] = {
+    "rooms": ROOMS,
+    "latest": LATEST,
+    "strict": STRICT,
+    "orders": ORDERS,
+    "members": MEMBERS,
+}
 
 
 class Publishing(Struct):

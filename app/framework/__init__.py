@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from app.framework.auth.principal import Principal
     from app.framework.db import (
         BaseModel,
         Cursor,
@@ -76,6 +77,7 @@ __all__ = [
     "PageSize",
     "PageSizeInQuery",
     "PermissionDeniedError",
+    "Principal",
     "Publisher",
     "Push",
     "RSPCode",
@@ -94,6 +96,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "app.framework.auth.principal": ("Principal",),
     "app.framework.db": (
         "BaseModel",
         "Cursor",

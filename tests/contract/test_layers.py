@@ -20,7 +20,7 @@ LEAVES = {"errors", "settings", "pkg_ids", "version"}
 MAY_IMPORT: dict[str, set[str]] = {
     "domains": {"framework", "pkg_ids"},
     # What domains import: a list of names, taken from where they live.
-    "framework": {"db", "domain", "errors", "http_parameters", "packets", "protocol", "tasks", "topics"},
+    "framework": {"auth", "db", "domain", "errors", "http_parameters", "packets", "protocol", "tasks", "topics"},
     "domain": {"packets", "tasks", "topics"},
     "http": {"auth", "connections", "errors", "header_fields", "observability", "problems", "settings"},
     "header_fields": set(),

@@ -10,6 +10,7 @@ from enum import IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -17,10 +18,12 @@ from sqlalchemy import bindparam, delete, func, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domains.authors.schemas import AuthorView, BookView
+from app.domains.authors.service import ADD_AUTHOR
 from app.framework import (
     BaseModel,
     ConflictError,
     NotFoundError,
+    Principal,
     Publisher,
     Push,
     Statement,
@@ -30,6 +33,7 @@ from app.framework import (
 )
 from app.framework.db import Database, database_dependencies, translate
 from app.framework.tasks import plan_tasks
+from app.framework.topics.authorization import plan_checks
 from app.settings import Settings
 from scripts.devservices.services import Services
 from tests.conftest import Serve
@@ -141,6 +145,8 @@ class PageID(IntEnum):
     AUTHOR_EVENT = 8
     BOOK_EVENT = 9
     NOTICE = 10
+    ORDER_EVENT = 11
+    DRAFT_EVENT = 12
 
 
 class SentAtOnce:
@@ -169,6 +175,22 @@ def test_topics() -> None:
         ("authors.{author_id}", "authors.7"),
     ]
     assert [sent[:3] for sent in broker.sent[2:]] == [(10, "user", "alice-id"), (10, "role", "admin"), (10, "all", "")]
+
+
+async def test_topics_that_say_who_may(services: Services) -> None:
+    page = run("docs/topics.md", PkgID=PageID)
+    name = f"Le Guin {uuid4()}"
+    alice = Principal(user_id="alice-id", username=name, roles=frozenset(), issued_at=0, expires_at=0, session_id=None)
+    database = await Database(Settings.from_strings(services.environment())).open()
+    try:
+        author = await Statements(database).one(ADD_AUTHOR, name=name)
+        checks, faults = plan_checks([page.ORDERS, page.DRAFTS], database_dependencies(database))
+        assert faults == []
+        orders, drafts = checks["orders.{user_id}"], checks["drafts.{author_id}"]
+        assert [await orders.allows(alice, {"user_id": user}) for user in ("alice-id", "bob-id")] == [True, False]
+        assert [await drafts.allows(alice, {"author_id": id_}) for id_ in (author.id, author.id + 1)] == [True, False]
+    finally:
+        await database.close()
 
 
 # ---- docs/background-tasks.md ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tests.framework.auth.issuer import Issuer
 from tests.framework.server.launched import Launched
 from tests.packet_client import PacketClient
 
-AUTH, SUBSCRIBE, UNSUBSCRIBE, GAP, PRESENCE = -2, -3, -4, -7, -9
+PING, AUTH, SUBSCRIBE, UNSUBSCRIBE, GAP, PRESENCE = -1, -2, -3, -4, -7, -9
 CREATE_AUTHOR, UPDATE_AUTHOR, DELETE_AUTHOR, AUTHOR_EVENT = 2, 4, 5, 8
 
 
@@ -186,6 +186,81 @@ async def test_a_token_without_the_role_ends_the_subscription(clients: Clients, 
     await create(editor)
     assert (await client.ask(UNSUBSCRIBE, {"topic": "authors"}))["status_code"] == 4
     assert not [packet for packet in client.pushed if packet["pkg_id"] == AUTHOR_EVENT]
+
+
+async def test_subscribing_again_leaves_one_subscription(clients: Clients, issuer: Issuer) -> None:
+    """As an honest client does after every GAP. Client and witness are on the same worker."""
+    editor, witness = await clients(), await clients("wanda", node=1)
+    client = await clients("rita", node=1, roles=READER)
+    await witness.ask(SUBSCRIBE, {"topic": "authors"})
+
+    async def pushes() -> int:
+        """Of one event: when the witness has it, whatever this client gets of it is on its way."""
+        created = await create(editor)
+        while (await events(witness, 1))[0]["data"]["author"]["id"] != created["id"]:
+            pass
+        await client.ask(PING)
+        got = [packet for packet in client.pushed if packet["pkg_id"] == AUTHOR_EVENT]
+        client.pushed.clear()
+        return len(got)
+
+    for _ in range(4):
+        assert (await client.ask(SUBSCRIBE, {"topic": "authors"}))["status_code"] == 0
+    assert await pushes() == 1
+    assert {"user": "rita", "connections": 1} in await present(witness)
+    assert (await client.ask(UNSUBSCRIBE, {"topic": "authors"}))["status_code"] == 0
+    assert await pushes() == 0
+
+    for _ in range(2):
+        await client.ask(SUBSCRIBE, {"topic": "authors"})
+    poorer = issuer.token(sub="rita", preferred_username="rita", realm_access={"roles": []}, resource_access=None)
+    await client.ask(AUTH, {"token": poorer})
+    assert await pushes() == 0
+
+    again = await clients("rita", node=1, roles=READER)
+    for _ in range(2):
+        await again.ask(SUBSCRIBE, {"topic": "authors"})
+    await witness.ask(PRESENCE, {"topic": "authors", "watch": True})
+    await again.socket.close()
+    while "rita" not in (await witness.next_push(PRESENCE))["data"]["left"]:
+        pass
+    assert "rita" not in {user["user"] for user in await present(witness)}
+
+
+async def present(client: PacketClient, topic: str = "authors", size: int = 3) -> list[Any]:
+    """Everybody who is subscribed, page by page."""
+    users: list[Any] = []
+    cursor: str | None = None
+    while True:
+        reply = await client.ask(PRESENCE, {"topic": topic, "per_page": size, "cursor": cursor})
+        page, cursor = reply["data"]["users"], reply["meta"]["next"]
+        assert reply["meta"] == {"per_page": size, "next": cursor, "has_more": cursor is not None}
+        assert len(page) == size if cursor is not None else len(page) <= size
+        users += page
+        if cursor is None:
+            assert len({user["user"] for user in users}) == len(users)
+            return users
+
+
+async def test_a_renamed_user_is_the_same_one(clients: Clients, issuer: Issuer) -> None:
+    watcher = await clients("wanda", node=1)
+    client, other = await clients("old-name"), await clients("old-name", node=1)
+    for connection in (client, other):
+        await connection.ask(SUBSCRIBE, {"topic": "authors"})
+    await watcher.ask(PRESENCE, {"topic": "authors", "watch": True})
+    renamed = issuer.token(sub="old-name", preferred_username="new-name", realm_access=READER, resource_access=None)
+    assert (await client.ask(AUTH, {"token": renamed}))["data"]["user"] == "new-name"
+    while "new-name" not in (change := await watcher.next_push(PRESENCE))["data"]["joined"]:
+        pass
+    assert "old-name" in change["data"]["left"]
+    users = await present(watcher)
+    assert {"user": "new-name", "connections": 2} in users
+    assert "old-name" not in {user["user"] for user in users}
+    for connection in (client, other):
+        await connection.socket.close()
+    while "new-name" not in (change := await watcher.next_push(PRESENCE))["data"]["left"]:
+        assert "old-name" not in change["data"]["joined"]
+    assert {user["user"] for user in await present(watcher)}.isdisjoint({"old-name", "new-name"})
 
 
 async def test_presence(clients: Clients, nodes: list[Launched]) -> None:

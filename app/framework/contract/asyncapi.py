@@ -92,6 +92,7 @@ def asyncapi_document(
                 "summary": topic.summary,
                 "history": topic.history,
                 "rule": _topic_rule(table, topic),
+                "has_check": topic.authorize is not None,
             }
             for topic in topics
         ],

@@ -1,6 +1,9 @@
-"""The system packets of topics: SUBSCRIBE, UNSUBSCRIBE, PRESENCE."""
+"""The system packets of topics: SUBSCRIBE, UNSUBSCRIBE, PRESENCE.
 
-from typing import Annotated
+Those of one connection about one topic have a lane: they keep their order when packets run in parallel.
+"""
+
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -8,9 +11,13 @@ from app.framework.errors import NotFoundError
 from app.framework.packets.numbers import SystemPacket
 from app.framework.packets.request import RequestModel
 from app.framework.packets.router import PackageRouter
+from app.framework.protocol.envelope import ResponseModel
 from app.framework.topics.hub import TopicHub
 from app.framework.topics.presence import PresentUser
 from app.framework.topics.subscriber import Subscriber
+
+MAX_PAGE: Final = 1000
+_LANE: Final = "topic {topic}"
 
 TopicName = Annotated[str, Meta(min_length=1, max_length=500)]
 
@@ -39,14 +46,16 @@ class UnsubscribeRequest(Struct, frozen=True):
 
 
 class PresenceRequest(Struct, frozen=True):
-    """A topic; ``watch`` true: tell changes from now on, false: no longer."""
+    """A topic; ``watch`` true: tell changes from now on, false: no longer. ``cursor``: ``next`` of the page before."""
 
     topic: TopicName
     watch: bool | None = None
+    per_page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 100
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class PresenceReply(Struct, frozen=True):
-    """Who is subscribed, on all workers."""
+    """Users who are subscribed, on all workers, in the order in which they joined."""
 
     topic: str
     users: list[PresentUser]
@@ -55,7 +64,7 @@ class PresenceReply(Struct, frozen=True):
 topic_router = PackageRouter()
 
 
-@topic_router.register(SystemPacket.SUBSCRIBE)
+@topic_router.register(SystemPacket.SUBSCRIBE, lane=_LANE)
 async def subscribe(
     request: RequestModel[SubscribeRequest], connection: Subscriber, topic_hub: TopicHub
 ) -> SubscribeReply:
@@ -67,17 +76,20 @@ async def subscribe(
     return SubscribeReply(subscription.channel.name, str(offset), epoch, is_recovered)
 
 
-@topic_router.register(SystemPacket.UNSUBSCRIBE)
+@topic_router.register(SystemPacket.UNSUBSCRIBE, lane=_LANE)
 async def unsubscribe(request: RequestModel[UnsubscribeRequest], connection: Subscriber, topic_hub: TopicHub) -> None:
     """End a subscription."""
     if not topic_hub.unsubscribe(connection, request.data.topic):
         raise NotFoundError(f"There is no subscription to {request.data.topic!r}")
 
 
-@topic_router.register(SystemPacket.PRESENCE)
+@topic_router.register(SystemPacket.PRESENCE, lane=_LANE)
 async def presence(
     request: RequestModel[PresenceRequest], connection: Subscriber, topic_hub: TopicHub
-) -> PresenceReply:
+) -> ResponseModel[PresenceReply]:
     """Who is subscribed to a topic."""
-    name, users = await topic_hub.present(connection, request.data.topic, request.data.watch)
-    return PresenceReply(name, users)
+    wanted = request.data
+    name, users, meta = await topic_hub.present(
+        connection, wanted.topic, wanted.watch, size=wanted.per_page, cursor=wanted.cursor
+    )
+    return ResponseModel.ok_msg(request.pkg_id, request.req_id, PresenceReply(name, users), meta)

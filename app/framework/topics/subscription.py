@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from app.framework.errors import AppError
 from app.framework.packets.numbers import SystemPacket
 from app.framework.protocol.envelope import ServerPacket
 from app.framework.topics.channel import TopicChannel
@@ -12,7 +13,7 @@ from app.framework.topics.subscriber import Subscriber
 from app.framework.topics.topic import Overflow
 
 MAX_HELD: Final = 1000
-"""Events kept until the reply to SUBSCRIBE is written."""
+"""Events kept until the reply to SUBSCRIBE is written, or a check has answered. A GAP stands for those above."""
 
 
 class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
@@ -32,12 +33,18 @@ class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
 
 
 class Subscription:
-    """Hands a channel's events to a connection: held back until the reply to SUBSCRIBE is written, each once.
+    """Hands a channel's events to a connection, each once.
+
+    Events are held back until the reply to SUBSCRIBE is written, and while a check decides whether the connection may
+    still have them. Once ended it sends nothing, whatever else is called.
 
     A ``Receiver`` of its channel, and the ``EventSource`` of its events in the outbox.
     """
 
-    __slots__ = ("_held", "_is_reset", "channel", "overflow", "position", "subscriber")
+    __slots__ = (
+        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "channel", "ended", "is_reset", "overflow", "position",
+        "subscriber",
+    )  # fmt: skip
 
     def __init__(self, subscriber: Subscriber, channel: TopicChannel) -> None:
         self.subscriber = subscriber
@@ -45,24 +52,62 @@ class Subscription:
         self.overflow: Overflow = channel.topic.overflow
         self.position = 0
         """The number of the last event that was sent, or told as lost."""
+        self.is_reset = False
+        """Whether Redis has lost the topic while events were held back."""
+        self.ended: AppError | None = None
+        """Why it has ended; ``None`` while it goes on."""
         self._held: list[tuple[int, Frames]] | None = []
-        self._is_reset = False
+        self._is_begun = False
+        self._is_suspended = False
+        self._is_gap_owed = False
 
     @property
     def name(self) -> str:
         """See ``EventSource``."""
         return self.channel.name
 
+    def check(self) -> None:
+        """Find out, after waiting, that it has ended meanwhile.
+
+        Raises:
+            AppError: Why it has.
+        """
+        if self.ended is not None:
+            raise self.ended
+
     def begin(self, missed: list[tuple[int, bytes]]) -> None:
-        """Send what the client missed, then what came meanwhile; from now on events go straight on."""
+        """Send what the client missed, then what came meanwhile; the reply to SUBSCRIBE has been written."""
+        self._is_begun = True
+        if self.ended is not None:
+            if self._is_gap_owed:
+                self.subscriber.outbox.push_gap(self, None, None)
+            return
+        if self._held is not None and not self.is_reset:
+            self._held[:0] = [(seq, self.channel.frames(seq, payload)) for seq, payload in missed]
+        self._release()
+
+    def suspend(self) -> None:
+        """Hold events back until ``resume``."""
+        self._is_suspended = True
+        if self._held is None:
+            self._held = []
+
+    def resume(self) -> None:
+        """Send what was held back, and go on."""
+        self._is_suspended = False
+        self._release()
+
+    def _release(self) -> None:
+        if self._held is None or self._is_suspended or not self._is_begun:
+            return
         held, self._held = self._held, None
-        if self._is_reset:
+        if self.is_reset:
+            self.is_reset = False
             self.subscriber.outbox.push_gap(self, None, None)
-        else:
-            for seq, payload in missed:
-                self.deliver(seq, self.channel.frames(seq, payload))
-        for seq, frames in held or ():
+        for seq, frames in held:
             self.deliver(seq, frames)
+        # More may have come than could be held back, or the channel has told of a hole.
+        self.gap(self.position + 1, self.channel.seq)
 
     def deliver(self, seq: int, frames: Frames) -> None:
         """See ``Receiver``."""
@@ -72,7 +117,6 @@ class Subscription:
             return
         if seq <= self.position:
             return
-        # The channel has told of its own holes; here is one when more came than could be held back.
         self.gap(self.position + 1, seq - 1)
         self.position = seq
         self.subscriber.outbox.push_event(frames.of(self.subscriber.codec), self, seq)
@@ -90,12 +134,22 @@ class Subscription:
             self.subscriber.outbox.push_gap(self, None, None)
         else:
             self._held.clear()
-            self._is_reset = True
+            self.is_reset = True
 
-    def end(self) -> None:
-        """Tell the client that no more events come, since it may not see them any longer."""
-        if self._held is None:
+    def end(self, reason: AppError) -> None:
+        """Send nothing more."""
+        self.ended = reason
+        self._held = []
+        self._is_suspended = True
+
+    def deny(self, reason: AppError) -> None:
+        """Send nothing more, and tell the client so: it may not see the topic any longer."""
+        self.end(reason)
+        if self._is_begun:
             self.subscriber.outbox.push_gap(self, None, None)
+        else:
+            # Told after the reply, should it still say that the client is subscribed.
+            self._is_gap_owed = True
 
     def gap_frame(self, first: int | None, last: int | None) -> str | bytes:
         """See ``EventSource``."""

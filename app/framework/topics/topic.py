@@ -2,14 +2,16 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 E = TypeVar("E")
 Overflow = Literal["drop_oldest", "latest", "close"]
+Authorize: TypeAlias = Callable[..., bool | Awaitable[bool]]
+"""A check beside the rule: takes, by name, ``principal``, the topic's parameters and the dependencies of handlers."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.([A-Za-z0-9_-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))*")
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -31,12 +33,21 @@ class Topic(Generic[E]):
 
         AUTHORS = Topic("authors", event=AuthorEvent, pkg_id=PkgID.AUTHOR_EVENT)
         BOOKS = Topic("authors.{author_id}", event=BookEvent, pkg_id=PkgID.BOOK_EVENT, params={"author_id": int})
+        ORDERS = Topic(
+            "orders.{user_id}",
+            event=OrderEvent,
+            pkg_id=PkgID.ORDER_EVENT,
+            authorize=lambda principal, user_id: principal.user_id == user_id,
+        )
 
     Args:
         name: Words joined by dots; ``{name}`` is a parameter.
         event: The type of an event.
         pkg_id: The number of the packet that carries it.
         params: The parameters' types; ``str`` if not named here.
+        authorize: Who may, beside the rule in the permission table: returns ``True`` or ``False``, at once or
+            awaited. Asked at SUBSCRIBE, at PRESENCE, and for each subscription when the token is replaced; until it
+            has answered, and when it raises, nobody may.
         history: Events kept for clients that come back; 0 keeps none.
         overflow: What happens when a client reads too slowly: its oldest waiting events are dropped, and it is told by
             GAP; or only the ``latest`` event waits for it; or it is closed with 1013.
@@ -53,6 +64,7 @@ class Topic(Generic[E]):
         event: type[E],
         pkg_id: int,
         params: Mapping[str, Any] | None = None,
+        authorize: Authorize | None = None,
         history: int = 1000,
         overflow: Overflow = "drop_oldest",
         summary: str = "",
@@ -70,6 +82,7 @@ class Topic(Generic[E]):
         self.event = event
         self.pkg_id = int(pkg_id)
         self.params = {parameter: (params or {}).get(parameter, str) for parameter in names}
+        self.authorize = authorize
         self.history = history
         self.overflow: Overflow = overflow
         self.summary = summary
@@ -90,18 +103,30 @@ class Topic(Generic[E]):
             raise TypeError(f"topic {self.name!r} cannot have the parameters {params!r}")
         return name
 
-    def resolve(self, name: str) -> str | None:
-        """The canonical name that a client means, if it means this topic: one topic has one name."""
+    def resolve(self, name: str) -> "TopicInstance | None":
+        """What a client means by a name, if it means this topic: one topic has one canonical name."""
         match = self._pattern.fullmatch(name)
         if match is None:
             return None
         values = {}
         for (parameter, wanted), text in zip(self.params.items(), match.groups(), strict=True):
             try:
-                values[parameter] = _text(msgspec.convert(text, wanted, strict=False))
+                values[parameter] = msgspec.convert(text, wanted, strict=False)
             except msgspec.ValidationError:
                 return None
-        return self.name.format_map(values)
+        canonical = self.name.format_map({parameter: _text(value) for parameter, value in values.items()})
+        return TopicInstance(self, canonical, values)
+
+
+class TopicInstance(NamedTuple):
+    """A topic with its parameters filled in."""
+
+    topic: Topic[Any]
+    name: str
+    """The canonical name."""
+
+    params: Mapping[str, Any]
+    """The parameters, in the types that the topic declares."""
 
 
 def _text(value: Any) -> str:
@@ -132,13 +157,13 @@ class Topics:
         self._templates = [topic for topic in topics if topic.params]
         self.all = tuple(topics)
 
-    def resolve(self, name: str) -> tuple[Topic[Any], str] | None:
-        """The topic that a client means, and its canonical name."""
+    def resolve(self, name: str) -> TopicInstance | None:
+        """What a client means by a name."""
         plain = self._plain.get(name)
         if plain is not None:
-            return plain, name
+            return TopicInstance(plain, name, {})
         for topic in self._templates:
-            canonical = topic.resolve(name)
-            if canonical is not None:
-                return topic, canonical
+            found = topic.resolve(name)
+            if found is not None:
+                return found
         return None

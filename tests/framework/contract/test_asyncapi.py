@@ -104,6 +104,7 @@ def test_topics_with_their_packets_and_rules(document: dict[str, Any]) -> None:
     (topic,) = [topic for topic in document["x-topics"] if topic["name"] == "authors"]
     assert topic["pkg_id"] == PkgID.AUTHOR_EVENT
     assert topic["rule"] == "author-reader"
+    assert topic["has_check"] is False
     operation = document["operations"]["AUTHOR_EVENT.push"]
     assert (operation["action"], operation["x-topic"], operation["x-rule"]) == ("send", "authors", "author-reader")
     example = document["components"]["messages"]["SUBSCRIBE.request"]["examples"][0]["payload"]
