@@ -69,6 +69,7 @@ def create_app(
         dependencies=providers,
         guards=[permission_guard(blueprint.table)],
         request_class=JSONRequest,
+        request_max_body_size=settings.max_body_bytes,
         exception_handlers=problem_handlers(TRANSLATORS),
         lifespan=[services.running],
         plugins=[PageSchema(), PreparedHandlers()],

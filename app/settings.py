@@ -8,7 +8,7 @@ the field's name in capitals.
 import os
 import re
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
@@ -139,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "empty: loopback names (development)"
         ),
     ] = ()
+    max_body_bytes: Annotated[Positive, Meta(description="the largest body of a request; above: 413")] = 1_048_576
+    body_timeout: Annotated[Seconds, Meta(description="time for the body of a request, else 408")] = 30.0
     trusted_proxies: Annotated[
         tuple[str, ...],
         Meta(description="addresses and networks, comma-separated, of proxies whose X-Forwarded-For and -Proto count"),
@@ -338,8 +340,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 faults.append(f"EXCLUDED_PATHS: {pattern!r} is no regular expression: {error}")
         if self.ws_max_anonymous > self.ws_max_connections:
             faults.append(f"WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS ({self.ws_max_connections})")
+        if self.debug_auth:
+            faults += self._debug_auth_faults()
         if self.is_production:
             faults += self._production_faults()
+        return faults
+
+    def _debug_auth_faults(self) -> list[str]:
+        """What would let others than this machine's users, and than our own pages, act as the debug user."""
+        faults = []
+        if not is_loopback(self.host):
+            faults.append(f"DEBUG_AUTH: HOST must be a loopback address, not {self.host!r}: who reaches it has a user")
+        if "*" in self.allowed_origins:
+            faults.append("DEBUG_AUTH: not with ALLOWED_ORIGINS=*: any page would have a user")
+        if ANY_HOST in self.allowed_hosts:
+            faults.append("DEBUG_AUTH: not with ALLOWED_HOSTS=*: any page would have a user")
         return faults
 
     def _production_faults(self) -> list[str]:
@@ -378,6 +393,14 @@ def _is_host_and_port(node: str) -> bool:
 def _is_host_pattern(host: str) -> bool:
     match = HOST_PATTERN.fullmatch(host)
     return match is not None and (match["port"] is None or 0 < int(match["port"]) <= MAX_PORT)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_network(text: str) -> bool:

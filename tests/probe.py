@@ -309,10 +309,29 @@ async def unread(request: Request[Any, Any, Any], seconds: FromQuery[float]) -> 
     return {"size": len(await request.body())}
 
 
+@post("/probe/bodies")
+async def take_body(data: Echo) -> Echo:
+    """Repeat the body."""
+    return data
+
+
+@post("/probe/slow", status_code=200)
+async def leave_body_late() -> dict[str, str]:
+    """Answer late, without a look at the body."""
+    await asyncio.sleep(0.8)
+    return {"body": "unread"}
+
+
+@post("/probe/leave", status_code=200)
+async def leave_body() -> dict[str, str]:
+    """Answer without a look at the body."""
+    return {"body": "unread"}
+
+
 probe = Domain(
     name="probe",
     packets=[probe_router],
-    routes=[fetch, query_over_http, stream, write, finish, unread],
+    routes=[fetch, query_over_http, stream, write, finish, unread, take_body, leave_body, leave_body_late],
     dependencies={"noted": Provide(provide_noted)},
     topics=list(TOPICS.values()),
     pushes=[NOTICE],
@@ -330,6 +349,11 @@ ACTIONS = {
         path: rules
         for path, rules in json.loads((Path(__file__).parents[1] / "actions.json").read_bytes())["http"].items()
         if not path.startswith("/authors")
+    }
+    | {
+        "/probe/bodies": {"POST": "author-reader"},
+        "/probe/leave": {"POST": "public"},
+        "/probe/slow": {"POST": "public"},
     },
 }
 

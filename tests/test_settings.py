@@ -130,6 +130,8 @@ def test_an_empty_value_means_the_default_except_for_text(field: msgspec.inspect
         ("ALLOWED_HOSTS", "a.example:65536"),
         ("ALLOWED_HOSTS", "a.example/path"),
         ("ALLOWED_HOSTS", "::1"),
+        ("MAX_BODY_BYTES", "0"),
+        ("BODY_TIMEOUT", "0"),
         ("TRUSTED_PROXIES", "*"),
         ("TRUSTED_PROXIES", "proxy.example"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
@@ -197,6 +199,32 @@ def test_whether_a_secret_is_set_may_be_seen() -> None:
     assert repr(Secret()) == "Secret('')"
 
 
+# ---- DEBUG_AUTH ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_the_debug_user_is_for_this_machine(host: str) -> None:
+    assert Settings.from_strings({"DEBUG_AUTH": "true", "HOST": host}).debug_auth
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HOST", "0.0.0.0"),  # noqa: S104
+        ("HOST", "::"),
+        ("HOST", "192.0.2.1"),
+        ("HOST", "app.example"),
+        ("ALLOWED_ORIGINS", "https://a.example,*"),
+        ("ALLOWED_HOSTS", "*"),
+    ],
+)
+def test_the_debug_user_is_for_nobody_else(name: str, text: str) -> None:
+    (fault,) = faults_of(**{"DEBUG_AUTH": "true", name: text})
+    assert fault.startswith("DEBUG_AUTH: ")
+    assert name in fault
+    Settings.from_strings({name: text})
+
+
 # ---- production ------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +257,7 @@ def test_production_refuses_all_at_once() -> None:
         "ALLOWED_HOSTS",
         "ALLOWED_ORIGINS",
         "DB_PASSWORD",
+        "DEBUG_AUTH",
         "DEBUG_AUTH",
         "KEYCLOAK_ADMIN_PASSWORD",
         "PORT",

@@ -44,6 +44,9 @@ _CODES: Final = {
 }
 """The code of a status that Litestar raises; any other is made of the status's name (``method_not_allowed``)."""
 
+_CLOSING: Final = frozenset({408, 413})
+"""Statuses after which the rest of a body would have to be read before the next request (RFC 9110, 15.5.9, 15.5.14)."""
+
 _MISSING: Final = re.compile(r"Missing required (?:\w+) parameter '(?P<name>[^']+)' for path ")
 
 log = structlog.get_logger(__name__)
@@ -170,6 +173,8 @@ def _response(
         errors=errors,
         incident=incident,
     )
+    if status in _CLOSING:
+        headers = {"Connection": "close", **headers}
     # An error is about this request at this moment, whatever the route says about keeping its answers.
     return Response(
         problem, status_code=status, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **headers}

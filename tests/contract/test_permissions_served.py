@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from scripts.devservices.services import Services
 from tests import plain_http
@@ -108,6 +109,36 @@ async def test_debug_auth(served_with_debug_auth: Launched, tokens: dict[str, st
     async with packet_client(served.port) as client:
         assert (await client.ask(NUMBERS["GET_AUTHORS"], {}))["status_code"] == 0
         assert (await client.ask(NUMBERS["DELETE_AUTHOR"], {}))["status_code"] == PERMISSION_DENIED
+
+
+PAGES_OF_OTHERS: list[dict[str, str]] = [
+    {"Origin": "http://evil.example"},
+    {"Origin": "http://127.0.0.1:1"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", PAGES_OF_OTHERS)
+async def test_debug_auth_is_not_for_pages_of_others(served_with_debug_auth: Launched, headers: dict[str, str]) -> None:
+    """Their requests bring no token, and would be the debug user's."""
+    served = served_with_debug_auth
+    for method in ("POST", "DELETE"):
+        answer = request(served, method, "/connections?user=x" if method == "DELETE" else "/authors", headers=headers)
+        assert (answer.status_code, answer.json()["detail"]) == (403, "DEBUG_AUTH serves no pages of other origins")
+    with pytest.raises(InvalidStatus) as refused:
+        async with packet_client(served.port, additional_headers=headers):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:{port}"}])
+def test_debug_auth_is_for_our_own_pages(served_with_debug_auth: Launched, headers: dict[str, str]) -> None:
+    served = served_with_debug_auth
+    headers = {name: value.format(port=served.port) for name, value in headers.items()}
+    answer = request(served, "DELETE", NO_SUCH_AUTHOR, headers=headers)
+    assert answer.json()["detail"] == "Permission denied", "the debug user is bob"
 
 
 def test_no_token_is_logged(served: Launched, tokens: dict[str, str]) -> None:

@@ -31,6 +31,11 @@ class Authenticator:
         self._verifier = verifier
         self._debug_sign_in = debug_sign_in
 
+    @property
+    def is_debug_user_signed_in(self) -> bool:
+        """Whether a caller without a token is the debug user: then any page that reaches us has a user's rights."""
+        return self._debug_sign_in is not None
+
     def remembered(self, credentials: bytes) -> Principal | None:
         """Who brings these credentials, when their token has been verified before and still holds.
 

@@ -16,6 +16,8 @@ ScopeLike = Any
 
 _BEARER_PREFIX = "bearer."
 _QUERY_NAME = "authorization"
+_OWN_SITE = (b"same-origin", b"none")
+"""``Sec-Fetch-Site`` of a page of our own, and of what the user did without a page (Fetch Metadata, section 2.1)."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -64,17 +66,18 @@ def _query_tokens(query_string: bytes) -> list[str]:
 
 
 def is_origin_allowed(scope: ScopeLike, allowed_origins: Collection[str]) -> bool:
-    """Whether the page that opens this socket may (RFC 6455, 10.2).
+    """Whether the page that opens this socket, or makes this request, may (RFC 6455, 10.2).
 
     Allowed are programs, which send no ``Origin``; pages from the host that is being called; and the listed origins
     (``scheme://host[:port]``; ``*`` is every one). The host is compared with its port, by the default of the origin's
-    scheme: behind a proxy that ends TLS, the scheme of the scope is not the browser's.
+    scheme: behind a proxy that ends TLS, the scheme of the scope is not the browser's. Where a browser leaves
+    ``Origin`` out, its ``Sec-Fetch-Site`` must not name another site.
     """
-    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
-    if not origins:
-        return True
     if "*" in allowed_origins:
         return True
+    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    if not origins:
+        return all(value in _OWN_SITE for name, value in scope["headers"] if name == b"sec-fetch-site")
     if len(origins) > 1:
         return False
     origin = origins[0].lower()

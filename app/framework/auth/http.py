@@ -5,15 +5,20 @@ with the token is said by the first rule that wants one.
 """
 
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
+from typing import Any, Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
 from app.framework.auth.credentials import bearer_token
-from app.framework.errors import UnauthenticatedError, UnavailableError
+from app.framework.auth.handshake import is_origin_allowed
+from app.framework.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
 from app.framework.header_fields import fields_of
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110, section 9.2.1)."""
 
 
 def compile_excluded(patterns: Iterable[str]) -> re.Pattern[str] | None:
@@ -42,12 +47,20 @@ class AuthenticationMiddleware:
         app: The next ASGI application.
         authenticator: Judges the token.
         excluded: Paths on which a token is not looked at: their callers are anonymous.
+        allowed_origins: Origins whose pages may act as the debug user, beside our own.
     """
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, excluded: re.Pattern[str] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        excluded: re.Pattern[str] | None = None,
+        allowed_origins: Collection[str] = (),
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._excluded = excluded
+        self._allowed_origins = allowed_origins
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
@@ -64,7 +77,19 @@ class AuthenticationMiddleware:
 
     async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            scope["user"] = await self._authenticator.authenticate(bearer_token(scope["headers"]))
-        except (UnauthenticatedError, UnavailableError) as error:
+            token = bearer_token(scope["headers"])
+            if token is None and self._authenticator.is_debug_user_signed_in:
+                self._check_page(scope)
+            scope["user"] = await self._authenticator.authenticate(token)
+        except (UnauthenticatedError, UnavailableError, PermissionDeniedError) as error:
             scope["auth"] = error
         await self._app(scope, receive, send)
+
+    def _check_page(self, scope: Any) -> None:
+        """Refuse the debug user to a page of another origin: it brings no token, and would act as one all the same.
+
+        Raises:
+            PermissionDeniedError: The method is unsafe, and the page not one of ours.
+        """
+        if scope["method"] not in _SAFE_METHODS and not is_origin_allowed(scope, self._allowed_origins):
+            raise PermissionDeniedError("DEBUG_AUTH serves no pages of other origins")

@@ -14,6 +14,7 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from app.framework.connections.channel import gone
 from app.framework.observability.http import ABANDONED
 
 TICK: Final = 0.25
@@ -110,10 +111,16 @@ class _Request:
         self._is_old = True
 
     def forget(self, _task: object = None) -> None:
-        """Ask no more."""
+        """Ask no more, and let go of the server's ends.
+
+        While the server is asked, it keeps what the client has still to send, and does not close the connection behind
+        the answer. Litestar's request holds itself in a circle, so that the last reference would wait for the garbage
+        collector.
+        """
         self._requests.discard(self)
         if self._watch is not None:
             self._watch.stop()
+        self._receive = self._send = gone
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
         # None before the routing, and where there is no such route.
@@ -146,6 +153,7 @@ class _Watch:
     def stop(self) -> None:
         """Ask no more."""
         self._asked.cancel()
+        self._receive = gone
 
     async def next(self) -> Any:
         """The next message for the application."""

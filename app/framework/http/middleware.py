@@ -8,7 +8,8 @@
    limits by them; the observer reads them afterwards.
 4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
 5. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
-6. **authenticate** says whose request it is, and refuses nobody.
+6. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
+7. **authenticate** says whose request it is, and refuses nobody.
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -25,6 +26,7 @@ from litestar.types import ASGIApp
 from app.framework.auth.authenticator import Authenticator
 from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
 from app.framework.connections.channel import ChannelKeeper
+from app.framework.http.bodies import Bodies, BodyClock
 from app.framework.http.disconnects import RunningRequests
 from app.framework.http.hosts import AllowedHosts
 from app.framework.http.proxies import TrustedProxies
@@ -59,7 +61,8 @@ def stack(
         lambda app: TrustedProxies(app, settings.trusted_proxies),
         lambda app: AllowedHosts(app, settings.accepted_hosts, security),
         requests.around,
-        lambda app: AuthenticationMiddleware(app, authenticator, excluded),
+        lambda app: Bodies(app, BodyClock(settings.body_timeout)),
+        lambda app: AuthenticationMiddleware(app, authenticator, excluded, settings.allowed_origins),
     )
 
 

@@ -86,6 +86,8 @@ class HTTPObserver:
             if status in _SECURITY_EVENTS:
                 self._refused(scope, method, path, status)
             correlation.leave(token)
+            # What still holds `sending`, in a circle of the framework's, must not keep the server's end of the request.
+            send = _ended
 
     def _refused(self, scope: HTTPScope, method: str, path: str, status: int) -> None:
         user, error, client = scope.get("user"), scope.get("auth"), scope["client"]
@@ -101,6 +103,11 @@ class HTTPObserver:
 
 _SECURITY_EVENTS: Final[dict[int, Event]] = {401: "auth_refused", 403: "denied", 429: "rate_limited"}
 """Refusals for the security log, by HTTP status."""
+
+
+async def _ended(_: Message) -> None:
+    raise RuntimeError("the request has ended")
+
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

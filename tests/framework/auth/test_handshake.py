@@ -98,6 +98,13 @@ def test_a_program_sends_no_origin() -> None:
 
 
 @pytest.mark.parametrize(
+    ("site", "is_allowed"), [("same-origin", True), ("none", True), ("same-site", False), ("cross-site", False)]
+)
+def test_a_browser_that_leaves_the_origin_out(site: str, is_allowed: bool) -> None:
+    assert is_origin_allowed(scope(("host", "app.example"), ("sec-fetch-site", site)), ()) == is_allowed
+
+
+@pytest.mark.parametrize(
     "handshake",
     [
         from_page("http://app.example"),
