@@ -7,10 +7,11 @@ the field's name in capitals.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import dotenv_values
@@ -43,6 +44,9 @@ HOST_PATTERN = re.compile(
 LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 """The names that count in development when ``ALLOWED_HOSTS`` is empty. No page can have any of them."""
 
+Insecurity = Literal["db_ssl", "keycloak_http", "query_token", "redis_password", "redis_tls", "shipped_realm"]
+"""What production refuses unless ``ALLOW_INSECURE`` names it."""
+
 MAX_PORT = 65535
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -57,6 +61,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["development", "production"],
         Meta(description="production refuses what is only fit for development"),
     ] = "development"
+
+    allow_insecure: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="comma-separated, what production accepts all the same, with a warning: "
+            + ", ".join(get_args(Insecurity))
+        ),
+    ] = ()
 
     node_name: Annotated[
         str, Meta(max_length=255, description="how this node is called among the others; empty: its host's name")
@@ -150,7 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_port: Annotated[Port, Meta(description="Redis port")] = 6379
     redis_username: Annotated[str, Meta(description="Redis ACL user")] = ""
     redis_password: Annotated[Secret, Meta(description="Redis password")] = Secret()
-    redis_tls: Annotated[bool, Meta(description="speak TLS to Redis")] = False
+    redis_tls: Annotated[bool, Meta(description="speak TLS to Redis, and to the sentinels")] = False
     redis_tls_ca: Annotated[str, Meta(description="file with the CA of Redis; empty: the system's")] = ""
     redis_mode: Annotated[Literal["single", "sentinel", "cluster"], Meta(description="what REDIS_NODES are")] = "single"
     redis_nodes: Annotated[
@@ -159,6 +171,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_sentinel_master: Annotated[
         str, Meta(min_length=1, description="the name under which the sentinels know the master")
     ] = "mymaster"
+    redis_sentinel_username: Annotated[str, Meta(description="ACL user of the sentinels")] = ""
+    redis_sentinel_password: Annotated[Secret, Meta(description="password of the sentinels")] = Secret()
     redis_prefix: Annotated[
         str, Meta(min_length=1, description="of all keys and channels: applications that share one Redis differ here")
     ] = "starpost"
@@ -248,6 +262,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.environment == "production"
 
     @property
+    def accepted_insecurities(self) -> list[str]:
+        """What production does here only because ``ALLOW_INSECURE`` names it, a line for each."""
+        if not self.is_production:
+            return []
+        return [fault for name, fault in self._insecurities() if name in self.allow_insecure]
+
+    @property
     def accepted_hosts(self) -> tuple[str, ...]:
         """The names under which clients may call."""
         return self.allowed_hosts or LOOPBACK_HOSTS
@@ -333,6 +354,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for proxy in self.trusted_proxies
             if not _is_network(proxy)
         ]
+        faults += [
+            f"ALLOW_INSECURE: {name!r} is none of {', '.join(get_args(Insecurity))}"
+            for name in self.allow_insecure
+            if name not in get_args(Insecurity)
+        ]
         for pattern in self.excluded_paths:
             try:
                 re.compile(pattern)
@@ -373,7 +399,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, default in _DEFAULT_SECRETS.items():
             if getattr(self, name) == default:
                 faults.append(f"{name.upper()}: still the development default")
+        faults += [
+            f"{fault}; ALLOW_INSECURE={name} accepts it"
+            for name, fault in self._insecurities()
+            if name not in self.allow_insecure
+        ]
         return faults
+
+    def _insecurities(self) -> Iterator[tuple[Insecurity, str]]:
+        """What passes secrets on for others to read, or lets others in, each with its name.
+
+        What reaches no other machine is none. The shipped realm shows itself when the keys are first fetched.
+        """
+        redis = [node.rpartition(":")[0] for node in self.redis_nodes] or [self.redis_ip]
+        if elsewhere := _elsewhere(redis):
+            if not self.redis_password:
+                yield "redis_password", f"REDIS_PASSWORD: needed in production for {elsewhere}"
+            if self.redis_mode == "sentinel" and not self.redis_sentinel_password:
+                yield "redis_password", f"REDIS_SENTINEL_PASSWORD: needed in production for {elsewhere}"
+            if not self.redis_tls:
+                yield "redis_tls", f"REDIS_TLS: needed in production for {elsewhere}"
+        if self.db_ssl in ("disable", "prefer") and (elsewhere := _elsewhere([self.db_host])):
+            yield "db_ssl", f"DB_SSL: `require` or more in production for {elsewhere}, not `{self.db_ssl}`"
+        for name, url in (
+            ("KEYCLOAK_BASE_URL", self.keycloak_base_url),
+            ("KEYCLOAK_PUBLIC_URL", self.keycloak_public_url),
+        ):
+            if url.startswith("http://") and (elsewhere := _elsewhere([_host_of(url)])):
+                yield "keycloak_http", f"{name}: https in production for {elsewhere}"
+        if self.ws_query_token:
+            yield "query_token", "WS_QUERY_TOKEN: not in production, where logs of proxies hold the query"
 
 
 def _read(dotenv: Path) -> dict[str, str]:
@@ -396,11 +451,25 @@ def _is_host_pattern(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether the host is this machine alone: a loopback address or name, or the path of a socket."""
+    name = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
+    if name.startswith("/") or name == "localhost" or name.endswith(".localhost"):
+        return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(name).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
+
+
+def _elsewhere(hosts: Iterable[str]) -> str:
+    return ", ".join(host for host in hosts if not is_loopback(host))
 
 
 def _is_network(text: str) -> bool:

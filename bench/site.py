@@ -125,6 +125,8 @@ def _production(realm: SigningRealm) -> dict[str, str]:
         "KEYCLOAK_CLIENT_ID": "starpost",
         "KEYCLOAK_ADMIN_PASSWORD": secrets.token_urlsafe(),
         "DEBUG_AUTH_PASSWORD": secrets.token_urlsafe(),
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "WS_QUERY_TOKEN": "false",
         "DB_POOL_SIZE": str(POOL),
         "DB_MAX_OVERFLOW": "0",
         "WS_RATE_LIMIT": "10000000",

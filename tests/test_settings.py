@@ -21,6 +21,7 @@ SECRETS = [field.name for field in msgspec.structs.fields(Settings) if isinstanc
 PRODUCTION = {
     "ENVIRONMENT": "production",
     "ALLOWED_HOSTS": "app.example.com",
+    "WS_QUERY_TOKEN": "false",
     **{name.upper(): "a secret of our own" for name in SECRETS},
 }
 
@@ -261,7 +262,69 @@ def test_production_refuses_all_at_once() -> None:
         "DEBUG_AUTH",
         "KEYCLOAK_ADMIN_PASSWORD",
         "PORT",
+        "WS_QUERY_TOKEN",
     ]
+
+
+TLS = {"REDIS_TLS": "true", "DB_SSL": "require", "REDIS_SENTINEL_PASSWORD": "of the sentinels"}
+SENTINELS = {"REDIS_MODE": "sentinel", "REDIS_NODES": "127.0.0.1:1,10.0.0.2:2"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "accepted_by"),
+    [
+        ({"REDIS_IP": "10.0.0.2", "REDIS_PASSWORD": ""}, "REDIS_PASSWORD", "redis_password"),
+        ({"REDIS_IP": "10.0.0.2", "REDIS_TLS": "false"}, "REDIS_TLS", "redis_tls"),
+        (SENTINELS | {"REDIS_SENTINEL_PASSWORD": ""}, "REDIS_SENTINEL_PASSWORD", "redis_password"),
+        (SENTINELS | {"REDIS_TLS": "false"}, "REDIS_TLS", "redis_tls"),
+        ({"REDIS_IP": "127.0.0.1", "REDIS_NODES": "a.example:1", "REDIS_TLS": "0"}, "REDIS_TLS", "redis_tls"),
+        ({"DB_HOST": "db.example", "DB_SSL": "prefer"}, "DB_SSL", "db_ssl"),
+        ({"DB_HOST": "::2", "DB_SSL": "disable"}, "DB_SSL", "db_ssl"),
+        ({"KEYCLOAK_BASE_URL": "http://keycloak:8080"}, "KEYCLOAK_BASE_URL", "keycloak_http"),
+        ({"KEYCLOAK_BASE_URL": "http://[::2"}, "KEYCLOAK_BASE_URL", "keycloak_http"),
+        ({"KEYCLOAK_BASE_URL": "http://127.0.0.1@keycloak"}, "KEYCLOAK_BASE_URL", "keycloak_http"),
+        ({"KEYCLOAK_PUBLIC_URL": "http://127.0.0.1.example"}, "KEYCLOAK_PUBLIC_URL", "keycloak_http"),
+        ({"WS_QUERY_TOKEN": "true"}, "WS_QUERY_TOKEN", "query_token"),
+    ],
+)
+def test_production_refuses_what_is_insecure_unless_it_is_accepted_by_name(
+    environ: dict[str, str], name: str, accepted_by: str
+) -> None:
+    environ = TLS | environ
+    (fault,) = faults_of(**PRODUCTION | environ)
+    assert fault.startswith(f"{name}: ")
+    assert fault.endswith(f"; ALLOW_INSECURE={accepted_by} accepts it")
+    accepting = Settings.from_strings(PRODUCTION | environ | {"ALLOW_INSECURE": accepted_by})
+    assert [line.partition(":")[0] for line in accepting.accepted_insecurities] == [name]
+    assert Settings.from_strings(environ | {"ALLOW_INSECURE": accepted_by}).accepted_insecurities == []
+
+
+def test_production_refuses_all_that_is_insecure_at_once() -> None:
+    faults = faults_of(
+        **PRODUCTION
+        | {"REDIS_NODES": "10.0.0.1:1", "REDIS_MODE": "sentinel", "DB_HOST": "10.0.0.1", "WS_QUERY_TOKEN": "1"}
+        | {"REDIS_PASSWORD": "", "REDIS_SENTINEL_PASSWORD": "", "KEYCLOAK_BASE_URL": "http://10.0.0.1"}
+    )
+    assert [fault.partition(":")[0] for fault in faults] == [
+        "DB_SSL",
+        "KEYCLOAK_BASE_URL",
+        "REDIS_PASSWORD",
+        "REDIS_SENTINEL_PASSWORD",
+        "REDIS_TLS",
+        "WS_QUERY_TOKEN",
+    ]
+
+
+def test_what_stays_on_this_machine_needs_no_tls() -> None:
+    for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost", "db.localhost", "/run/postgresql"):
+        settings = Settings.from_strings(PRODUCTION | {"DB_HOST": host, "DB_SSL": "disable"})
+        assert settings.accepted_insecurities == []
+    Settings.from_strings(PRODUCTION | {"KEYCLOAK_BASE_URL": "http://[::1]:8080", "REDIS_PASSWORD": ""})
+
+
+def test_only_what_has_a_name_can_be_accepted() -> None:
+    (fault,) = faults_of(ALLOW_INSECURE="db_ssl,everything")
+    assert fault.startswith("ALLOW_INSECURE: 'everything' is none of db_ssl, ")
 
 
 # ---- .env ------------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LONGEST_ACCESS_TOKEN = 900
 # Without `basic` there is no `sub`, without `roles` no roles and no audience.
 _NEEDED_SCOPES = ("basic", "profile", "roles")
+_SHIPPED_REALM = "development-realm"
 _SYMMETRIC = ("HS256", "HS384", "HS512", "none")
 
 
@@ -165,6 +166,16 @@ def _brute_force(view: RealmView) -> Iterator[Finding]:
             "Realm settings > Security defenses > Brute force detection (bruteForceProtected)",
             "passwords may be tried without end",
             "switch it on",
+            only_in_production=True,
+        )
+
+
+def _shipped_file(view: RealmView) -> Iterator[Finding]:
+    if f'"{_SHIPPED_REALM}"' in ((view.realm.get("attributes") or {}).get("acr.loa.map") or ""):
+        yield Finding(
+            "Realm settings > General > ACR to LoA Mapping (attributes: acr.loa.map)",
+            f"the mark `{_SHIPPED_REALM}` of the project's realm file, whose passwords everybody knows",
+            "make a realm of your own; in a copy of the file, take the mark out with the users",
             only_in_production=True,
         )
 
@@ -369,6 +380,7 @@ _REALM_RULES: tuple[Callable[[RealmView], Iterable[Finding]], ...] = (
     _access_token_lifetime,
     _refresh_rotation,
     _brute_force,
+    _shipped_file,
     _development_users,
 )
 _RULES = (

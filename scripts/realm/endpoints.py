@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 from litestar import Request, Response, get, post, route
@@ -86,6 +87,7 @@ async def discovery(request: Request[Any, Any, Any], realm: Realm) -> dict[str, 
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "code_challenge_methods_supported": ["plain", "S256"],
         "scopes_supported": ["openid", "profile", "email", "roles", "web-origins", "acr", "basic"],
+        "acr_values_supported": [*json.loads(realm.settings.attributes.get("acr.loa.map", "{}")), "0", "1"],
         "claims_supported": [*_CLAIMS, *_PROFILE_CLAIMS],
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,

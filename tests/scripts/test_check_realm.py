@@ -44,6 +44,7 @@ def production(realm: dict[str, Any], client: dict[str, Any]) -> None:
     """Make of the project's realm what `docs/keycloak.md` says."""
     realm["bruteForceProtected"] = True
     realm["users"] = []
+    realm["attributes"] = {}
     client["directAccessGrantsEnabled"] = False
     client["redirectUris"] = ["https://app.example.org/*"]
     client["webOrigins"] = ["+"]
@@ -62,6 +63,7 @@ CHANGES: dict[str, Change] = {
     "refreshTokenMaxReuse": lambda realm, _client: realm.update(refreshTokenMaxReuse=1),
     "bruteForceProtected": lambda realm, _client: realm.update(bruteForceProtected=False),
     "users": lambda realm, _client: realm.update(users=[{"username": "a", "credentials": [{"value": "a"}]}]),
+    "attributes": lambda realm, _client: realm.update(attributes={"acr.loa.map": '{"development-realm":"99"}'}),
     "Realm roles": lambda realm, _client: realm["roles"].update(realm=[]),
     "enabled": lambda _realm, client: client.update(enabled=False),
     "protocol": lambda _realm, client: client.update(protocol="saml"),

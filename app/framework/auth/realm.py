@@ -1,19 +1,30 @@
 """What the application reads of the realm itself: its metadata and its keys, over one HTTP client."""
 
 import asyncio
+from typing import Final
 
 import httpx
 import msgspec
 import structlog
 
-from app.framework.errors import UnavailableError
+from app.framework.errors import StartError, UnavailableError
 from app.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
-class DevelopmentRealmError(UnavailableError):
-    """Production was pointed at the development realm, whose passwords everybody knows."""
+SHIPPED_REALM: Final = "development-realm"
+"""Mark of the shipped realm file: a level of authentication that nobody has (the realm's attribute ``acr.loa.map``).
+
+Of all that a realm file holds, Keycloak shows this to everybody, in ``acr_values_supported``.
+"""
+
+
+class DevelopmentRealmError(UnavailableError, StartError):
+    """Production was pointed at a realm whose passwords everybody knows.
+
+    It keeps a worker from starting; where Keycloak was away at the start, it keeps tokens from being judged.
+    """
 
 
 class _Metadata(msgspec.Struct):
@@ -21,6 +32,7 @@ class _Metadata(msgspec.Struct):
 
     issuer: str
     development_realm: bool = False
+    acr_values_supported: list[str] = []
 
 
 class RealmClient:
@@ -35,6 +47,7 @@ class RealmClient:
         self._issuer = settings.keycloak_issuer
         self._timeout = settings.keycloak_timeout
         self._is_production = settings.is_production
+        self._is_shipped_realm_accepted = "shipped_realm" in settings.allow_insecure
         self._is_introduced = False
         self._http: httpx.AsyncClient | None = None
 
@@ -43,7 +56,7 @@ class RealmClient:
 
         Raises:
             UnavailableError: Keycloak is away, or does not answer with success.
-            DevelopmentRealmError: This is production, and the realm is the development realm.
+            DevelopmentRealmError: This is production, and the realm is the development realm, or made from its file.
         """
         if not self._is_introduced:
             self._introduce(await self._get("/.well-known/openid-configuration"))
@@ -63,6 +76,13 @@ class RealmClient:
             raise UnavailableError("The realm's discovery document is malformed") from error
         if metadata.development_realm and self._is_production:
             raise DevelopmentRealmError(f"{self._realm_url} is the development realm; production needs a real Keycloak")
+        if SHIPPED_REALM in metadata.acr_values_supported and self._is_production:
+            if not self._is_shipped_realm_accepted:
+                raise DevelopmentRealmError(
+                    f"{self._realm_url} was made from the shipped realm file, whose passwords everybody knows; "
+                    "ALLOW_INSECURE=shipped_realm accepts it"
+                )
+            _log.warning("insecure_in_production", accepted=f"{self._realm_url} was made from the shipped realm file")
         if metadata.issuer != self._issuer:
             _log.warning(
                 "issuer_differs",

@@ -128,7 +128,7 @@ class RedisClients:
 
     def _options(self) -> dict[str, Any]:
         settings = self._settings
-        options: dict[str, Any] = {
+        return {
             "username": settings.redis_username or None,
             "password": str(settings.redis_password) or None,
             "socket_connect_timeout": _CONNECT_SECONDS,
@@ -139,11 +139,12 @@ class RedisClients:
             # Two more tries within a second: enough for a restart of a connection, not for a restart of Redis, which
             # callers must learn of.
             "retry": Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2),
+            **self._tls(),
         }
-        if settings.redis_tls:
-            options["ssl"] = True
-            options["ssl_ca_certs"] = settings.redis_tls_ca or None
-        return options
+
+    def _tls(self) -> dict[str, Any]:
+        settings = self._settings
+        return {"ssl": True, "ssl_ca_certs": settings.redis_tls_ca or None} if settings.redis_tls else {}
 
     def _single(self, db: int) -> Redis:
         options = self._options()
@@ -156,9 +157,22 @@ class RedisClients:
         return Redis.from_pool(pool)
 
     def _make_sentinel(self) -> Sentinel:
-        # Sentinels are asked without the data servers' account: they have their own.
+        settings = self._settings
+        # Their account is their own: they are asked without that of the data servers.
+        account = {
+            "username": settings.redis_sentinel_username or None,
+            "password": str(settings.redis_sentinel_password) or None,
+        }
         return Sentinel(  # type: ignore[no-untyped-call]
-            [tuple(node) for node in self.nodes], sentinel_kwargs={"socket_timeout": _CONNECT_SECONDS}
+            [tuple(node) for node in self.nodes],
+            sentinel_kwargs={
+                "socket_connect_timeout": _CONNECT_SECONDS,
+                "socket_timeout": _CONNECT_SECONDS,
+                # One that does not answer is not asked again, but the next.
+                "retry": Retry(NoBackoff(), 0),
+                **account,
+                **self._tls(),
+            },
         )
 
     def _of_sentinel(self, sentinel: Sentinel, db: int) -> Redis:

@@ -216,6 +216,8 @@ def launch(settings: Settings, target: str) -> int:
         2 when the settings ask for what cannot be had.
     """
     configure_logs(settings.log_level, settings.log_format)
+    for accepted in settings.accepted_insecurities:
+        log.warning("insecure_in_production", accepted=accepted)
     if settings.reload and importlib.util.find_spec("watchfiles") is None:
         return _refuse("RELOAD needs the package watchfiles, which `make install` brings")
     try:

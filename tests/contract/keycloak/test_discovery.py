@@ -7,6 +7,7 @@ import base64
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.framework.auth.realm import SHIPPED_REALM
 from tests import plain_http
 from tests.realm_fixture import REALM, IdentityServer
 
@@ -85,3 +86,9 @@ def test_only_the_development_realm_says_that_it_is_one(server: IdentityServer) 
 
     assert page.get("development_realm", False) is server.is_development
     assert document.get("development_realm", False) is server.is_development
+
+
+def test_a_realm_made_from_the_shipped_file_shows_it_to_everybody(server: IdentityServer) -> None:
+    document = plain_http.get(f"{server.issuer}/.well-known/openid-configuration").json()
+
+    assert SHIPPED_REALM in document["acr_values_supported"]

@@ -11,6 +11,7 @@ PRODUCTION = {
     "KEYCLOAK_ADMIN_PASSWORD": "x",
     "DB_PASSWORD": "y",
     "REDIS_PASSWORD": "z",
+    "WS_QUERY_TOKEN": "false",
 }
 
 
@@ -53,14 +54,36 @@ async def test_anything_but_success_is_an_outage(issuer: Issuer, status: int) ->
     await client.close()
 
 
-async def test_production_never_takes_keys_of_the_development_realm(issuer: Issuer) -> None:
-    issuer.metadata = {"development_realm": True}
+@pytest.mark.parametrize(
+    "metadata", [{"development_realm": True}, {"acr_values_supported": ["0", "1", "development-realm"]}]
+)
+async def test_production_never_takes_keys_of_the_development_realm(
+    issuer: Issuer, metadata: dict[str, object]
+) -> None:
+    issuer.metadata = metadata
     client = RealmClient(issuer.settings(**PRODUCTION))
     for _ in range(2):
         with pytest.raises(DevelopmentRealmError):
             await client.fetch_jwks()
     await client.close()
     assert issuer.jwks_fetches == 0
+
+
+async def test_production_takes_the_shipped_realm_where_it_is_accepted_and_says_so(issuer: Issuer) -> None:
+    issuer.metadata = {"acr_values_supported": ["development-realm"]}
+    with capture_logs() as logs:
+        client = RealmClient(issuer.settings(**PRODUCTION, ALLOW_INSECURE="shipped_realm"))
+        await client.fetch_jwks()
+        await client.close()
+    assert [entry["event"] for entry in logs] == ["insecure_in_production"]
+
+
+async def test_nothing_accepts_the_development_realm_itself(issuer: Issuer) -> None:
+    issuer.metadata = {"development_realm": True}
+    client = RealmClient(issuer.settings(**PRODUCTION, ALLOW_INSECURE="shipped_realm"))
+    with pytest.raises(DevelopmentRealmError):
+        await client.fetch_jwks()
+    await client.close()
 
 
 async def test_a_closed_client_can_be_used_again(issuer: Issuer) -> None:

@@ -643,6 +643,7 @@ class TestAgainstAServer:
             KEYCLOAK_ADMIN_PASSWORD="x",
             DB_PASSWORD="y",
             REDIS_PASSWORD="z",
+            WS_QUERY_TOKEN="false",
         )
         verifier = RealmVerifier(production)
         with pytest.raises(DevelopmentRealmError):
