@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from random import randint
+from typing import Final
 
 
 class CloseCode(IntEnum):
@@ -32,6 +34,13 @@ _RECONNECT = frozenset(
 )
 
 
+_DELAYED = frozenset({CloseCode.INTERNAL_ERROR, CloseCode.TRY_AGAIN_LATER, CloseCode.TIMEOUT, CloseCode.TOO_MANY})
+"""Codes of a server or a client in trouble: whoever comes back at once makes it worse."""
+
+RECONNECT_DELAY_MS: Final = (1000, 3000)
+"""Bounds of the delay that comes with such a code, in milliseconds; drawn anew for each client, which spreads them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Why one connection ends.
@@ -39,12 +48,18 @@ class Verdict:
     Args:
         code: The close code.
         reason: A word for programs, at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
-        after_ms: Milliseconds after which the client should come back; jitter included.
+        after_ms: Milliseconds after which the client should come back; jitter included. With 1011, 1013, 4408 and 4429
+            it is never less than a delay drawn from ``RECONNECT_DELAY_MS``.
     """
 
     code: CloseCode
     reason: str
     after_ms: int = 0
+
+    def __post_init__(self) -> None:
+        if self.code in _DELAYED:
+            delay = randint(*RECONNECT_DELAY_MS)  # noqa: S311 - jitter, no secret
+            object.__setattr__(self, "after_ms", max(self.after_ms, delay))
 
     @property
     def should_reconnect(self) -> bool:

@@ -132,6 +132,7 @@ async def test_keycloak_away(serve: Serve) -> None:
     async with packet_client(server.port, token) as client:
         code, closing = await client.closed()
     assert (code, closing["reason"], closing["reconnect"]) == (1013, "unavailable", True)
+    assert closing["after_ms"] >= 1000
     async with packet_client(server.port) as client:
         reply = await client.ask(AUTH, {"token": token})
         assert (reply["status_code"], reply["data"]["code"], reply["data"]["retryable"]) == (7, "unavailable", True)
@@ -172,6 +173,7 @@ async def test_too_many_connections_of_all(serve: Serve, issuer: Issuer) -> None
         async with packet_client(server.port, issuer.token()) as second:
             code, closing = await second.closed()
     assert (code, closing["reason"]) == (1013, "overloaded")
+    assert closing["after_ms"] >= 1000
 
 
 async def test_drain_closes_with_1012_and_finishes_what_runs(serve: Serve, issuer: Issuer) -> None:

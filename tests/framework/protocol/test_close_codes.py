@@ -30,6 +30,19 @@ def test_the_number_is_the_verdict(code: int, should_reconnect: bool) -> None:
 
 
 @pytest.mark.parametrize("code", CONTRACT)
+def test_a_server_or_client_in_trouble_is_given_time(code: int) -> None:
+    """Many are closed at once when Redis hangs: they must not come back at once, nor all together."""
+    delays = {Verdict(CloseCode(code), "reason").after_ms for _ in range(100)}
+    if code in {1011, 1013, 4408, 4429}:
+        assert min(delays) >= 1000
+        assert len(delays) > 10
+        assert Verdict(CloseCode(code), "reason", 60_000).after_ms == 60_000
+    else:
+        assert delays == {0}
+        assert Verdict(CloseCode(code), "reason", 300).after_ms == 300
+
+
+@pytest.mark.parametrize("code", CONTRACT)
 def test_codes_may_be_sent(code: int) -> None:
     """RFC 6455, section 7.4: 1004 to 1006 and 1015 never go over the wire; applications have 4000 to 4999."""
     assert code in {1000, 1001, 1009, 1011, 1012, 1013} or 4000 <= code <= 4999
