@@ -2,10 +2,15 @@
 
 from collections.abc import Iterable
 
+import structlog
+
 from app.framework.auth.principal import Principal
+from app.framework.connections.connection import Connection
 from app.framework.connections.hub import ConnectionHub
 from app.framework.topics.broker import Broker
 from app.framework.topics.event import Frames
+
+log = structlog.get_logger(__name__)
 
 
 class Audiences:
@@ -48,15 +53,20 @@ class Audiences:
             self._broker.leave_audience("user", user_id)
 
     def _to_all(self, frames: Frames) -> None:
-        for connection in list(self._hub.connections.values()):
-            if connection.principal is not None:
-                connection.push_frames(frames)
+        _push(frames, [found for found in self._hub.connections.values() if found.principal is not None])
 
     def _to_user(self, user_id: str, frames: Frames) -> None:
-        for connection in self._hub.of_user(user_id):
-            connection.push_frames(frames)
+        _push(frames, self._hub.of_user(user_id))
 
     def _to_role(self, role: str, frames: Frames) -> None:
-        for connection in list(self._hub.connections.values()):
-            if connection.principal is not None and role in connection.principal.roles:
-                connection.push_frames(frames)
+        everybody = self._hub.connections.values()
+        _push(frames, [found for found in everybody if found.principal is not None and role in found.principal.roles])
+
+
+def _push(frames: Frames, connections: Iterable[Connection]) -> None:
+    """Push to each of them, whatever becomes of the one before."""
+    for connection in connections:
+        try:
+            connection.push_frames(frames)
+        except Exception:
+            log.exception("push_not_delivered", connection_id=connection.id)

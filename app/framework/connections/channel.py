@@ -29,7 +29,13 @@ class Channel(NamedTuple):
 
     @property
     def is_eager(self) -> bool:
-        """Whether ``send`` begins at the call and returns a future, as Granian's does; others return a coroutine."""
+        """Whether ``send`` begins at the call, as Granian's does; others return a coroutine.
+
+        Granian returns a ``PyFutureAwaitable``, whose result is ``None`` even if the client did not get the frame. It
+        returns a ``PyEmptyAwaitable`` once it knows that the client is gone, and a ``PyErrAwaitable`` for a message
+        that it cannot send; neither has the methods of a future.
+        Source: https://github.com/emmett-framework/granian/blob/v2.8.7/src/asgi/io.rs, ``ASGIWebsocketProtocol``.
+        """
         return type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
 
 

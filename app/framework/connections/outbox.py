@@ -72,7 +72,7 @@ class Outbox:
             event of a topic that wants it so.
         on_drop: Called with their source when events of a dropping topic have made room.
         clock: The worker's coarse clock, seconds.
-        is_eager: ``send`` begins at the call and returns a future, not a coroutine.
+        is_eager: ``send`` begins at the call and returns a future, or an awaitable that is over already.
     """
 
     __slots__ = (
@@ -294,7 +294,10 @@ class Outbox:
             self._task = None
 
     def _hand_over(self, frame: Frame) -> None:
-        self._handed = self._send({"type": "websocket.send", self._frame_key: frame})
+        taken = self._send({"type": "websocket.send", self._frame_key: frame})
+        # Granian answers with a future of its own. For a socket that it has closed, or a message that it cannot send,
+        # the answer is an awaitable that knows nothing but `__await__`: a task makes a future of that one.
+        self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)
         self._writing_since = self._clock()
 
     def _settle(self) -> None:

@@ -6,7 +6,8 @@ be filled is told to the subscribers as a GAP.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Receiver(Protocol):
-    """A subscription, as its channel sees it. Neither method may block or raise."""
+    """A subscription, as its channel sees it. No method may block. What one raises is logged, and harms no other."""
 
     def deliver(self, seq: int, frames: Frames) -> None:
         """The next event."""
@@ -170,7 +171,8 @@ class TopicChannel:
             if is_known:
                 log.warning("topic_epoch_changed", topic=self.name)
                 for receiver in list(self.receivers):
-                    receiver.reset(self.seq)
+                    with self._isolated():
+                        receiver.reset(self.seq)
         buffered, self._buffer = self._buffer, []
         for index, (epoch, seq, payload) in enumerate(buffered):
             if epoch == self.epoch and seq <= self.seq + 1:
@@ -208,14 +210,28 @@ class TopicChannel:
         self.seq = seq
         frames = self.frames(seq, payload)
         for receiver in list(self.receivers):
-            receiver.deliver(seq, frames)
+            try:
+                receiver.deliver(seq, frames)
+            except Exception:
+                log.exception("event_not_delivered", topic=self.name, seq=seq)
+                with self._isolated():
+                    receiver.gap(seq, seq)
 
     def _skip_to(self, seq: int) -> None:
         """Give up the events up to ``seq`` that are not to be had any more."""
         if seq > self.seq:
             for receiver in list(self.receivers):
-                receiver.gap(self.seq + 1, seq)
+                with self._isolated():
+                    receiver.gap(self.seq + 1, seq)
             self.seq = seq
+
+    @contextmanager
+    def _isolated(self) -> Iterator[None]:
+        """Keep one receiver's fault from the next one."""
+        try:
+            yield
+        except Exception:
+            log.exception("gap_not_delivered", topic=self.name, seq=self.seq)
 
     def frames(self, seq: int, payload: bytes) -> Frames:
         """An event as clients get it."""

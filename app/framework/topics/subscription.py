@@ -118,8 +118,9 @@ class Subscription:
         if seq <= self.position:
             return
         self.gap(self.position + 1, seq - 1)
-        self.position = seq
         self.subscriber.outbox.push_event(frames.of(self.subscriber.codec), self, seq)
+        # Last: a frame that could not be made or taken is still missing, and its gap is told.
+        self.position = seq
 
     def gap(self, first: int, last: int) -> None:
         """See ``Receiver``."""

@@ -3,11 +3,14 @@
 import asyncio
 
 import msgspec
+import structlog
 
 from app.framework.errors import AppError
 from app.framework.topics.event import Frames
 from app.framework.topics.presence import parse_change
 from app.framework.topics.subscriber import Subscriber
+
+log = structlog.get_logger(__name__)
 
 
 class Watcher:
@@ -86,4 +89,7 @@ class Watchers:
         """See ``Listener``."""
         frames = Frames(self._pkg_id, msgspec.json.encode(parse_change(self._name, data)))
         for watcher in list(self.of_connection.values()):
-            watcher.tell(frames)
+            try:
+                watcher.tell(frames)
+            except Exception:
+                log.exception("presence_not_told", topic=self._name)

@@ -1,6 +1,7 @@
 """The outbox alone, with a client whose reading the test decides."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -309,3 +310,51 @@ async def test_flush_waits_for_a_frame_that_is_handed_over() -> None:
     assert not flushing.done()
     await client.take()
     await asyncio.wait_for(flushing, 1)
+
+
+class Over:
+    """What Granian returns for a socket that it has closed (no error), or a message that it cannot send."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def __await__(self) -> Iterator[Any]:
+        if self._error is not None:
+            raise self._error
+        yield from ()
+
+
+def eager(answer: Any) -> Outbox:
+    return Outbox(
+        lambda _: answer,
+        "text",
+        max_messages=4,
+        max_bytes=100,
+        on_overflow=lambda _: None,
+        on_drop=lambda _: None,
+        clock=lambda: 7.0,
+        is_eager=True,
+    )
+
+
+async def test_an_awaitable_that_is_no_future_is_taken_like_one() -> None:
+    outbox = eager(Over())
+    for _ in range(3):
+        outbox.push("push")
+        since = outbox.writing_since
+        assert since == 7.0
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert outbox.writing_since is None
+        await outbox.write("reply")
+    outbox.push("waits")
+    await asyncio.wait_for(outbox.flush(), 1)
+    assert outbox.depth == 0
+
+
+async def test_its_error_is_found_by_the_next_reply() -> None:
+    outbox = eager(Over(RuntimeError("gone")))
+    outbox.push("push")
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError):
+        await outbox.write("reply")
