@@ -210,7 +210,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         True
     )
     ws_auth_timeout: Annotated[Seconds, Meta(description="time for a first AUTH packet")] = 10.0
-    ws_max_message_bytes: Annotated[Positive, Meta(description="a larger frame closes with 1009")] = 1_048_576
+    ws_max_message_bytes: Annotated[
+        Positive, Meta(description="a larger frame closes with 1009; also the memory for frames that wait")
+    ] = 1_048_576
     ws_max_batch: Annotated[int, Meta(ge=1, le=1024, description="packets in one frame")] = 64
     ws_max_bad_frames: Annotated[Positive, Meta(description="undecodable frames in a row that close with 4400")] = 10
     ws_max_parallel: Annotated[

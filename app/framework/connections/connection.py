@@ -6,13 +6,16 @@ another task on the way. Two things follow.
 - Only this task may close the socket (a close from another task never reaches the client while a read is pending).
   Everyone else calls ``stop``, which leaves the verdict and wakes the task if it waits for a frame.
 - While a packet runs nobody reads. When one runs for longer than a tick, an *attendant* task reads on: it answers PING
-  and CANCEL at once and keeps other frames, in order, for the connection's own task.
+  and CANCEL at once, keeps other frames, in order, for the connection's own task, and notices when the client leaves.
 
-With ``WS_MAX_PARALLEL`` above 1 each frame gets a task, and the connection's own one only reads.
+With ``WS_MAX_PARALLEL`` above 1 each frame gets a task, and the connection's own one only reads; while it waits for a
+slot, the attendant does.
+
+Nothing ends at once: what runs has a grace period, after a verdict and after the client has left. What has not begun by
+its end does not begin, nor does anything once the client is no longer signed in.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -26,6 +29,7 @@ from app.framework.auth.principal import Principal
 from app.framework.connections.channel import Channel, gone
 from app.framework.connections.heartbeat import Heartbeat, Pulse
 from app.framework.connections.hub import CLOSE_TIMEOUT, TICK, ConnectionHub
+from app.framework.connections.inbox import Inbox
 from app.framework.connections.limits import STRANGER_BUDGET, STRANGER_MAX_BYTES, ConnectionLimits, RateLimit
 from app.framework.connections.outbox import Outbox
 from app.framework.connections.parallel import ParallelPackets
@@ -38,6 +42,8 @@ from app.framework.errors import (
     ConflictError,
     DifferentUserError,
     RateLimitedError,
+    TimeoutExceededError,
+    TokenExpiredError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -55,14 +61,14 @@ from app.framework.topics.subscriber import EventSource
 
 Found = Packet | BadPacket | list[Packet | BadPacket]
 
-READ_AHEAD: Final = 16
-"""Frames kept while a packet runs; after that the client has to wait, as TCP makes it."""
-
 QUIET: Final = 0.05
 """Seconds without a frame after which a client is taken to have heard that it shall stop."""
 
 REVOKED_GRACE: Final = 0.5
 """Seconds that a running packet has left when its sender is no longer welcome."""
+
+GONE_GRACE: Final = 1.0
+"""Grace period, in seconds, for what runs when its client has left: enough for a write that is about to commit."""
 
 _PING = int(SystemPacket.PING)
 _AUTH = int(SystemPacket.AUTH)
@@ -154,6 +160,8 @@ class Connection:
         self._task: asyncio.Task[Any] | None = None
         self._is_waiting = False
         self._is_gone = False
+        self._is_held = False
+        """Whether the connection's own task waits for packets that have tasks of their own."""
         self._is_signing_in = False
         self._bad_frames = 0
         self._running: Packet | None = None
@@ -161,7 +169,7 @@ class Connection:
         self._deadline = 0.0
         self._grace_until: float | None = None
         self._attendant: asyncio.Task[None] | None = None
-        self._inbox: deque[Any] = deque()
+        self._inbox = Inbox()
         self._parallel = ParallelPackets(self, dispatcher, limits.max_parallel) if limits.max_parallel > 1 else None
         self._has_replied = False
         self._heartbeat = Heartbeat(limits.heartbeat, limits.heartbeat_timeout)
@@ -184,7 +192,7 @@ class Connection:
         if self.verdict is not None:
             return
         self.verdict = verdict
-        self._grace_until = self._hub.now + grace
+        self._end_within(grace)
         if self._is_waiting and self._task is not None:
             self._task.cancel()
 
@@ -283,11 +291,10 @@ class Connection:
         """Look after a running packet and a frame that is being written."""
         if self._parallel is not None:
             self._parallel.tick(now)
-        elif self._running is not None:
-            if now >= self._deadline:
-                self._interrupt("The request took too long")
-            elif self._attendant is None and now - self._started_at > TICK:
-                self._attendant = asyncio.create_task(self._read_ahead())
+        elif self._running is not None and now >= self._deadline:
+            self._interrupt("The request took too long")
+        if self._is_occupied and now - self._started_at > TICK and self._attendant is None and self._may_read_ahead:
+            self._attendant = asyncio.create_task(self._read_ahead())
         if self._grace_until is not None and now >= self._grace_until:
             self._interrupt_all("The connection is closing")
         writing_since = self.outbox.writing_since
@@ -338,7 +345,7 @@ class Connection:
                     finally:
                         self._is_waiting = False
                 if message["type"] == "websocket.disconnect":
-                    self._is_gone = True
+                    self._leave()
                     break
                 self._hub.busy.add(self)
                 await self._handle(message)
@@ -359,24 +366,30 @@ class Connection:
                 await asyncio.shield(self._attendant)
             finally:
                 self._is_waiting = False
-        return self._inbox.popleft()
+        if self._is_gone and self._is_grace_over:
+            self._inbox.skip_to_last()
+        return self._inbox.take()
 
     async def _handle(self, message: Any) -> None:
         self.last_seen = self._hub.now
-        frame = message.get("text")
-        if frame is None:
-            frame = message["bytes"]
+        frame = _frame_of(message)
         if self._is_too_big(frame):
             self.stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
             return
         found = self._found(frame)
         if self._parallel is not None:
-            await self._parallel.run(found, self._hub.now)
+            self._started_at = self._hub.now
+            self._is_held = True
+            try:
+                await self._parallel.run(found, self._hub.now)
+            finally:
+                self._is_held = False
             return
         is_batch = type(found) is list
         packets: list[Packet | BadPacket] = found if is_batch else [found]  # type: ignore[list-item,assignment]
         replies = []
-        for packet in packets:
+        for each in packets:
+            packet = each if self._grace_until is None else self.unless_ending(each)
             if type(packet) is Packet:
                 if packet.pkg_id == _PING and not is_batch and self._is_pong(packet):
                     return
@@ -439,6 +452,17 @@ class Connection:
             self.stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(retry_after * 1000)))
         return BadPacket(RateLimitedError(retry_after=retry_after), packet.pkg_id, packet.req_id)
 
+    def unless_ending(self, packet: Packet | BadPacket) -> Packet | BadPacket:
+        """The packet, or the refusal of one that may not begin: its sender is not signed in any more, or time is up."""
+        if self.verdict is not None and self.verdict.code is CloseCode.UNAUTHENTICATED:
+            is_expired = self.verdict.reason == TokenExpiredError.code
+            error: AppError = TokenExpiredError() if is_expired else UnauthenticatedError()
+        elif self._is_grace_over:
+            error = TimeoutExceededError("The connection is closing")
+        else:
+            return packet
+        return BadPacket(error, packet.pkg_id, packet.req_id)
+
     def deadline_of(self, packet: Packet) -> float:
         """When a packet that starts now has to be done, on the hub's clock."""
         limit = self._limits.max_timeout
@@ -483,30 +507,45 @@ class Connection:
         # A character takes one to four bytes of UTF-8: count them only where it matters.
         return len(frame) > limit or (len(frame) * 4 > limit and len(frame.encode()) > limit)
 
-    # ---- reading on while a packet runs ------------------------------------------------------------------------------
+    # ---- reading on while packets run ------------------------------------------------------------------------------
+
+    @property
+    def _is_occupied(self) -> bool:
+        """Whether the connection's own task reads no frames now."""
+        return self._running is not None or self._is_held
+
+    @property
+    def _may_read_ahead(self) -> bool:
+        limit = self._limits.max_message_bytes
+        return not self._is_gone and self._inbox.has_room(STRANGER_MAX_BYTES if self.principal is None else limit)
 
     async def _read_ahead(self) -> None:
         """Read until the packet has ended and one more frame has come; control packets are answered at once."""
         try:
-            while len(self._inbox) < READ_AHEAD:
+            while self._may_read_ahead:
                 message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    self._inbox.put(message)
+                    self._leave()
+                    return
                 self.last_seen = self._hub.now
-                control = None if message["type"] == "websocket.disconnect" else self._control(message)
+                frame = _frame_of(message)
+                if self._is_too_big(frame):
+                    self.stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
+                    return
+                control = self._control(frame)
                 if control is None:
-                    self._inbox.append(message)
-                    if message["type"] == "websocket.disconnect" or self._running is None:
+                    self._inbox.put(message)
+                    if not self._is_occupied:
                         return
                 elif control.pkg_id != _PING or not self._is_pong(control):
                     await self.reply(await self._dispatcher.answer(_Aside(self), control))
         finally:
             self._attendant = None
 
-    def _control(self, message: Any) -> Packet | None:
+    def _control(self, frame: str | bytes) -> Packet | None:
         """The PING or CANCEL in a frame, if that is all there is in it and the rate allows it."""
-        frame = message.get("text")
-        if frame is None:
-            frame = message["bytes"]
-        if self.principal is None or type(frame) is not self.codec.frame_type or self._is_too_big(frame):
+        if self.principal is None or type(frame) is not self.codec.frame_type:
             return None
         found = self.codec.decode(frame, 1)
         if type(found) is not Packet or found.pkg_id not in _CONTROL or self._rate.retry_after():
@@ -514,6 +553,21 @@ class Connection:
         return found
 
     # ---- interrupting ------------------------------------------------------------------------------------------------
+
+    def _leave(self) -> None:
+        """The client is gone: nobody hears what is sent, and what runs has to end soon."""
+        self._is_gone = True
+        self._end_within(GONE_GRACE)
+        self.outbox.discard()
+
+    def _end_within(self, grace: float) -> None:
+        """End what runs after so many seconds; a second reason makes it no later."""
+        end = self._hub.now + grace
+        self._grace_until = end if self._grace_until is None else min(end, self._grace_until)
+
+    @property
+    def _is_grace_over(self) -> bool:
+        return self._grace_until is not None and self._hub.now >= self._grace_until
 
     def _interrupt(self, reason: str) -> None:
         """Cancel the running packet. It is at an ``await`` of its own, so the cancellation is delivered to it."""
@@ -567,7 +621,10 @@ class Connection:
         try:
             if self._parallel is not None:
                 self._hub.busy.add(self)  # for the pulse, which bounds what still runs
+                self._started_at = self._hub.now
+                self._is_held = True
                 await self._parallel.finish()
+                self._is_held = False
             if self._attendant is not None:
                 self._attendant.cancel()
                 with suppress(asyncio.CancelledError):
@@ -598,6 +655,8 @@ class Connection:
         frame = self.codec.frame(self.codec.encode(ServerPacket(SystemPacket.CLOSING, closing)))
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
+                if verdict.code is CloseCode.UNAUTHENTICATED:
+                    await self._refuse_waiting()
                 await self.outbox.flush()
                 await self._send({"type": "websocket.send", self.codec.frame_key: frame})
                 await self._read_until_quiet()
@@ -605,6 +664,13 @@ class Connection:
         except TimeoutError:
             log.info("close_not_read", connection_id=self.id, code=int(verdict.code))
         log.debug("connection_closed", connection_id=self.id, code=int(verdict.code), reason=verdict.reason)
+
+    async def _refuse_waiting(self) -> None:
+        """Answer the frames whose turn has not come."""
+        while self._inbox:
+            await self._handle(self._inbox.take())
+        if self._parallel is not None:
+            await self._parallel.finish()
 
     async def _read_until_quiet(self) -> None:
         """Drop what the client still sends, until it pauses.
@@ -623,6 +689,12 @@ class Connection:
         except TimeoutError:
             # The inner one: quiet. The outer one comes as a cancellation.
             return
+
+
+def _frame_of(message: Any) -> str | bytes:
+    """What an ASGI message holds: one of the two members is missing, or ``None``."""
+    frame: str | bytes | None = message.get("text")
+    return message["bytes"] if frame is None else frame
 
 
 class _Aside:

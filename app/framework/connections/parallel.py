@@ -130,6 +130,7 @@ class ParallelPackets:
             call()
 
     async def _answer(self, frame: _RunningFrame, packet: Packet | BadPacket) -> bytes:
+        packet = self._connection.unless_ending(packet)
         if isinstance(packet, BadPacket):
             return await self._dispatcher.answer(frame, packet)
         if any(other.packet is not None and other.packet.req_id == packet.req_id for other in self._frames.values()):

@@ -32,3 +32,16 @@ def hasty(serve: Serve) -> Launched:
 def wary(serve: Serve) -> Launched:
     """Soon takes a client for lost."""
     return serve(WS_HEARTBEAT="0.4", WS_HEARTBEAT_TIMEOUT="2", WS_SEND_TIMEOUT="0.5")
+
+
+@pytest.fixture(scope="session")
+def parallel(serve: Serve) -> Launched:
+    """Runs three packets of a connection at once."""
+    return serve(WS_MAX_PARALLEL="3", WS_TOKEN_WARNING="0.1")
+
+
+@pytest.fixture(params=["probe", "parallel"])
+def either(request: pytest.FixtureRequest) -> Launched:
+    """One packet at a time, and several: what holds for both."""
+    server: Launched = request.getfixturevalue(request.param)
+    return server

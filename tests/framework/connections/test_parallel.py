@@ -6,18 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import Serve
 from tests.framework.auth.issuer import Issuer
 from tests.framework.server.launched import Launched
 from tests.packet_client import packet_client
 from tests.probe import ProbeID
 
 CANCEL = -5
-
-
-@pytest.fixture(scope="module")
-def parallel(serve: Serve) -> Launched:
-    return serve(WS_MAX_PARALLEL="3", WS_MAX_TIMEOUT="15", WS_TOKEN_WARNING="0.1")
 
 
 @pytest.fixture
