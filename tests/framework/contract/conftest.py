@@ -33,7 +33,7 @@ def registry(application: Litestar) -> PacketRegistry:
 
 def client_of(application: Litestar) -> httpx.AsyncClient:
     """A client of an application that is not running: what it asks for must need no services."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", application)), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", application)), base_url="http://localhost")
 
 
 def references(value: Any) -> list[str]:

@@ -75,5 +75,5 @@ def test_policy_names_keycloak_by_its_origin() -> None:
     "path", ["../__init__.py", "%2e%2e/__init__.py", "..%2f__init__.py", "/etc/hostname", "nothing.js"]
 )
 async def test_files_outside_are_not_served(client: httpx.AsyncClient, prefix: str, path: str) -> None:
-    url = httpx.URL("http://test", raw_path=f"{prefix}/{path}".encode())
+    url = httpx.URL("http://localhost", raw_path=f"{prefix}/{path}".encode())
     assert (await client.get(url)).status_code == 404
