@@ -158,7 +158,8 @@ class DrainingServer(MPServer):
         self._reports.forget(pid)
         if self._stop_signals:
             return
-        delay = self._respawns.ended(worker.idx, served=served, lived=now - worker.birth, now=now)
+        killed = (worker.inner.exitcode or 0) < 0
+        delay = self._respawns.ended(worker.idx, served=served, killed=killed, lived=now - worker.birth, now=now)
         is_hopeless = self._respawns.is_exhausted and not any(other.inner.is_alive() for other in self.wrks)
         if is_hopeless or not (served or self._has_started):
             log.critical("no_worker_starts", pid=pid, exit_code=worker.inner.exitcode)

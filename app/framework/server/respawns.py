@@ -6,24 +6,29 @@ from typing import Final
 FIRST_DELAY: Final = 0.5
 """Seconds before the second start in a row; each further one waits twice as long. The first one does not wait."""
 
-SERVED_DELAY: Final = 5.0
-"""Longest delay, in seconds, for a worker that served: its clients wait for it."""
+LONGEST_DELAY: Final = 2.0
+"""Longest delay, in seconds: clients wait for the worker."""
 
-UNSERVED_DELAY: Final = 30.0
-"""Longest delay, in seconds, for a worker that never became ready. Each try takes a second of a core, which the healthy
+REFUSED_DELAY: Final = 30.0
+"""The same for a worker that ended by itself before it was ready. Each try takes a second of a core, which the healthy
 workers' clients need, and writes a trace to the log."""
 
 STEADY: Final = 30.0
 """Life, in seconds, after which the end of a worker is the first of a new row."""
 
-START_TRIES: Final = 4
-"""Failed starts in a row of every worker, with none of them up, after which no worker can be started."""
+REFUSED_STARTS: Final = 4
+"""Starts in a row, of every worker, that ended by themselves before they were ready; then no worker can be started."""
+
+KILLED_STARTS: Final = 30
+"""The same for starts of any end. Whoever kills workers kills those that start, too, which says little about whether
+they can; a fault in native code kills every one of them."""
 
 
 @dataclass(slots=True)
 class _Place:
     ends: int = 0
     failed_starts: int = 0
+    refused_starts: int = 0
     due: float | None = None
 
 
@@ -37,21 +42,24 @@ class Respawns:
     def __init__(self, workers: int) -> None:
         self._places = [_Place() for _ in range(workers)]
 
-    def ended(self, place: int, *, served: bool, lived: float, now: float) -> float:
+    def ended(self, place: int, *, served: bool, killed: bool, lived: float, now: float) -> float:
         """Note the end of a worker, and return the seconds until its successor is due.
 
         Args:
             place: The worker's index.
             served: It had become ready.
+            killed: A signal ended it.
             lived: Seconds from its start to its end.
             now: The monotonic clock.
         """
         its = self._places[place]
         its.ends = 1 if served and lived >= STEADY else its.ends + 1
+        refused = not (served or killed)
         its.failed_starts = 0 if served else its.failed_starts + 1
+        its.refused_starts = 0 if served else its.refused_starts + refused
         # The exponent is bounded: a worker that fails for days must not overflow a float.
         delay = FIRST_DELAY * 2.0 ** min(its.ends - 2, 16) if its.ends > 1 else 0.0
-        delay = min(delay, SERVED_DELAY if served else UNSERVED_DELAY)
+        delay = min(delay, REFUSED_DELAY if refused else LONGEST_DELAY)
         its.due = now + delay
         return delay
 
@@ -69,5 +77,5 @@ class Respawns:
 
     @property
     def is_exhausted(self) -> bool:
-        """Every place has failed to start a worker ``START_TRIES`` times in a row."""
-        return all(its.failed_starts >= START_TRIES for its in self._places)
+        """Every place has failed to start a worker ``REFUSED_STARTS`` or ``KILLED_STARTS`` times in a row."""
+        return all(its.refused_starts >= REFUSED_STARTS or its.failed_starts >= KILLED_STARTS for its in self._places)

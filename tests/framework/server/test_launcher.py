@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from app.framework.server.respawns import START_TRIES
+from app.framework.server.respawns import REFUSED_STARTS
 from scripts.devservices.ports import free_port
 from tests.framework.server.launched import PATIENCE, Launched, is_running, until
 from tests.plain_http import NO_TLS
@@ -239,7 +239,7 @@ def test_the_launcher_ends_when_no_worker_can_be_started(tmp_path: Path) -> None
     events = [line["event"] for line in server.lines() if line["event"] != "not_started"]
     assert events.index("no_worker_starts") < events.index("drained")
     # Each place had its tries.
-    assert len(server.lines("not_started")) >= 2 * START_TRIES
+    assert len(server.lines("not_started")) >= 2 * REFUSED_STARTS
 
 
 async def test_a_worker_that_fails_at_the_first_start_ends_the_launcher_after_a_drain(tmp_path: Path) -> None:
