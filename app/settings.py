@@ -214,7 +214,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Positive, Meta(description="a larger frame closes with 1009; also the memory for frames that wait")
     ] = 1_048_576
     ws_max_batch: Annotated[int, Meta(ge=1, le=1024, description="packets in one frame")] = 64
-    ws_max_bad_frames: Annotated[Positive, Meta(description="undecodable frames in a row that close with 4400")] = 10
+    ws_max_bad_frames: Annotated[
+        Positive, Meta(description="undecodable frames in a row that close with 4400; before AUTH, all others")
+    ] = 10
     ws_max_parallel: Annotated[
         Positive, Meta(description="packets of one connection that run at once; 1: in order")
     ] = 1

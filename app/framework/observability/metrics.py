@@ -44,7 +44,7 @@ class Metrics:
         self._registry.register(self._requests)
         self.connections_opened = self._counter("ws_connections_opened", "Sockets accepted")
         self._closed = self._counter("ws_connections_closed", "Sockets closed, by close code", "code")
-        self.bad_frames = self._counter("ws_bad_frames", "Frames that could not be decoded")
+        self.bad_frames = self._counter("ws_bad_frames", "Frames that could not be decoded, or came before AUTH")
         self._overflows = self._counter("ws_outbox_overflows", "Frames that found a full outbox", "policy")
         self._security_events = self._counter("security_events", "Events of the security log", "event")
         self._jwks = self._counter("jwks_fetches", "Fetches of the realm's keys", "result")
