@@ -309,6 +309,20 @@ async def test_the_list_has_pages(nodes: Nodes, issuer: Issuer) -> None:
     assert (await nodes.http("GET", "/connections?page=1000")).json()["items"] == []
 
 
+async def test_a_renamed_user_is_closed_under_every_name(nodes: Nodes, issuer: Issuer) -> None:
+    """The registry is kept by ``sub``: a connection whose token still has the old name is the same user's."""
+    clients = [await nodes.open_live(token_of(issuer, "olga"), node=node) for node in (0, 1)]
+    renamed = token_of(issuer, "olga", preferred_username="olga-new")
+    assert (await clients[0].ask(AUTH, {"token": renamed}))["status_code"] == 0
+    await nodes.until_connected("olga-new", 1)
+    assert {held["user_id"] for held in await nodes.connected("olga")} == {"olga"}
+    assert (await nodes.http("DELETE", "/connections?user=Olga-New")).status_code == 204
+    for client in clients:
+        code, closing = await client.closed()
+        assert (code, closing["reason"]) == REVOKED
+    await nodes.refuse(token_of(issuer, "olga"))
+
+
 async def test_one_connection_is_closed_wherever_it_is(nodes: Nodes, issuer: Issuer) -> None:
     token = token_of(issuer, "walt")
     clients = [await nodes.open(token, node=node) for node in (0, 0, 1)]

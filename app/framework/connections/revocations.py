@@ -125,21 +125,32 @@ class Revocations:
             revocation, lambda: self._store.add_once(revocation, logout.token_id, lifetime=lifetime)
         )
 
-    async def end_user(self, username: str) -> None:
+    async def end_user(self, username: str, user_ids: Iterable[str] = ()) -> None:
         """Close every connection of a user, and refuse the user's tokens that have been issued until now.
+
+        Args:
+            username: The name in the tokens.
+            user_ids: Users (``sub``) who are known by this name, whatever name is in another token of theirs.
 
         Raises:
             UnavailableError: Redis is away. This worker heeds it, the others will when they can be told.
         """
         # Keycloak's clock may be ahead of ours: a token that it has issued already must not look like a later one.
-        revocation = self._revocation("username", username.lower(), self._clock() + self._leeway)
+        issued_before = self._clock() + self._leeway
+        missed: UnavailableError | None = None
+        for kind, name in (("username", username.lower()), *(("user", user_id) for user_id in user_ids)):
+            revocation = self._revocation(kind, name, issued_before)
+            try:
+                await self._revoke(revocation, lambda revocation=revocation: self._store_news(revocation))  # type: ignore[misc]
+            except UnavailableError as error:
+                missed = error
+        if missed is not None:
+            raise missed
 
-        async def add() -> bool:
-            """Store it; it is always news."""
-            await self._store.add([revocation])
-            return True
-
-        await self._revoke(revocation, add)
+    async def _store_news(self, revocation: Revocation) -> bool:
+        """Store it; it is always news."""
+        await self._store.add([revocation])
+        return True
 
     def close(self, connection_id: str) -> None:
         """Close one connection, on whichever worker it is."""

@@ -55,14 +55,22 @@ def connection_routes(
         With `sign_out` the user's sessions at Keycloak end, too: no refresh token brings a new access token, and the
         user has to sign in again. If that fails, the connections are closed and the tokens refused all the same.
         """
-        await revocations.end_user(user)
+        await revocations.end_user(user, await ids_of(user))
         if sign_out:
             try:
                 await keycloak.end_sessions(user)
             except UnavailableError as error:
                 raise UnavailableError(_NOT_SIGNED_OUT) from error
             # Once more, for what Keycloak issued until the sessions had ended.
-            await revocations.end_user(user)
+            await revocations.end_user(user, await ids_of(user))
+
+    async def ids_of(user: str) -> set[str]:
+        """Users who are shown by this name. One who was renamed may have connections that still show another name."""
+        try:
+            found = await sessions.sessions()
+        except UnavailableError:
+            return set()  # whose token has the name is refused all the same
+        return {held.user_id for held in found if held.user.lower() == user.lower()}
 
     return Router(
         "/", route_handlers=[list_connections, close_connection, close_connections_of_user], tags=["sessions"]

@@ -19,6 +19,7 @@ from app.framework.auth.revocation_store import RevocationStore
 from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.revocations import Revocations
 from app.framework.connections.routes import connection_routes
+from app.framework.connections.sessions import Session
 from app.framework.errors import UnavailableError
 from app.framework.observability.security_log import SecurityLog
 from app.framework.redis import RedisClients
@@ -332,6 +333,13 @@ class SlowKeycloak:
         self.now += 60
 
 
+class NoSessions:
+    """A registry in which nobody is connected."""
+
+    async def sessions(self) -> list[Session]:
+        return []
+
+
 @pytest.fixture
 def keycloak() -> SlowKeycloak:
     return SlowKeycloak()
@@ -340,7 +348,7 @@ def keycloak() -> SlowKeycloak:
 def sign_out(worker: Worker, keycloak: SlowKeycloak) -> Awaitable[None]:
     """What ``DELETE /connections?user=alice&sign_out=true`` does."""
     worker.revocations._clock = lambda: keycloak.now
-    router = connection_routes(None, worker.revocations, keycloak, default_page_size=20)  # type: ignore[arg-type]
+    router = connection_routes(NoSessions(), worker.revocations, keycloak, default_page_size=20)  # type: ignore[arg-type]
     handlers = [handler for route in router.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
     (handler,) = [one for one in handlers if one.fn.__name__ == "close_connections_of_user"]
     called: Awaitable[None] = handler.fn(user="alice", sign_out=True)
