@@ -296,6 +296,22 @@ async def test_packets_about_one_topic_keep_their_order(room: Room, valkey: Valk
     assert [user["connections"] for user in await present(witness, "rooms.22")] == [1, 1]
 
 
+async def test_a_client_that_vanishes_meanwhile_leaves_nothing(room: Room, valkey: Valkey) -> None:
+    witness, client = await room.enter("wanda"), await room.enter("anna")
+    wanted = await with_history(witness, 23)
+    async with hanging(valkey):
+        for topic in (wanted, {"topic": "rooms.24"}):
+            await client.send(SUBSCRIBE, topic)
+        await client.ask(PING)
+        client.socket.transport.abort()
+
+    async def is_gone() -> bool:
+        here = [user["user"] for topic in ("rooms.23", "rooms.24") for user in await present(witness, topic)]
+        return here == ["wanda"]
+
+    await until(is_gone)
+
+
 # ---- limits ----------------------------------------------------------------------------------------------------------
 
 
