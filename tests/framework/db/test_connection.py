@@ -15,6 +15,8 @@ from tests.framework.db.test_database import backends, until
 
 SLEEP = "SELECT pg_sleep(600) AS held"
 HELD = "query LIKE '%AS held%' AND state = 'active'"
+# It is active from Parse on.
+EXECUTING = f"{HELD} AND wait_event = 'PgSleep'"
 Query = Callable[[Database], Coroutine[Any, Any, None]]
 
 
@@ -87,9 +89,9 @@ async def test_a_connection_whose_query_has_not_ended_is_lent_to_nobody(
         narrow = through(front, settings)
         await narrow.ping()
         await cancel_when_prepared(front, narrow.fetch(SLEEP))
-        await until(lambda: backends(database, HELD))
+        await until(lambda: backends(database, EXECUTING))
         waiting = asyncio.create_task(narrow.ping())
-        [running] = await backends(database, HELD)
+        [running] = await backends(database, EXECUTING)
         for _ in range(20):
             await asyncio.sleep(0)
         assert not waiting.done()
