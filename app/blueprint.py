@@ -85,6 +85,7 @@ def make_blueprint(
     faults += [f"{path}: {fault.path}: {fault.msg}" for fault in table_faults]
     if table is None:
         raise DeclarationError(faults)
+    table = table.without_public(settings.is_closed)
     return Blueprint(
         domains=domains,
         registry=registry,

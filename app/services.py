@@ -23,6 +23,7 @@ from app.framework.connections.sessions import SessionRegistry
 from app.framework.db import Database, UnitOfWork, translate
 from app.framework.errors import UnavailableError
 from app.framework.http.disconnects import RunningRequests
+from app.framework.http.headers import security_headers
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
 from app.framework.observability.http import HTTPObserver
@@ -128,14 +129,13 @@ class Services:
             topics=self._topic_hub,
             metrics=self.metrics,
             security=self.security,
-            allowed_origins=settings.allowed_origins,
             is_query_token_accepted=settings.ws_query_token,
             places=self.places,
         )
 
     def observer(self, app: ASGIApp) -> HTTPObserver:
         """The observer around an ASGI application."""
-        return HTTPObserver(app, self.metrics, self.security, self.access)
+        return HTTPObserver(app, self.metrics, self.security, self.access, security_headers(self.settings))
 
     def supervise(self, blueprint: Blueprint) -> None:
         """Make what runs the background tasks; they start with everything else."""

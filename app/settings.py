@@ -44,6 +44,7 @@ HOST_PATTERN = re.compile(
 LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
 """The names that count in development when ``ALLOWED_HOSTS`` is empty. No page can have any of them."""
 
+Operation = Literal["metrics", "schema"]
 Insecurity = Literal["db_ssl", "keycloak_http", "query_token", "redis_password", "redis_tls", "shipped_realm"]
 """What production refuses unless ``ALLOW_INSECURE`` names it."""
 
@@ -133,10 +134,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     console_enabled: Annotated[bool, Meta(description="serve the console, the page at /; production never does")] = True
 
     actions_file_path: Annotated[str, Meta(min_length=1, description="the permission table")] = "actions.json"
+    public_in_production: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="comma-separated, what stays public in production where the permission table says so: "
+            + ", ".join(get_args(Operation))
+        ),
+    ] = ()
     excluded_paths: Annotated[
         tuple[str, ...],
         Meta(description="regular expressions, comma-separated: HTTP paths on which a token is not looked at"),
-    ] = ("^/health/", "^/schema")
+    ] = ("^/health/",)
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(
@@ -277,6 +285,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The names under which clients may call."""
         return self.allowed_hosts or LOOPBACK_HOSTS
 
+    def is_closed(self, template: str) -> bool:
+        """Whether a public rule of this path template does not count: it tells strangers how we are built and run."""
+        first = template.split("/", 2)[1]
+        return self.is_production and first in get_args(Operation) and first not in self.public_in_production
+
     @property
     def is_console_served(self) -> bool:
         """Whether ``/`` is the console. A page that holds tokens and sends packets has no place in production."""
@@ -362,6 +375,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             f"ALLOW_INSECURE: {name!r} is none of {', '.join(get_args(Insecurity))}"
             for name in self.allow_insecure
             if name not in get_args(Insecurity)
+        ]
+        faults += [
+            f"PUBLIC_IN_PRODUCTION: {name!r} is none of {', '.join(get_args(Operation))}"
+            for name in self.public_in_production
+            if name not in get_args(Operation)
         ]
         for pattern in self.excluded_paths:
             try:

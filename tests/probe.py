@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
-from litestar import Litestar, Request, get, post
+from litestar import Litestar, Request, Response, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromQuery
 from litestar.response import Stream
@@ -31,9 +31,11 @@ from app.framework import (
     Principal,
     Publisher,
     Push,
+    RateLimitedError,
     RequestModel,
     ResponseModel,
     Topic,
+    UnavailableError,
 )
 from app.framework.server import DrainSignal
 from app.settings import Settings
@@ -328,10 +330,23 @@ async def leave_body() -> dict[str, str]:
     return {"body": "unread"}
 
 
+@get("/probe/status")
+async def status(code: FromQuery[int]) -> Response[None]:
+    """Answer with this status, or fail with it."""
+    match code:
+        case 429:
+            raise RateLimitedError(retry_after=1)
+        case 500:
+            raise RuntimeError("the secret of the crash")
+        case 503:
+            raise UnavailableError
+    return Response(None, status_code=code)
+
+
 probe = Domain(
     name="probe",
     packets=[probe_router],
-    routes=[fetch, query_over_http, stream, write, finish, unread, take_body, leave_body, leave_body_late],
+    routes=[fetch, query_over_http, stream, write, finish, unread, take_body, leave_body, leave_body_late, status],
     dependencies={"noted": Provide(provide_noted)},
     topics=list(TOPICS.values()),
     pushes=[NOTICE],
@@ -343,7 +358,7 @@ ACTIONS = {
     | {"105": "admin", "106": "authenticated"},
     "topics": {topic.name: "author-reader" for topic in TOPICS.values()},
     # What the framework itself serves has the rules of the real table.
-    "http": {f"/probe/{name}": {"GET": "author-reader"} for name in ("fetch", "query", "stream")}
+    "http": {f"/probe/{name}": {"GET": "author-reader"} for name in ("fetch", "query", "stream", "status")}
     | {f"/probe/{name}": {"POST": "author-reader"} for name in ("write", "finish", "unread")}
     | {
         path: rules

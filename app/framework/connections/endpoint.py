@@ -4,7 +4,7 @@ One low-level WebSocket route. Guards and Litestar's dependencies are not used h
 code that says nothing, and dependencies would live as long as the connection.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
 from app.framework.auth.authenticator import Authenticator
-from app.framework.auth.handshake import chosen_subprotocol, handshake_token, is_origin_allowed
+from app.framework.auth.handshake import chosen_subprotocol, handshake_token
 from app.framework.connections.channel import channel_of, forget_channel
 from app.framework.connections.connection import Connection, Verifier, verdict_on
 from app.framework.connections.hub import ConnectionHub
@@ -42,7 +42,6 @@ class Endpoint:
     topics: TopicHub
     metrics: Metrics
     security: SecurityLog
-    allowed_origins: Collection[str]
     is_query_token_accepted: bool
     places: Places
 
@@ -60,10 +59,6 @@ class Endpoint:
         """Judge the handshake, then serve the connection until it ends."""
         scope = socket.scope
         address = scope["client"][0] if scope["client"] else None
-        if not is_origin_allowed(scope, self.allowed_origins):
-            self.security.record("handshake_refused", reason="origin", address=address)
-            await socket.send({"type": "websocket.close", "code": int(CloseCode.FORBIDDEN), "reason": "origin"})
-            return
         chosen = chosen_subprotocol(scope)
         connection = Connection(
             channel=channel_of(scope, socket.receive, socket.send),

@@ -1,4 +1,4 @@
-"""Pages for browsers: their security headers and their files."""
+"""Pages for browsers: their policy and their files."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -13,7 +13,7 @@ from app.settings import Settings
 
 
 def page_headers(settings: Settings) -> list[ResponseHeader]:
-    """The headers of a page that runs nothing but its own files, and speaks to this server and to Keycloak alone.
+    """The policy of a page that runs nothing but its own files, and speaks to this server and to Keycloak alone.
 
     ``'self'`` lets through sockets to the page's own host as well (Content Security Policy Level 3, section 6.7.2.8).
     No ``Cross-Origin-Opener-Policy``: Swagger UI's sign-in window answers to the window that opened it.
@@ -31,8 +31,6 @@ def page_headers(settings: Settings) -> list[ResponseHeader]:
     }
     return [
         ResponseHeader(name="Content-Security-Policy", value="; ".join(f"{k} {v}" for k, v in policy.items())),
-        ResponseHeader(name="X-Content-Type-Options", value="nosniff"),
-        ResponseHeader(name="Referrer-Policy", value="no-referrer"),
     ]
 
 

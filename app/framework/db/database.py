@@ -82,6 +82,8 @@ class Database:
             pool_pre_ping=settings.db_pool_pre_ping,
             # The connection used last is used next: those beyond the usual need grow old and are closed by recycling.
             pool_use_lifo=True,
+            # A failed statement's parameters are somebody's data; its exception, and with it the log, goes without.
+            hide_parameters=True,
             json_serializer=_encode_json,
             json_deserializer=msgspec.json.decode,
         )

@@ -7,9 +7,10 @@
 3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
    limits by them; the observer reads them afterwards.
 4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
-5. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
-6. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
-7. **authenticate** says whose request it is, and refuses nobody.
+5. **origins** refuses handshakes of foreign pages, with 403. After the hosts: it compares ``Origin`` with ``Host``.
+6. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
+7. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
+8. **authenticate** says whose request it is, and refuses nobody.
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -29,6 +30,7 @@ from app.framework.connections.channel import ChannelKeeper
 from app.framework.http.bodies import Bodies, BodyClock
 from app.framework.http.disconnects import RunningRequests
 from app.framework.http.hosts import AllowedHosts
+from app.framework.http.origins import AllowedOrigins
 from app.framework.http.proxies import TrustedProxies
 from app.framework.observability.security_log import SecurityLog
 from app.settings import Settings
@@ -60,6 +62,7 @@ def stack(
         observe,
         lambda app: TrustedProxies(app, settings.trusted_proxies),
         lambda app: AllowedHosts(app, settings.accepted_hosts, security),
+        lambda app: AllowedOrigins(app, settings.allowed_origins, security),
         requests.around,
         lambda app: Bodies(app, BodyClock(settings.body_timeout)),
         lambda app: AuthenticationMiddleware(app, authenticator, excluded, settings.allowed_origins),

@@ -2,6 +2,7 @@
 
 import logging
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
 import structlog
 from litestar.types import HTTPScope
@@ -9,12 +10,15 @@ from litestar.types import HTTPScope
 from app.framework.auth.redaction import redact_query
 from app.framework.observability.gathering import GatheringOutput
 from app.framework.observability.logs import render_json, writes_json
-from app.framework.observability.masking import mask_text
+from app.framework.observability.masking import MASK, mask_text
 
 _QUIET: Final = ("/health/", "/metrics")
 """Probes and scrapes come every few seconds; their lines are for DEBUG."""
 
 _NAME: Final = "access"
+_LONGEST_QUERY: Final = 500
+_ENCODINGS: Final = 3
+"""How often a query is decoded to look for secrets: an address in a parameter has parameters of its own."""
 
 
 class AccessLog:
@@ -50,7 +54,7 @@ class AccessLog:
             "address": client[0] if client else None,
         }
         if query := scope["query_string"]:
-            line["query"] = mask_text(redact_query(query.decode("latin-1"))[:500])
+            line["query"] = _masked(query.decode("latin-1"))[:_LONGEST_QUERY]
         if path.startswith(_QUIET):
             self._log.debug("request", **line)
         elif not writes_json():
@@ -66,3 +70,16 @@ class AccessLog:
     def flush(self) -> None:
         """Write the lines that wait."""
         self._output.flush()
+
+
+def _masked(query: str) -> str:
+    """The query without credentials. It is masked before it is cut: of a token cut in two, half would stay."""
+    masked = decoded = mask_text(redact_query(query))
+    for _ in range(_ENCODINGS):
+        if "%" not in decoded:
+            break
+        decoded = unquote_plus(decoded)
+        if mask_text(redact_query(decoded)) != decoded:
+            # Where it began and ends in the encoded text is not worth finding out.
+            return MASK
+    return masked

@@ -1,10 +1,10 @@
 """Around every HTTP request and socket: its correlation, its line in the access log, its count."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -19,6 +19,7 @@ from app.framework.observability.security_log import Event, SecurityLog
 REQUEST_ID: Final = b"x-request-id"
 ABANDONED: Final = "abandoned"
 """Member of a request's scope: it was cancelled because its client is gone."""
+_NOT_STORED: Final = (b"cache-control", b"no-store")
 UNMATCHED: Final = "(unmatched)"
 """The path of requests that no route takes: what they name is theirs, and would be a label for each."""
 
@@ -31,9 +32,18 @@ class HTTPObserver:
         metrics: The worker's.
         security: The worker's; it gets what was refused to a client.
         access: The worker's access log.
+        headers: Of every answer.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, security: SecurityLog, access: AccessLog) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        security: SecurityLog,
+        access: AccessLog,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self._headers = headers
         self._app = app
         self._metrics = metrics
         self._security = security
@@ -46,9 +56,17 @@ class HTTPObserver:
         return self._socket(scope, receive, send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = correlation.enter(_correlation(scope))
+        current = _correlation(scope)
+        token = correlation.enter(current)
+
+        def sending(message: Any) -> Awaitable[None]:
+            # A handshake that is refused is answered as a request is. Packets do not come this way.
+            if message["type"] == "websocket.http.response.start":
+                message["headers"] = [*message["headers"], *self._headers, (REQUEST_ID, current.id.encode())]
+            return send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, sending)
         finally:
             correlation.leave(token)
 
@@ -62,7 +80,11 @@ class HTTPObserver:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (REQUEST_ID, current.id.encode())]
+                headers = [*message["headers"], *self._headers, (REQUEST_ID, current.id.encode())]
+                # What a token was needed for is for its user alone; an answer may say otherwise.
+                if scope.get("user") is not None and all(name != b"cache-control" for name, _ in headers):
+                    headers.append(_NOT_STORED)
+                message["headers"] = headers
             # Handed on and not awaited here: a coroutine less for each message.
             return send(message)
 

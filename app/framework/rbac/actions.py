@@ -5,7 +5,7 @@ The file is checked as a whole: every fault is reported, with its JSON path, bef
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -104,6 +104,18 @@ class ActionTable:
             return None, [FieldError("$", f"cannot be read: {error.strerror}")]
         reader = _Reader()
         return reader.read(document), reader.faults
+
+    def without_public(self, is_closed: Callable[[str], bool]) -> "ActionTable":
+        """The table with nobody in the place of everybody, on some paths. Rules that name roles stay as they are.
+
+        Args:
+            is_closed: Asked with the path template of each public rule.
+        """
+        http = {
+            (template, method): NOBODY if rule.is_public and is_closed(template) else rule
+            for (template, method), rule in self.http.items()
+        }
+        return ActionTable(self.roles, self.ws, http, self.topics)
 
     def _packets_for(self, roles: frozenset[str]) -> frozenset[int]:
         """The packets that an authenticated caller with these roles may send."""

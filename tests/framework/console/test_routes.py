@@ -1,4 +1,7 @@
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -25,6 +28,41 @@ async def test_console_is_served_in_development() -> None:
 async def test_console_is_not_there_elsewhere(changes: dict[str, str]) -> None:
     """With the same permission table: the routes exist, and say that there is nothing."""
     assert await statuses(msgspec.structs.replace(SETTINGS, **changes)) == [404, 404]
+
+
+OPERATION = ["/metrics", "/schema", "/schema/openapi.json", "/schema/asyncapi.json", "/schema/oauth2-redirect.html"]
+
+
+@pytest.mark.parametrize("path", OPERATION)
+@pytest.mark.parametrize(
+    ("changes", "is_open"),
+    [
+        ({}, True),
+        ({"environment": "production", "public_in_production": ("metrics", "schema")}, True),
+        ({"environment": "production"}, False),
+    ],
+    ids=str,
+)
+async def test_production_tells_strangers_nothing_about_itself(
+    changes: dict[str, Any], path: str, *, is_open: bool
+) -> None:
+    settings = msgspec.structs.replace(SETTINGS, allowed_hosts=("localhost",), **changes)
+    async with client_of(create_app(settings)) as client:
+        assert (await client.get(path)).status_code == (200 if is_open else 401)
+        assert (await client.options(path)).status_code == (204 if is_open else 401)
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_role_opens_them_in_production(tmp_path: Path) -> None:
+    """The table's word, where it is not "everybody"; the guard asks for it as for every route."""
+    table = json.loads((ROOT / "actions.json").read_bytes())
+    table["http"]["/metrics"]["GET"] = "admin"
+    path = tmp_path / "actions.json"
+    path.write_text(json.dumps(table))
+    settings = msgspec.structs.replace(SETTINGS, environment="production", actions_file_path=str(path))
+    rules = create_app(settings).state.blueprint.table
+    assert str(rules.http_rule("/metrics", "GET")) == "admin"
+    assert not rules.http_rule("/schema", "GET").allows(frozenset({"admin"}))
 
 
 def test_every_module_that_is_imported_exists() -> None:

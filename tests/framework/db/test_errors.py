@@ -178,3 +178,9 @@ async def test_a_constraint_that_no_model_declares(database: Database, statement
     found = translate(raised.value)
     assert type(found) is ConflictError
     assert found.errors == ()
+
+
+async def test_the_parameters_of_a_failed_statement_stay_out_of_its_exception(database: Database) -> None:
+    """It goes to the log; they are somebody's data."""
+    clause = text("SELECT 1 / (length(CAST(:it AS text)) - 7)").bindparams(it="hunter2")
+    assert "hunter2" not in str(await by_engine(database, clause))

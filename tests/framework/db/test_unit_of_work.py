@@ -159,7 +159,7 @@ async def test_routes_get_it_by_name(database: Database) -> None:
     )
     # Litestar's own client would run the application in a loop of its own, where the pool's connections are not.
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]  # narrower scopes
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         assert (await client.get("/once")).text == "other"
         assert await labels(database) == ["a"]
         assert (await client.get("/twice")).status_code == 500

@@ -57,6 +57,15 @@ async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: 
         ({"query_string": b"Authorization=Bearer%20hunter2&page=2"}, {"query": "Authorization=***&page=2"}),
         ({"query_string": f"next={JWT}".encode()}, {"query": "next=***"}),
         ({"query_string": b"x" * 1000}, {"query": "x" * 500}),
+        # Masked before it is cut: of a token that the cut goes through, the beginning would stay.
+        ({"query_string": f"{'x' * 470}&next={JWT}".encode()}, {"query": f"{'x' * 470}&next=***"}),
+        ({"query_string": f"{'x' * 490}&token=hunter2".encode()}, {"query": f"{'x' * 490}&token=***"[:500]}),
+        # In whatever way it is encoded.
+        ({"query_string": f"next={JWT.replace('.', '%2E')}".encode()}, {"query": "***"}),
+        ({"query_string": f"next={JWT.replace('.', '%252e')}".encode()}, {"query": "***"}),
+        ({"query_string": f"next=%65{JWT[1:]}".encode()}, {"query": "***"}),
+        ({"query_string": b"next=%2Fweb%3FAuthorization%3DBearer%2520hunter2"}, {"query": "***"}),
+        ({"query_string": b"name=100%25+sure&page=2"}, {"query": "name=100%25+sure&page=2"}),
         ({"query_string": b'"\xff\x00\n'}, {"query": '"\xff\x00\n'}),
         ({"method": "X" * 100}, {"method": "X" * 16}),
     ],
