@@ -86,6 +86,7 @@ def create_app(
             observe=services.observer,
             requests=services.requests,
             authenticator=services.authenticator,
+            limits=services.limits,
             security=services.security,
         ),
     )

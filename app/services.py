@@ -24,6 +24,8 @@ from app.framework.db import Database, UnitOfWork, translate
 from app.framework.errors import UnavailableError
 from app.framework.http.disconnects import RunningRequests
 from app.framework.http.headers import security_headers
+from app.framework.http.refusal import refuse
+from app.framework.limits import AddressLimit, RequestLimits, SharedLimit, UserBudgets
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.health import Readiness
 from app.framework.observability.http import HTTPObserver
@@ -69,13 +71,31 @@ class Services:
         self.redis = RedisClients(settings)
         self.broker = Broker(self.redis)
         self.presence = Presence(self.redis, lease=settings.presence_lease)
+        # The number is for whoever looks for the process; the rest, as numbers come again.
+        self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self.sessions = SessionRegistry(
             self.redis,
             node=settings.node_name or socket.gethostname(),
-            # The number is for whoever looks for the process; the rest, as numbers come again.
-            worker=f"{os.getpid()}-{uuid4().hex[:8]}",
+            worker=self.worker,
             limit=settings.ws_max_connections_per_user,
             lease=settings.session_lease,
+        )
+        self.shared_limit = (
+            SharedLimit(
+                self.redis,
+                settings.user_rate_limit_shared,
+                worker=self.worker,
+                workers=settings.workers,
+                on_failure=self.metrics.shared_limit_failures.inc,
+            )
+            if settings.user_rate_limit_shared
+            else None
+        )
+        self.limits = RequestLimits(
+            UserBudgets(settings.user_rate_limit, self.shared_limit),
+            AddressLimit(settings.address_rate_limit),
+            refuse=refuse,
+            on_refusal=self.metrics.rate_limited,
         )
         self.revocations = Revocations(
             revocation_list,
@@ -126,6 +146,7 @@ class Services:
             authenticator=self.authenticator,
             allowed_for=blueprint.table.packets_for,
             limits=connection_limits(settings),
+            rates=self.limits,
             topics=self._topic_hub,
             metrics=self.metrics,
             security=self.security,
@@ -164,7 +185,7 @@ class Services:
             leeway=settings.keycloak_leeway,
         )
         return [
-            backchannel_logout_route(tokens, self.revocations.end_sessions),
+            backchannel_logout_route(tokens, self.revocations.end_sessions, self.limits.give_back),
             connection_routes(
                 self.sessions, self.revocations, self.keycloak, default_page_size=settings.default_page_size
             ),
@@ -188,6 +209,7 @@ class Services:
         self.metrics.watch("ws_connections", "Open sockets", lambda: len(self.hub.connections))
         self.metrics.watch("ws_strangers", "Sockets that have not signed in", lambda: self.places.strangers)
         self.metrics.watch("ws_outbox_depth", "Frames that wait for slow clients", self.hub.waiting_frames)
+        self.metrics.watch("user_budgets", "Users whose budget is kept", lambda: len(self.limits.users))
         self.metrics.watch("events_waiting", "Events that wait for Redis", lambda: self.broker.waiting)
 
     async def _check_redis(self) -> None:
@@ -220,6 +242,9 @@ class Services:
             stack.push_async_callback(self.broker.stop)
             # After all that publishes has stopped; nothing waits when the drain has come first.
             stack.push_async_callback(self.broker.flush, FLUSH_SECONDS)
+            if self.shared_limit is not None:
+                await self.shared_limit.start()
+                stack.push_async_callback(self.shared_limit.stop)
             await self.presence.start()
             stack.push_async_callback(self.presence.stop)
             await self.sessions.start()

@@ -212,6 +212,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 2.0
     db_init_max_retries: Annotated[NotNegative, Meta(description="tries after the first at start")] = 5
 
+    user_rate_limit: Annotated[
+        NotNegative,
+        Meta(description="packets and requests per second of one user per worker, twice that in a burst; 0: no limit"),
+    ] = 1000
+    user_rate_limit_shared: Annotated[
+        NotNegative, Meta(description="the same over all workers, counted in Redis; 0: no limit")
+    ] = 0
+    address_rate_limit: Annotated[
+        NotNegative,
+        Meta(description="requests and handshakes per second of one address without a valid token; 0: no limit"),
+    ] = 100
+
     default_page_size: Annotated[int, Meta(ge=1, le=100, description="`per_page` when the client names none")] = 20
 
     ws_query_token: Annotated[bool, Meta(description="accept the token in the query `?Authorization=Bearer%20…`")] = (

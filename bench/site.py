@@ -130,6 +130,7 @@ def _production(realm: SigningRealm) -> dict[str, str]:
         "DB_POOL_SIZE": str(POOL),
         "DB_MAX_OVERFLOW": "0",
         "WS_RATE_LIMIT": "10000000",
+        "USER_RATE_LIMIT": "10000000",
         "WS_MAX_CONNECTIONS": "12000",
         "WS_MAX_CONNECTIONS_PER_USER": "12000",
         "LOG_LEVEL": "INFO",

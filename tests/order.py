@@ -7,6 +7,8 @@ LONGEST_FIRST = (
     "e2e/test_sessions.py",
     "e2e/test_redis_modes.py",
     "framework/connections/test_connection.py",
+    "framework/limits/test_shared.py",
+    "framework/limits/test_attacks.py",
     "scripts/test_realm_process.py",
     "e2e/keycloak/test_rotation_and_outage.py",
     "e2e/test_sessions_on_cluster.py",

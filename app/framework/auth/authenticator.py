@@ -45,6 +45,10 @@ class Authenticator:
         """
         return self._verifier.cached(credentials[7:]) if credentials.startswith(b"Bearer ") else None
 
+    def remembers(self, token: str) -> bool:
+        """Whether this token has been verified before and still holds."""
+        return self._verifier.cached(token.encode("utf-8", "surrogatepass")) is not None
+
     async def authenticate(self, token: str | None) -> Principal | None:
         """The caller; ``None`` is an anonymous one. A token that is brought is verified, debug user or not.
 

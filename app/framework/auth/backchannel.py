@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from litestar import MediaType, Request, Response, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import Scope
 from msgspec import UNSET, Struct, UnsetType
 
 from app.framework.auth.claims import Identifier, NumericDate
@@ -177,12 +178,16 @@ class _Refusal(Struct, frozen=True):
     error_description: str
 
 
-def backchannel_logout_route(tokens: LogoutTokenVerifier, end_sessions: EndSessions) -> HTTPRouteHandler:
+def backchannel_logout_route(
+    tokens: LogoutTokenVerifier, end_sessions: EndSessions, on_known: Callable[[Scope], None] = lambda _: None
+) -> HTTPRouteHandler:
     """The route that Keycloak posts logout tokens to.
 
     Args:
         tokens: Judges them.
         end_sessions: Ends the sessions; raises ``UnavailableError`` when not every worker can be told.
+        on_known: Called with the ASGI scope of a request that was Keycloak's: no stranger's, although it has no access
+            token. A realm that ends thousands of sessions must not run into the limit of its address.
     """
 
     @post(
@@ -206,6 +211,7 @@ def backchannel_logout_route(tokens: LogoutTokenVerifier, end_sessions: EndSessi
             return _refused(error)
         if not await end_sessions(logout):
             return _refused(InvalidLogoutTokenError("The logout token has been used before"))
+        on_known(request.scope)
         log.info("logged_out", session_id=logout.session_id, user_id=logout.user_id)
         return Response(b"", media_type=MediaType.TEXT, headers=_NOT_STORED)
 

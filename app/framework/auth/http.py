@@ -1,7 +1,7 @@
-"""The HTTP side: a pure ASGI middleware that says whose request it is, and refuses nobody.
+"""The HTTP side: a pure ASGI middleware that says whose request it is, and refuses nobody but who asks too often.
 
-The guard decides. So a public route answers whoever comes, with a stale token or with Keycloak away, and what is wrong
-with the token is said by the first rule that wants one.
+The guard decides what they may. So a public route answers whoever comes, with a stale token or with Keycloak away, and
+what is wrong with the token is said by the first rule that wants one.
 """
 
 import re
@@ -14,8 +14,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.framework.auth.authenticator import Authenticator
 from app.framework.auth.credentials import bearer_token
 from app.framework.auth.handshake import is_origin_allowed
+from app.framework.auth.principal import Principal
 from app.framework.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
 from app.framework.header_fields import fields_of
+from app.framework.limits import RequestLimits
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing (RFC 9110, section 9.2.1)."""
@@ -46,6 +48,7 @@ class AuthenticationMiddleware:
     Args:
         app: The next ASGI application.
         authenticator: Judges the token.
+        limits: Charges the request to its user or, without a valid token, to its address.
         excluded: Paths on which a token is not looked at: their callers are anonymous.
         allowed_origins: Origins whose pages may act as the debug user, beside our own.
     """
@@ -54,36 +57,50 @@ class AuthenticationMiddleware:
         self,
         app: ASGIApp,
         authenticator: Authenticator,
+        limits: RequestLimits,
         excluded: re.Pattern[str] | None = None,
         allowed_origins: Collection[str] = (),
     ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._limits = limits
         self._excluded = excluded
         self._allowed_origins = allowed_origins
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] == ScopeType.HTTP:
-            scope["user"] = scope["auth"] = None
-            if self._excluded is None or not self._excluded.search(scope["path"]):
-                credentials = fields_of(scope).get(b"authorization")
-                if credentials is not None:
-                    scope["user"] = self._authenticator.remembered(credentials)
-                if scope["user"] is None:
-                    return self._authenticate(scope, receive, send)
+        if scope["type"] != ScopeType.HTTP:
+            return self._app(scope, receive, send)
+        scope["user"] = scope["auth"] = None
+        if self._excluded is not None and self._excluded.search(scope["path"]):
+            return self._limits.charge_address(scope, send) or self._app(scope, receive, send)
+        credentials = fields_of(scope).get(b"authorization")
+        user = None if credentials is None else self._authenticator.remembered(credentials)
+        if user is None:
+            # Before the token is verified, which costs as much as ten other requests.
+            return self._limits.charge_address(scope, send) or self._authenticate(scope, receive, send)
         # Handed on and not awaited here: whoever was seen before costs no coroutine.
-        return self._app(scope, receive, send)
+        return self._serve_user(user, scope, receive, send)
+
+    def _serve_user(self, user: Principal, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope["user"] = user
+        send, refusal = self._limits.charge_user(scope, send, user.user_id)
+        return refusal or self._app(scope, receive, send)
 
     async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             token = bearer_token(scope["headers"])
             if token is None and self._authenticator.is_debug_user_signed_in:
                 self._check_page(scope)
-            scope["user"] = await self._authenticator.authenticate(token)
+            user = await self._authenticator.authenticate(token)
         except (UnauthenticatedError, UnavailableError, PermissionDeniedError) as error:
             scope["auth"] = error
-        await self._app(scope, receive, send)
+            user = None
+        if user is None:
+            await self._app(scope, receive, send)
+        else:
+            self._limits.give_back(scope)
+            await self._serve_user(user, scope, receive, send)
 
     def _check_page(self, scope: Any) -> None:
         """Refuse the debug user to a page of another origin: it brings no token, and would act as one all the same.

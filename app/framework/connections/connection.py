@@ -30,7 +30,14 @@ from app.framework.connections.channel import Channel, gone
 from app.framework.connections.heartbeat import Heartbeat, Pulse
 from app.framework.connections.hub import CLOSE_TIMEOUT, TICK, ConnectionHub
 from app.framework.connections.inbox import Inbox
-from app.framework.connections.limits import STRANGER_BUDGET, STRANGER_MAX_BYTES, ConnectionLimits, RateLimit
+from app.framework.connections.limits import (
+    STRANGER_BUDGET,
+    STRANGER_MAX_BYTES,
+    UNIT,
+    ConnectionLimits,
+    PacketRate,
+    cost_of,
+)
 from app.framework.connections.outbox import Outbox
 from app.framework.connections.parallel import ParallelPackets
 from app.framework.connections.places import Place
@@ -47,6 +54,7 @@ from app.framework.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from app.framework.limits import UserBudgets
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.security_log import SecurityLog
 from app.framework.packets.dispatcher import Dispatcher
@@ -73,6 +81,7 @@ GONE_GRACE: Final = 1.0
 _PING = int(SystemPacket.PING)
 _AUTH = int(SystemPacket.AUTH)
 _CONTROL = frozenset({_PING, int(SystemPacket.CANCEL)})
+_UNREAD: Final = BadPacket(RateLimitedError())
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +105,8 @@ def verdict_on(error: AppError) -> Verdict | None:
             return Verdict(CloseCode.UNAUTHENTICATED, error.code)
         case TooManyConnectionsError():
             return Verdict(CloseCode.TOO_MANY, "too_many_connections")
+        case RateLimitedError():
+            return Verdict(CloseCode.TOO_MANY, error.code, int(1000 * (error.retry_after or 0)))
         case UnavailableError():
             return Verdict(CloseCode.TRY_AGAIN_LATER, error.code)
     return None
@@ -116,9 +127,11 @@ class Connection:
         allowed_for: Callable[[frozenset[str]], frozenset[int]],
         limits: ConnectionLimits,
         topics: TopicHub,
+        budgets: UserBudgets,
         metrics: Metrics,
         security: SecurityLog,
         address: str | None,
+        on_known: Callable[[], None],
     ) -> None:
         self.id = uuid4().hex
         self.address = address
@@ -156,7 +169,9 @@ class Connection:
         self._metrics = metrics
         self._security = security
         self._after_reply: list[Callable[[], None]] = []
-        self._rate = RateLimit(limits.rate_limit, asyncio.get_running_loop().time)
+        self._budgets = budgets
+        self._on_known = on_known
+        self._rate = PacketRate(limits.rate_limit, budgets.clock)
         self._task: asyncio.Task[Any] | None = None
         self._is_waiting = False
         self._is_gone = False
@@ -202,7 +217,8 @@ class Connection:
             self.place.give_back()
 
     def let_go(self) -> None:
-        """Hold the server's end no longer; see ``forget_channel``."""
+        """Hold the user's budget and the server's end no longer; see ``forget_channel``."""
+        self._rate.belong_to(None)
         self._receive = self._send = gone
         self.outbox.let_go()
 
@@ -245,6 +261,7 @@ class Connection:
         """Let a client in that has shown who it is: the one way for a handshake and for a first AUTH.
 
         Raises:
+            RateLimitedError: The user has no budget left: a handshake is a request.
             TooManyConnectionsError: The user has as many connections as one may have.
             UnavailableError: Redis is away, so they cannot be counted.
             UnauthenticatedError: The session was ended meanwhile.
@@ -252,6 +269,11 @@ class Connection:
         """
         if self._is_signing_in:
             raise ConflictError("Another AUTH is being judged")
+        self._on_known()
+        budget = self._budgets.of(principal.user_id)
+        if (wait := budget.take(self._budgets.clock())) > 0:
+            raise RateLimitedError(retry_after=wait)
+        self._rate.belong_to(budget)
         self._is_signing_in = True
         try:
             await self._sessions.enter(self.id, principal, self.since)
@@ -413,6 +435,12 @@ class Connection:
 
     def _found(self, frame: str | bytes) -> Found:
         """The packets of a frame; what the limits refuse becomes a ``BadPacket``."""
+        paid = 0
+        if len(frame) > UNIT:
+            # Before it is decoded: that is what a large frame costs. So what it is cannot be said.
+            paid = min(cost_of(frame), self._rate.burst)
+            if (wait := self._rate.take(paid)) > 0:
+                return self._refused(_UNREAD, wait, paid)
         is_stranger = self.principal is None
         if type(frame) is self.codec.frame_type:
             found = self.codec.decode(frame, 1 if is_stranger else self._limits.max_batch)
@@ -425,8 +453,11 @@ class Connection:
         else:
             self._bad_frames = 0
         if type(found) is list:
-            return found if self._rate.take(len(found)) else [self._within_rate(packet) for packet in found]
-        return self._within_rate(found)  # type: ignore[arg-type]  # no list is left
+            owed = len(found) - paid
+            if owed <= 0 or not self._rate.take(owed):
+                return found
+            return [*found[:paid], *map(self._within_rate, found[paid:])]
+        return found if paid else self._within_rate(found)  # type: ignore[arg-type]  # no list is left
 
     def _from_stranger(self, found: Found) -> Packet | BadPacket:
         """AUTH, or what is said to everything else: whoever is unknown learns nothing."""
@@ -444,13 +475,16 @@ class Connection:
             self.stop(Verdict(CloseCode.TOO_MANY_BAD_FRAMES, "too_many_bad_frames"))
 
     def _within_rate(self, packet: Packet | BadPacket) -> Packet | BadPacket:
-        retry_after = self._rate.retry_after()
-        if not retry_after:
-            return packet
-        if self._rate.refused_in_a_row >= self._limits.rate_limit:
-            # A second's worth of packets went unheard: this client does not listen.
-            self.stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(retry_after * 1000)))
-        return BadPacket(RateLimitedError(retry_after=retry_after), packet.pkg_id, packet.req_id)
+        wait = self._rate.take()
+        return self._refused(packet, wait) if wait else packet
+
+    def _refused(self, packet: Packet | BadPacket, wait: float, cost: int = 1) -> BadPacket:
+        """What is answered to a packet that the rate has no room for."""
+        self._metrics.rate_limited("packet")
+        if self._rate.is_deaf(cost):
+            self.stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(wait * 1000)))
+        msg = "The frame was not read: there is no room for its size" if cost > 1 else None
+        return BadPacket(RateLimitedError(msg, retry_after=round(wait, 3) or 0.001), packet.pkg_id, packet.req_id)
 
     def unless_ending(self, packet: Packet | BadPacket) -> Packet | BadPacket:
         """The packet, or the refusal of one that may not begin: its sender is not signed in any more, or time is up."""
@@ -545,10 +579,10 @@ class Connection:
 
     def _control(self, frame: str | bytes) -> Packet | None:
         """The PING or CANCEL in a frame, if that is all there is in it and the rate allows it."""
-        if self.principal is None or type(frame) is not self.codec.frame_type:
+        if self.principal is None or type(frame) is not self.codec.frame_type or len(frame) > UNIT:
             return None
         found = self.codec.decode(frame, 1)
-        if type(found) is not Packet or found.pkg_id not in _CONTROL or self._rate.retry_after():
+        if type(found) is not Packet or found.pkg_id not in _CONTROL or self._rate.take():
             return None
         return found
 

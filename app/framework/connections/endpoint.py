@@ -6,6 +6,7 @@ code that says nothing, and dependencies would live as long as the connection.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from litestar import WebSocket, websocket
@@ -19,7 +20,8 @@ from app.framework.connections.hub import ConnectionHub
 from app.framework.connections.limits import ConnectionLimits
 from app.framework.connections.places import Places
 from app.framework.connections.sessions import SessionRegistry
-from app.framework.errors import AppError
+from app.framework.errors import AppError, UnauthenticatedError
+from app.framework.limits import RequestLimits
 from app.framework.observability.metrics import Metrics
 from app.framework.observability.security_log import SecurityLog
 from app.framework.packets.dispatcher import Dispatcher
@@ -39,6 +41,7 @@ class Endpoint:
     authenticator: Authenticator
     allowed_for: Callable[[frozenset[str]], frozenset[int]]
     limits: ConnectionLimits
+    rates: RequestLimits
     topics: TopicHub
     metrics: Metrics
     security: SecurityLog
@@ -59,9 +62,17 @@ class Endpoint:
         """Judge the handshake, then serve the connection until it ends."""
         scope = socket.scope
         address = scope["client"][0] if scope["client"] else None
+        channel = channel_of(scope, socket.receive, socket.send)
+        token = self._token(scope)
+        refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)
+        if refusal is not None:
+            self.security.record("handshake_refused", reason="rate_limited", address=address)
+            await refusal
+            forget_channel(socket)
+            return
         chosen = chosen_subprotocol(scope)
         connection = Connection(
-            channel=channel_of(scope, socket.receive, socket.send),
+            channel=channel,
             codec=MSGPACK if chosen == "msgpack" else JSON,
             hub=self.hub,
             sessions=self.sessions,
@@ -70,14 +81,16 @@ class Endpoint:
             allowed_for=self.allowed_for,
             limits=self.limits,
             topics=self.topics,
+            budgets=self.rates.users,
             metrics=self.metrics,
             security=self.security,
             address=address,
+            on_known=partial(self.rates.give_back, scope),
         )
         await socket.accept(subprotocols=chosen)
         self.metrics.connections_opened.inc()
         try:
-            verdict = await self._let_in(connection, scope)
+            verdict = await self._let_in(connection, token)
             if verdict is None:
                 await connection.run()
             else:
@@ -92,7 +105,18 @@ class Endpoint:
             connection.let_go()
             forget_channel(socket)
 
-    async def _let_in(self, connection: Connection, scope: Any) -> Verdict | None:
+    def _token(self, scope: Any) -> str | UnauthenticatedError | None:
+        """The token that the handshake brings, or what is wrong with how it does."""
+        try:
+            return handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
+        except UnauthenticatedError as error:
+            return error
+
+    def _is_known(self, token: str | UnauthenticatedError | None) -> bool:
+        """Whether the token has been verified before, so that to look at it again costs next to nothing."""
+        return isinstance(token, str) and self.authenticator.remembers(token)
+
+    async def _let_in(self, connection: Connection, token: str | UnauthenticatedError | None) -> Verdict | None:
         """Give the client a place, then take the token of the handshake, if it brings one.
 
         Returns:
@@ -101,7 +125,8 @@ class Endpoint:
         if self.hub.is_draining:
             return self.hub.restart_verdict()
         try:
-            token = handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
+            if isinstance(token, UnauthenticatedError):
+                raise token
             connection.place = self.places.take(is_stranger=token is None)
             if connection.place is None:
                 return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")

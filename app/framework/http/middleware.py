@@ -10,7 +10,8 @@
 5. **origins** refuses handshakes of foreign pages, with 403. After the hosts: it compares ``Origin`` with ``Host``.
 6. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
 7. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
-8. **authenticate** says whose request it is, and refuses nobody.
+8. **authenticate** says whose request it is, and refuses only who asks too often (429): strangers by their address,
+   before a token is verified, users by their budget. What a handshake brings is judged by the endpoint.
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -32,6 +33,7 @@ from app.framework.http.disconnects import RunningRequests
 from app.framework.http.hosts import AllowedHosts
 from app.framework.http.origins import AllowedOrigins
 from app.framework.http.proxies import TrustedProxies
+from app.framework.limits import RequestLimits
 from app.framework.observability.security_log import SecurityLog
 from app.settings import Settings
 
@@ -45,6 +47,7 @@ def stack(
     observe: Middleware,
     requests: RunningRequests,
     authenticator: Authenticator,
+    limits: RequestLimits,
     security: SecurityLog,
 ) -> Sequence[Middleware]:
     """The list, outermost first.
@@ -54,6 +57,7 @@ def stack(
         observe: Makes the worker's observer.
         requests: The worker's.
         authenticator: Judges tokens.
+        limits: Of users and addresses.
         security: The worker's security log.
     """
     excluded = compile_excluded(settings.excluded_paths)
@@ -65,7 +69,7 @@ def stack(
         lambda app: AllowedOrigins(app, settings.allowed_origins, security),
         requests.around,
         lambda app: Bodies(app, BodyClock(settings.body_timeout)),
-        lambda app: AuthenticationMiddleware(app, authenticator, excluded, settings.allowed_origins),
+        lambda app: AuthenticationMiddleware(app, authenticator, limits, excluded, settings.allowed_origins),
     )
 
 

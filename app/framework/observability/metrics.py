@@ -5,7 +5,7 @@ of its launcher (``peers``, ADR 0008).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
@@ -46,6 +46,10 @@ class Metrics:
         self._closed = self._counter("ws_connections_closed", "Sockets closed, by close code", "code")
         self.bad_frames = self._counter("ws_bad_frames", "Frames that could not be decoded, or came before AUTH")
         self._overflows = self._counter("ws_outbox_overflows", "Frames that found a full outbox", "policy")
+        self._rate_limited = self._counter("rate_limited", "Refusals by a rate", "limit")
+        self.shared_limit_failures = self._counter(
+            "shared_limit_failures", "Reports to the shared rate that failed: users have their local share"
+        )
         self._security_events = self._counter("security_events", "Events of the security log", "event")
         self._jwks = self._counter("jwks_fetches", "Fetches of the realm's keys", "result")
         self._task_failures = self._counter("background_task_failures", "Failed runs of background tasks", "task")
@@ -66,6 +70,10 @@ class Metrics:
     def outbox_overflow(self, policy: str) -> None:
         """A frame found an outbox full."""
         self._overflows.labels(policy).inc()
+
+    def rate_limited(self, limit: Literal["packet", "user", "address"]) -> None:
+        """A packet, or a request of a user or of an address, found no room."""
+        self._rate_limited.labels(limit).inc()
 
     def security_event(self, event: str) -> None:
         """An event of the security log, written or left out."""

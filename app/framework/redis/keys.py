@@ -42,6 +42,14 @@ class Keys:
         """A key of the revocations; all parts share a slot."""
         return f"{{{self.prefix}:revoked}}:{part}"
 
+    def rate_of_user(self, user_id: str) -> str:
+        """The bucket of one user on all workers."""
+        return f"{{{self.prefix}:rate:{_bare(user_id)}}}"
+
+    def rate_workers(self) -> str:
+        """The workers among which the budgets are shared."""
+        return f"{{{self.prefix}:rate-workers}}"
+
     def lease(self, name: str) -> str:
         """The lease of a task that runs once per cluster."""
         return f"{{{self.prefix}:lease:{_bare(name)}}}"

@@ -8,6 +8,7 @@ from app.framework.auth import Authenticator, Principal, RealmVerifier
 from app.framework.auth.http import AuthenticationMiddleware, compile_excluded
 from app.framework.errors import AppError, UnauthenticatedError, UnavailableError
 from tests.framework.auth.issuer import Issuer
+from tests.framework.limits.unlimited import no_limits
 
 
 async def through(issuer: Issuer, *scopes: dict[str, Any], excluded: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -21,7 +22,7 @@ async def through(issuer: Issuer, *scopes: dict[str, Any], excluded: tuple[str, 
         raise AssertionError("the middleware neither reads nor answers")
 
     verifier = RealmVerifier(issuer.settings())
-    middleware = AuthenticationMiddleware(application, Authenticator(verifier), compile_excluded(excluded))
+    middleware = AuthenticationMiddleware(application, Authenticator(verifier), no_limits(), compile_excluded(excluded))
     for scope in scopes:
         await middleware(scope, unused, unused)  # type: ignore[arg-type]
     await verifier.close()

@@ -22,6 +22,7 @@ from app.framework.http import wrap
 from app.framework.rbac import ActionTable
 from app.framework.rbac.guard import declared_routes, permission_guard
 from tests.framework.auth.issuer import OTHER_RSA_KEY, Issuer
+from tests.framework.limits.unlimited import no_limits
 
 TABLE = ActionTable.parse(
     json.dumps(
@@ -109,7 +110,7 @@ def application(issuer: Issuer, verifier: RealmVerifier) -> Litestar:
         logging_config=None,
     )
     excluded = compile_excluded(["^/excluded", "^/never"])
-    wrap(app, [lambda inner: AuthenticationMiddleware(inner, Authenticator(verifier), excluded)])
+    wrap(app, [lambda inner: AuthenticationMiddleware(inner, Authenticator(verifier), no_limits(), excluded)])
     return app
 
 
