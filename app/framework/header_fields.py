@@ -1,6 +1,6 @@
 """Header fields of a request by name, made once for all middleware."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, Final
 
 Fields = dict[bytes, bytes]
@@ -23,9 +23,8 @@ def fields_of(scope: Any) -> Fields:
     return fields
 
 
-def combined(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
+def combined(headers: Collection[tuple[bytes, bytes]]) -> Fields:
     """The fields of these headers."""
-    headers = list(headers)
     # `dict` makes it in C; only a repeated name, which is rare, needs more.
     fields = dict(headers)
     if len(fields) != len(headers):

@@ -43,7 +43,8 @@ class HTTPObserver:
         access: AccessLog,
         headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        self._headers = headers
+        self._headers = (*headers,)
+        self._private_headers = (*headers, _NOT_STORED)
         self._app = app
         self._metrics = metrics
         self._security = security
@@ -80,11 +81,15 @@ class HTTPObserver:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message["headers"], *self._headers, (REQUEST_ID, current.id.encode())]
-                # What a token was needed for is for its user alone; an answer may say otherwise.
-                if scope.get("user") is not None and all(name != b"cache-control" for name, _ in headers):
-                    headers.append(_NOT_STORED)
-                message["headers"] = headers
+                headers = self._headers
+                if scope.get("user") is not None:
+                    # What a token was needed for is for its user alone; an answer may say otherwise.
+                    for name, _ in message["headers"]:
+                        if name == b"cache-control":
+                            break
+                    else:
+                        headers = self._private_headers
+                message["headers"] = [*message["headers"], *headers, (REQUEST_ID, current.id.encode())]
             # Handed on and not awaited here: a coroutine less for each message.
             return send(message)
 
