@@ -235,7 +235,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_048_576
     ws_max_batch: Annotated[int, Meta(ge=1, le=1024, description="packets in one frame")] = 64
     ws_max_bad_frames: Annotated[
-        Positive, Meta(description="undecodable frames in a row that close with 4400; before AUTH, all others")
+        Positive, Meta(description="undecodable frames in a row that close with 4400; before AUTH, all frames")
     ] = 10
     ws_max_parallel: Annotated[
         Positive, Meta(description="packets of one connection that run at once; 1: in order")

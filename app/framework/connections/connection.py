@@ -286,6 +286,7 @@ class Connection:
     def _identify(self, principal: Principal) -> None:
         """Take a verified principal: its permissions, its session and its time."""
         if self.principal is None:
+            self._bad_frames = 0
             self._security.record("connected", user=principal.username, address=self.address, connection=self.id)
         self.principal = principal
         if self.place is not None:
@@ -461,7 +462,9 @@ class Connection:
 
     def _from_stranger(self, found: Found) -> Packet | BadPacket:
         """AUTH, or what is said to everything else: whoever is unknown learns nothing."""
-        if type(found) is Packet and found.pkg_id == _AUTH:
+        if type(found) is Packet and found.pkg_id == _AUTH and self._bad_frames < self._limits.max_bad_frames:
+            # Counted until one signs somebody in: a handshake is charged to its address, what comes behind it is not.
+            self._bad_frames += 1
             return found
         self._count_bad_frame()
         if type(found) is list:

@@ -81,6 +81,27 @@ async def test_whatever_is_not_auth_is_a_bad_frame(probe: Launched) -> None:
     assert (code, closing["reason"], closing["reconnect"]) == (4400, "too_many_bad_frames", False)
 
 
+async def test_auth_that_signs_nobody_in_counts(probe: Launched) -> None:
+    """A handshake is charged to its address, what comes behind it is not: it must not buy a thousand answers."""
+    async with packet_client(probe.port) as client:
+        for _ in range(10):
+            assert (await client.ask(AUTH, {"token": 3}))["data"]["code"] == "invalid_data"
+        assert (await client.ask(AUTH, {"token": 3}))["status_code"] == 9
+        code, closing = await client.closed()
+    assert (code, closing["reason"], closing["reconnect"]) == (4400, "too_many_bad_frames", False)
+
+
+async def test_auth_that_is_good_begins_anew(probe: Launched, issuer: Issuer) -> None:
+    async with packet_client(probe.port) as client:
+        for _ in range(9):
+            await client.ask(AUTH, {"token": 3})
+        assert (await client.ask(AUTH, {"token": issuer.token()}))["status_code"] == 0
+        for _ in range(9):
+            await client.send_frame("{")
+            assert (await client.receive())["data"]["code"] == "bad_frame"
+        assert (await client.ask(ProbeID.WHO))["status_code"] == 0
+
+
 async def test_a_stranger_does_not_even_learn_what_is_wrong(probe: Launched) -> None:
     async with packet_client(probe.port) as client:
         for frame in ("{", "7", '{"pkg_id": "x"}', b"\x00", json.dumps(packet(9999)), json.dumps({"pkg_id": AUTH})):
