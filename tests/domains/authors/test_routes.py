@@ -136,6 +136,32 @@ async def test_hostile_bodies(client: httpx.AsyncClient, body: Any) -> None:
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_data"), answer.text
 
 
+async def test_members_that_are_not_a_clients_to_set(client: httpx.AsyncClient) -> None:
+    other = await create(client, "Lem")
+    theirs = {"id": other["id"], "created_at": "1999-01-01T00:00:00Z", "books": [{"title": "x"}], "role": "admin"}
+    answer = await client.post("/authors", json={"name": "Le Guin"} | theirs)
+    author = answer.json()
+    assert (answer.status_code, author.keys()) == (201, {"id", "name", "created_at"})
+    assert author["id"] != other["id"]
+    assert not author["created_at"].startswith("1999")
+    renamed = await client.patch(f"/authors/{author['id']}", json={"name": "Ursula"} | theirs)
+    assert renamed.json() == author | {"name": "Ursula"}
+    assert (await client.get(f"/authors/{other['id']}")).json() == other | {"books": []}
+
+
+@pytest.mark.parametrize(
+    "text", ["x'); DROP TABLE author CASCADE; --", "' OR '1'='1", "<script>alert(1)</script>", "{{7*7}}${7*7}$(id)"]
+)
+async def test_text_is_text(client: httpx.AsyncClient, text: str) -> None:
+    """What would be a command elsewhere is stored, found and answered as it came, and as JSON."""
+    await create(client, "Lem")
+    author = await create(client, text)
+    found = await client.get("/authors", params={"name": text})
+    assert found.json()["items"] == [author]
+    assert found.headers["content-type"] == "application/json"
+    assert len((await client.get("/authors")).json()["items"]) == 2
+
+
 async def test_roles(client: httpx.AsyncClient, tokens: dict[str, str]) -> None:
     author = await create(client, "Le Guin")
     path = f"/authors/{author['id']}"
