@@ -98,13 +98,17 @@ async def test_calls_that_come_together_spend_no_refresh_token_twice(keycloak: K
 
 async def test_keycloak_that_hangs(issuer: Issuer) -> None:
     """It takes the connection and says nothing."""
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(30), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    client = KeycloakClient(issuer.settings(KEYCLOAK_BASE_URL=f"http://127.0.0.1:{port}", KEYCLOAK_TIMEOUT="0.2"))
-    with pytest.raises(UnavailableError):
-        await client.end_sessions("bob")
-    await client.close()
-    silent.close()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        client = KeycloakClient(issuer.settings(KEYCLOAK_BASE_URL=f"http://127.0.0.1:{port}", KEYCLOAK_TIMEOUT="0.2"))
+        with pytest.raises(UnavailableError):
+            await client.end_sessions("bob")
+        await client.close()
 
 
 async def test_what_is_not_there(keycloak: KeycloakClient) -> None:

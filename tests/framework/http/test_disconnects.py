@@ -94,6 +94,7 @@ def lines(served: Launched, mark: str) -> list[dict[str, Any]]:
 
 async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, issuer: Issuer, observer: Any) -> None:
     mark = f"twenty_{uuid4().hex}"
+    before = len(served.lines())
     clients = [Client(served.port, issuer.token(realm_access=READER)) for _ in range(20)]
     for number, client in enumerate(clients):
         route = ("fetch", "query", "stream")[number % 3]
@@ -118,7 +119,7 @@ async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, iss
     statuses = sorted(line["status"] for line in lines(served, mark))
     assert statuses == [200] * 6 + [499] * 14
     assert not served.lines("request_broken")
-    assert not [line for line in served.lines() if "exception" in line]
+    assert not [line for line in served.lines()[before:] if "exception" in line]
     # All connections of the pool are there for the next.
     assert served.get("/health/ready").status_code == 200
 

@@ -239,7 +239,8 @@ async def test_a_connection_that_ends_while_its_subscribe_waits(
     assert valkey.command("KEYS", "*rooms.[567]*") == []
 
 
-async def test_thousands_whose_worker_died_leave_within_bounds(valkey: Valkey) -> None:
+async def test_thousands_whose_worker_died_leave_within_bounds(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.framework.topics.hub.PATIENCE", PATIENCE)
     count = 2 * MAX_PER_CALL + 100
     async with running(valkey, lease=0.5) as dying, running(valkey) as living:
         seats = [Seat(number) for number in range(count)]
