@@ -93,15 +93,18 @@ async def test_who_has_no_budget_is_not_let_in(server: Launched, token: str) -> 
 
 
 async def test_requests_and_packets_have_one_budget(server: Launched, token: str) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with packet_client(server.port, token) as client:
         assert await flood(client, 15) == 15
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{server.port}", headers=bearer(token), verify=plain_http.NO_TLS
         ) as web:
-            answers = [await web.get("/nothing") for _ in range(12)]
+            # At once: while each waited for its answer, a busy machine would give the next its token.
+            answers = await asyncio.gather(*(web.get("/nothing") for _ in range(60)))
         statuses = [answer.status_code for answer in answers]
         assert 404 in statuses
-        assert 429 in statuses, "requests found a budget of their own"
+        assert 429 in statuses
         refused = answers[statuses.index(429)]
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["code"] == "rate_limited"
@@ -110,13 +113,14 @@ async def test_requests_and_packets_have_one_budget(server: Launched, token: str
         assert refused.headers["ratelimit"] == '"user";r=0;t=1'
         assert refused.headers["cache-control"] == "no-store"
         assert refused.headers["x-content-type-options"] == "nosniff"
-        served = answers[0]
+        served = answers[statuses.index(404)]
         assert served.headers["ratelimit-policy"] == '"user";q=20;w=2'
         name, left = served.headers["ratelimit"].split(";r=")
         assert name == '"user"'
-        assert 0 <= int(left) < 6
-        replies = [await client.ask(ProbeID.ECHO, {"name": "a"}) for _ in range(3)]
-        assert 6 in [reply["status_code"] for reply in replies], "packets found a budget of their own"
+        assert 0 <= int(left) <= BURST - 16 + 10 * (loop.time() - began)
+        # With the handshake. Two budgets would have let twice the burst pass.
+        passed = 1 + 15 + statuses.count(404) + await flood(client, 30)
+    assert passed <= BURST + 10 * (loop.time() - began) + 1
 
 
 async def test_one_user_takes_nothing_from_another(server: Launched, token: str, issuer: Issuer) -> None:
