@@ -303,7 +303,8 @@ class Connection:
         """See ``Caller``."""
         if self._parallel is not None:
             return self._parallel.cancel(req_id)
-        if self._running is None or self._running.req_id != req_id:
+        # Asked by its own task, what runs is the CANCEL itself, which has no `await` to be interrupted at.
+        if self._running is None or self._running.req_id != req_id or asyncio.current_task() is self._task:
             return False
         self._interrupt("Cancelled by the client")
         return True

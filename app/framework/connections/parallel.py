@@ -95,9 +95,10 @@ class ParallelPackets:
         task.add_done_callback(self._done)
 
     def cancel(self, req_id: UUID) -> bool:
-        """Interrupt the running packet with this id; whether there was one."""
-        for frame in self._frames.values():
-            if frame.packet is not None and frame.packet.req_id == req_id:
+        """Interrupt the running packet with this id, unless it is the CANCEL itself; whether there was one."""
+        asking = asyncio.current_task()
+        for task, frame in self._frames.items():
+            if task is not asking and frame.packet is not None and frame.packet.req_id == req_id:
                 frame.interrupt("Cancelled by the client")
                 return True
         return False

@@ -59,6 +59,7 @@ class Codec:
         self.frame_type = frame_type
         # The two modules have the same functions; mypy cannot know.
         self._module: Any = msgspec.json if name == "json" else msgspec.msgpack
+        self._hooks: dict[str, Any] = {} if name == "json" else {"ext_hook": _refuse_extension}
         self.frame_key = "text" if frame_type is str else "bytes"
         self.empty_object: bytes = self._module.encode({})
         self.encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode if name == "json" else _encode_msgpack
@@ -80,7 +81,7 @@ class Codec:
 
     def decoder(self, payload: Any) -> Any:
         """A decoder for one payload type, made once at start."""
-        return self._module.Decoder(payload)
+        return self._module.Decoder(payload, **self._hooks)
 
     def parse(self, data: Any, into: Any = Any) -> Any:
         """Decode bytes for which no decoder was made.
@@ -88,7 +89,7 @@ class Codec:
         Raises:
             DecodeError: and the rest of ``MALFORMED``.
         """
-        return self._module.decode(data, type=into)
+        return self._module.decode(data, type=into, **self._hooks)
 
     def decode(self, frame: str | bytes, max_batch: int) -> "Packet | BadPacket | list[Packet | BadPacket]":
         """One frame to its packets. Never raises: what is wrong comes back as ``BadPacket``."""
@@ -197,6 +198,11 @@ class Codec:
             else b"\xdd" + count.to_bytes(4, "big")
         )
         return head + b"".join(replies)
+
+
+def _refuse_extension(_code: int, _data: memoryview) -> Any:
+    """Take no extension type but the timestamp, which msgspec knows: no reply and no event could hold it."""
+    raise ValidationError("Extension types are not supported")
 
 
 def _reason(error: Exception) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -51,6 +52,16 @@ async def test_replies(probe: Launched, token: str, codec: Any) -> None:
         assert "the secret of the crash" in line["exception"]
         assert line["correlation_id"] == line["incident"]
         assert line["pkg_id"] == ProbeID.CRASH
+
+
+async def test_extension_types_are_refused(probe: Launched, token: str) -> None:
+    async with packet_client(probe.port, token, codec="msgpack") as client:
+        for pkg_id in (PING, ProbeID.ECHO):
+            reply = await client.ask(pkg_id, {"name": msgspec.msgpack.Ext(5, b"x")})
+            assert (reply["status_code"], reply["data"].get("code")) == (2, "invalid_data")
+        assert (await client.ask(PING, {"at": datetime(2026, 1, 1, tzinfo=UTC)}))["data"] == {
+            "at": "2026-01-01T00:00:00Z"
+        }
 
 
 @CODECS
@@ -190,6 +201,19 @@ async def test_ping_and_cancel_are_heard_while_a_packet_runs(probe: Launched, to
         assert replies[queued]["data"]["name"] == "queued"
         assert (await client.ask(CANCEL, {"req_id": slow}))["status_code"] == 4
         assert f"cancelled {slow}" in (await client.ask(ProbeID.JOURNAL))["data"]
+
+
+async def test_a_cancel_cannot_stop_itself(either: Launched, token: str) -> None:
+    own = str(uuid4())
+    cancel = {"pkg_id": CANCEL, "req_id": own, "data": {"req_id": own}}
+    async with packet_client(either.port, token) as client:
+        assert (await client.ask(CANCEL, {"req_id": own}, req_id=own))["data"]["code"] == "not_found"
+        await client.send_value([cancel, cancel])
+        assert [reply["status_code"] for reply in await client.receive()] == [4, 4]
+        # The running packet has this id, too; the other one stops it.
+        await client.send(ProbeID.SLEEP, {"seconds": 15}, req_id=own)
+        assert (await client.ask(CANCEL, {"req_id": own}))["status_code"] == 0
+        assert (await client.reply_to(own))["status_code"] == 8
 
 
 async def test_timeout_of_the_client(probe: Launched, token: str) -> None:

@@ -50,7 +50,7 @@ async def test_a_client_that_vanishes_costs_the_others_no_event(probe: Launched,
     room = {"topic": "rooms.2"}
 
     async def read() -> list[int]:
-        heard = []
+        heard: list[int] = []
         async with packet_client(probe.port, token) as client:
             await client.ask(SUBSCRIBE, room)
             subscribed.release()
