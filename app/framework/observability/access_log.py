@@ -1,15 +1,18 @@
 """The line of each HTTP request."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
+import msgspec
 import structlog
 from litestar.types import HTTPScope
+from msgspec import UNSET, Struct, UnsetType
 
 from app.framework.auth.redaction import redact_query
 from app.framework.observability.gathering import GatheringOutput
-from app.framework.observability.logs import render_json, writes_json
+from app.framework.observability.logs import writes_json
 from app.framework.observability.masking import MASK, mask_text
 
 _QUIET: Final = ("/health/", "/metrics")
@@ -19,6 +22,32 @@ _NAME: Final = "access"
 _LONGEST_QUERY: Final = 500
 _ENCODINGS: Final = 3
 """How often a query is decoded to look for secrets: an address in a parameter has parameters of its own."""
+
+
+class _Line(Struct, kw_only=True):
+    """One line in JSON. A struct, as every request has one: with dicts, it takes a third more time."""
+
+    timestamp: datetime
+    level: str = "info"
+    event: str = "request"
+    method: str
+    path: str
+    status: int
+    ms: float
+    user: str | None
+    address: str | None
+    query: str | UnsetType
+    correlation_id: str
+    logger: str = _NAME
+
+    def fields(self) -> dict[str, Any]:
+        """Those that the pipeline does not add itself."""
+        values = ((name, getattr(self, name)) for name in _FIELDS)
+        return {name: value for name, value in values if value is not UNSET}
+
+
+_FIELDS: Final = ("method", "path", "status", "ms", "user", "address", "query")
+_encoder: Final = msgspec.json.Encoder()
 
 
 class AccessLog:
@@ -44,24 +73,30 @@ class AccessLog:
             seconds: How long it took.
             correlation_id: The request's.
         """
-        user, client = scope.get("user"), scope["client"]
-        line: dict[str, Any] = {
-            "method": mask_text(scope["method"][:16]),
-            "path": path,
-            "status": status,
-            "ms": round(seconds * 1000, 2),
-            "user": None if user is None else mask_text(user.username),
-            "address": client[0] if client else None,
-        }
-        if query := scope["query_string"]:
-            line["query"] = _masked(query.decode("latin-1"))[:_LONGEST_QUERY]
+        user, client, query = scope.get("user"), scope["client"], scope["query_string"]
+        line = _Line(
+            timestamp=datetime.now(UTC),
+            method=mask_text(scope["method"][:16]),
+            path=path,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            user=None if user is None else mask_text(user.username),
+            address=client[0] if client else None,
+            query=_masked(query.decode("latin-1"))[:_LONGEST_QUERY] if query else UNSET,
+            correlation_id=mask_text(correlation_id),
+        )
         if path.startswith(_QUIET):
-            self._log.debug("request", **line)
+            self._log.debug("request", **line.fields())
         elif not writes_json():
-            self._log.info("request", **line)
+            self._log.info("request", **line.fields())
         elif self._log.is_enabled_for(logging.INFO):
-            line |= {"level": "info", "correlation_id": mask_text(correlation_id), "logger": _NAME}
-            self._output.msg(render_json(None, "info", {"event": "request", **line}))
+            try:
+                text = _encoder.encode(line).decode()
+            except UnicodeEncodeError:
+                # The pipeline knows a way.
+                self._log.info("request", **line.fields())
+            else:
+                self._output.msg(text)
 
     def broken(self, status: int) -> None:
         """Say that the answer of the current request had begun, or could not be made; with its exception."""

@@ -101,6 +101,15 @@ async def test_json_says_what_the_pipeline_would(
     )
 
 
+async def test_text_that_is_no_unicode_is_written(
+    set_up: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up("INFO", "json")
+    await write(scope(user=SimpleNamespace(username="\ud800")))
+    line = json.loads(capsys.readouterr().out)
+    assert (line["user"], line["correlation_id"], line["logger"]) == ("\ud800", "order-17", "access")
+
+
 async def test_a_token_in_place_of_a_request_id_is_masked(
     set_up: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
