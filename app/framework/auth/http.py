@@ -8,7 +8,6 @@ import re
 from collections.abc import Awaitable, Collection, Iterable
 from typing import Any, Final
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.authenticator import Authenticator
@@ -16,7 +15,7 @@ from app.framework.auth.credentials import bearer_token
 from app.framework.auth.handshake import is_origin_allowed
 from app.framework.auth.principal import Principal
 from app.framework.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
-from app.framework.header_fields import fields_of
+from app.framework.header_fields import HTTP, fields_of
 from app.framework.limits import RequestLimits
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -69,7 +68,7 @@ class AuthenticationMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != HTTP:
             return self._app(scope, receive, send)
         scope["user"] = scope["auth"] = None
         if self._excluded is not None and self._excluded.search(scope["path"]):
@@ -84,8 +83,7 @@ class AuthenticationMiddleware:
 
     def _serve_user(self, user: Principal, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["user"] = user
-        send, refusal = self._limits.charge_user(scope, send, user.user_id)
-        return refusal or self._app(scope, receive, send)
+        return self._limits.charge_user(scope, send, user.user_id) or self._app(scope, receive, send)
 
     async def _authenticate(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

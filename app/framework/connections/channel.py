@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 from litestar import WebSocket
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Scope
 
 from app.framework.connections.received import Link, link_of
+from app.framework.header_fields import HTTP
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -51,7 +51,7 @@ class ChannelKeeper:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != HTTP:
             scope[_KEY] = Channel(receive, send, link_of(scope))  # type: ignore[typeddict-unknown-key]  # ASGI allows it
         return self._app(scope, receive, send)
 

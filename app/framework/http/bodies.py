@@ -9,11 +9,10 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.errors import AppError, RSPCode
-from app.framework.header_fields import fields_of
+from app.framework.header_fields import HTTP, fields_of
 from app.framework.http.refusal import refuse
 
 LONGEST_TICK: Final = 1.0
@@ -155,7 +154,7 @@ class Bodies:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] == ScopeType.HTTP:
+        if scope["type"] == HTTP:
             fields = fields_of(scope)
             # Without either there is no body (RFC 9112, section 6.3).
             if b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0":

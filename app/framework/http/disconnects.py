@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.connections.channel import gone
+from app.framework.header_fields import HTTP
 from app.framework.observability.http import ABANDONED
 
 TICK: Final = 0.25
@@ -34,13 +34,16 @@ class RunningRequests:
     def __init__(self) -> None:
         self._requests: set[_Request] = set()
         self._sweeping: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def around(self, app: ASGIApp) -> ASGIApp:
         """The ASGI middleware: notes the requests that this application is given."""
 
         def noting(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if scope["type"] == ScopeType.HTTP:
-                request = _Request(self._requests, scope, receive, send)
+            if scope["type"] == HTTP:
+                # Without the loop Python looks for it, and asks the kernel for the process's number.
+                task = asyncio.current_task(self._loop)
+                request = _Request(self._requests, task, scope, receive, send)
                 receive, send = request.receive, request.send
             # Handed on and not awaited here: it costs no coroutine.
             return app(scope, receive, send)
@@ -49,6 +52,7 @@ class RunningRequests:
 
     async def start(self) -> None:
         """Start the sweep."""
+        self._loop = asyncio.get_running_loop()
         self._sweeping = asyncio.create_task(self._sweep(), name="requests-sweep")
 
     async def stop(self) -> None:
@@ -73,12 +77,19 @@ class _Request:
 
     __slots__ = ("_is_old", "_receive", "_requests", "_scope", "_send", "_task", "_watch")
 
-    def __init__(self, requests: "set[_Request]", scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        requests: "set[_Request]",
+        task: "asyncio.Task[Any] | None",
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         self._requests = requests
         self._scope: Any = scope
         self._receive = receive
         self._send = send
-        self._task = asyncio.current_task()
+        self._task = task
         self._is_old = False
         self._watch: _Watch | None = None
         requests.add(self)

@@ -5,11 +5,11 @@ A handshake is no request that a browser asks about first (CORS), and whoever op
 
 from collections.abc import Awaitable, Collection
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.framework.auth.handshake import is_origin_allowed
 from app.framework.errors import PermissionDeniedError
+from app.framework.header_fields import HTTP
 from app.framework.http.refusal import refuse
 from app.framework.observability.security_log import SecurityLog
 
@@ -30,7 +30,7 @@ class AllowedOrigins:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] == ScopeType.HTTP or is_origin_allowed(scope, self._allowed):
+        if scope["type"] == HTTP or is_origin_allowed(scope, self._allowed):
             return self._app(scope, receive, send)
         client = scope["client"]
         self._security.record("handshake_refused", reason="origin", address=client[0] if client else None)

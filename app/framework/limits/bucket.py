@@ -53,4 +53,6 @@ class Bucket:
         """Tokens that can be taken now; 0 where there is no limit, which nobody asks about."""
         if not self.interval:
             return 0
-        return max(0, int((EMPTY - max(0.0, self.full_at - now)) / self.interval))
+        # Comparisons and not `max`, which is a call: every answer to a user says this number.
+        free = EMPTY - (self.full_at - now) if self.full_at > now else EMPTY
+        return int(free / self.interval) if free > 0.0 else 0

@@ -9,15 +9,18 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal
 
-from litestar.types import Message, Scope, Send
+from litestar.types import Scope, Send
 
 from app.framework.errors import AppError, RateLimitedError
+from app.framework.header_fields import ANSWER_FIELDS
 from app.framework.limits.addresses import AddressLimit, address_of
 from app.framework.limits.bucket import BURST_SECONDS
-from app.framework.limits.users import UserBudget, UserBudgets
+from app.framework.limits.users import UserBudgets
 
 Refuse = Callable[[Scope, Send, AppError], Awaitable[None]]
 """Answers a request, or a handshake that was not accepted, with an error's problem document."""
+
+Field = tuple[bytes, bytes]
 
 UNLIMITED: Final = "/health/"
 """Paths that no address is charged for. A balancer that passes its clients' requests on under its own address would
@@ -77,49 +80,35 @@ class RequestLimits:
         if address is not None:
             self._addresses.give_back(address)
 
-    def charge_user(self, scope: Scope, send: Send, user_id: str) -> "tuple[Send, Awaitable[None] | None]":
+    def charge_user(self, scope: Any, send: Send, user_id: str) -> Awaitable[None] | None:
         """Charge a request of a user.
 
         Returns:
-            A ``send`` that adds the headers; and what answers in place of the application, if there is no budget left.
+            What answers it in place of the application, if there is no budget left.
         """
         budget = self.users.of(user_id)
         wait = budget.take(self.users.clock())
         if wait:
             self._on_refusal("user")
-            return send, self._answer(scope, send, self._user_policy, "user", wait)
-        if not self._user_policy:
-            return send, None
-        return self._telling(send, budget), None
+            return self._answer(scope, send, self._user_policy, "user", wait)
+        if self._user_policy is not None:
+            scope[ANSWER_FIELDS] = lambda: (
+                self._user_policy,
+                (b"ratelimit", b'"user";r=%d' % budget.left(self.users.clock())),
+            )
+        return None
 
-    def _telling(self, send: Send, budget: UserBudget) -> Send:
-        def sending(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                left = b'"user";r=%d' % budget.left(self.users.clock())
-                message["headers"] = [
-                    *message["headers"],
-                    (b"ratelimit-policy", self._user_policy),
-                    (b"ratelimit", left),
-                ]
-            return send(message)
-
-        return sending
-
-    def _answer(self, scope: Scope, send: Send, policy: bytes, name: str, wait: float) -> Awaitable[None]:
+    def _answer(self, scope: Any, send: Send, policy: Field | None, name: str, wait: float) -> Awaitable[None]:
         limit = f'"{name}";r=0;t={max(1, math.ceil(wait))}'.encode()
-
-        def sending(message: Any) -> Awaitable[None]:
-            if message["type"].endswith(".start"):
-                message["headers"] = [*message["headers"], (b"ratelimit-policy", policy), (b"ratelimit", limit)]
-            return send(message)
-
-        return self._refuse(scope, sending, RateLimitedError(retry_after=round(wait, 3)))
+        scope[ANSWER_FIELDS] = lambda: (policy, (b"ratelimit", limit))
+        return self._refuse(scope, send, RateLimitedError(retry_after=round(wait, 3)))
 
 
-def _policy(rates: dict[str, int]) -> bytes:
-    """The value of ``RateLimit-Policy``; empty where there is no limit."""
-    return ", ".join(
+def _policy(rates: dict[str, int]) -> Field | None:
+    """The header ``RateLimit-Policy``; ``None`` where there is no limit."""
+    policies = [
         f'"{name}";q={math.ceil(BURST_SECONDS * rate)};w={math.ceil(BURST_SECONDS)}'
         for name, rate in rates.items()
         if rate
-    ).encode()
+    ]
+    return (b"ratelimit-policy", ", ".join(policies).encode()) if policies else None

@@ -30,7 +30,8 @@ class UserBudget(Bucket):
     def take(self, now: float, cost: float = 1.0) -> float:
         """Take tokens of both, or of neither."""
         full_at = self.full_at
-        wait = super().take(now, cost)
+        # By name: `super` looks the method up at each call, for a third of what it does.
+        wait = Bucket.take(self, now, cost)
         if wait or self.share is None:
             return wait
         wait = self.share.take(now, cost)
@@ -41,8 +42,8 @@ class UserBudget(Bucket):
     def left(self, now: float) -> int:
         """Tokens that both have."""
         if self.share is None:
-            return super().left(now)
-        return min(super().left(now), self.share.left(now)) if self.interval else self.share.left(now)
+            return Bucket.left(self, now)
+        return min(Bucket.left(self, now), self.share.left(now)) if self.interval else self.share.left(now)
 
     def is_full(self, now: float) -> bool:
         """Whether nothing of either is spent."""

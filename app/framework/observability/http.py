@@ -6,10 +6,9 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import Any, Final
 
-from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from app.framework.header_fields import fields_of
+from app.framework.header_fields import ANSWER_FIELDS, HTTP, AnswerFields, fields_of
 from app.framework.observability import correlation
 from app.framework.observability.access_log import AccessLog
 from app.framework.observability.correlation import Correlation
@@ -52,7 +51,7 @@ class HTTPObserver:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
-        if scope["type"] == ScopeType.HTTP:
+        if scope["type"] == HTTP:
             return self._request(scope, receive, send)
         return self._socket(scope, receive, send)
 
@@ -63,7 +62,8 @@ class HTTPObserver:
         def sending(message: Any) -> Awaitable[None]:
             # A handshake that is refused is answered as a request is. Packets do not come this way.
             if message["type"] == "websocket.http.response.start":
-                message["headers"] = [*message["headers"], *self._headers, (REQUEST_ID, current.id.encode())]
+                added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *self._headers, *added(), (REQUEST_ID, current.id.encode())]
             return send(message)
 
         try:
@@ -89,7 +89,8 @@ class HTTPObserver:
                             break
                     else:
                         headers = self._private_headers
-                message["headers"] = [*message["headers"], *headers, (REQUEST_ID, current.id.encode())]
+                added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *headers, *added(), (REQUEST_ID, current.id.encode())]
             # Handed on and not awaited here: a coroutine less for each message.
             return send(message)
 
@@ -132,6 +133,10 @@ _SECURITY_EVENTS: Final[dict[int, Event]] = {401: "auth_refused", 403: "denied",
 """Refusals for the security log, by HTTP status."""
 
 
+def _no_fields() -> tuple[()]:
+    return ()
+
+
 async def _ended(_: Message) -> None:
     raise RuntimeError("the request has ended")
 
@@ -142,7 +147,10 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 def _correlation(scope: Scope) -> Correlation:
     """From the request's headers; one that came twice is not well-formed, and so does not count."""
     fields = fields_of(scope)
-    return Correlation.from_headers(_text(fields.get(REQUEST_ID)), _text(fields.get(b"traceparent")))
+    request_id, traceparent = fields.get(REQUEST_ID), fields.get(b"traceparent")
+    if request_id is None and traceparent is None:
+        return Correlation()
+    return Correlation.from_headers(_text(request_id), _text(traceparent))
 
 
 def _text(value: bytes | None) -> str | None:

@@ -13,6 +13,7 @@ from litestar.types import Guard
 
 from app.framework.auth.challenge import MissingTokenError
 from app.framework.errors import PermissionDeniedError
+from app.framework.header_fields import HTTP
 from app.framework.rbac.actions import ActionTable
 from app.framework.rbac.coverage import DeclaredRoute
 
@@ -38,7 +39,7 @@ def permission_guard(table: ActionTable, socket_paths: Collection[str] = SOCKET_
         """Let the connection through, or raise."""
         scope = connection.scope
         template: str = scope["path_template"]
-        if scope["type"] != ScopeType.HTTP:
+        if scope["type"] != HTTP:
             if template not in socket_paths:
                 raise PermissionDeniedError
             return

@@ -229,6 +229,7 @@ async def test_handshakes_without_a_valid_token_are_limited(server: Launched, is
     for answer in answers:
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["ratelimit-policy"] == '"address";q=20;w=2'
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert b"rate_limited" in (answer.body or b"")
     assert "rate_limited" in [line["reason"] for line in server.lines("handshake_refused")]

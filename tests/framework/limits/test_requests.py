@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.framework.errors import AppError
+from app.framework.header_fields import ANSWER_FIELDS
 from app.framework.limits import AddressLimit, RequestLimits, UserBudgets
 from tests.framework.limits.clock import Clock
 
@@ -21,9 +22,9 @@ class Site:
             on_refusal=self.refusals.append,
         )
 
-    async def refuse(self, _scope: Any, send: Any, error: AppError) -> None:
+    async def refuse(self, scope: Any, send: Any, error: AppError) -> None:
         assert error.retry_after is not None
-        send({"type": "http.response.start", "status": error.http_status, "headers": []})
+        send({"type": "http.response.start", "status": error.http_status, "headers": [*scope[ANSWER_FIELDS]()]})
 
     def send(self, message: Any) -> Any:
         self.sent.append(message)
@@ -37,20 +38,16 @@ def scope(address: str = "192.0.2.1", path: str = "/x") -> dict[str, Any]:
     return {"type": "http", "path": path, "client": (address, 1)}
 
 
-def start() -> Any:
-    return {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
-
-
 async def test_answers_to_a_user_say_what_is_left() -> None:
     site = Site(user=2)
     for left in (3, 2, 1, 0):
-        send, refusal = site.limits.charge_user(scope(), site.send, "alice")  # type: ignore[arg-type]
-        assert refusal is None
-        send(start())
-        assert site.headers[b"content-type"] == b"text/plain"
-        assert site.headers[b"ratelimit-policy"] == b'"user";q=4;w=2'
-        assert site.headers[b"ratelimit"] == b'"user";r=%d' % left
-    _, refusal = site.limits.charge_user(scope(), site.send, "alice")  # type: ignore[arg-type]
+        request = scope()
+        assert site.limits.charge_user(request, site.send, "alice") is None
+        assert request[ANSWER_FIELDS]() == (
+            (b"ratelimit-policy", b'"user";q=4;w=2'),
+            (b"ratelimit", b'"user";r=%d' % left),
+        )
+    refusal = site.limits.charge_user(scope(), site.send, "alice")
     assert refusal is not None
     await refusal
     assert site.sent[-1]["status"] == 429
@@ -60,8 +57,9 @@ async def test_answers_to_a_user_say_what_is_left() -> None:
 
 async def test_without_a_limit_nothing_is_said() -> None:
     site = Site()
-    send, refusal = site.limits.charge_user(scope(), site.send, "alice")  # type: ignore[arg-type]
-    assert (send, refusal) == (site.send, None)
+    request = scope()
+    assert site.limits.charge_user(request, site.send, "alice") is None
+    assert ANSWER_FIELDS not in request
     assert site.limits.charge_address(scope(), site.send) is None
 
 
