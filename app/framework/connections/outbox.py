@@ -59,6 +59,11 @@ class _Waiting:
             return self.source.gap_frame(self.first, self.last)
         return self.frame or ""
 
+    def release(self) -> None:
+        """Wake who waits until it is written: it is, or it never will be."""
+        if self.written is not None and not self.written.done():
+            self.written.set_result(None)
+
 
 class Outbox:
     """The sending side of a connection.
@@ -274,6 +279,7 @@ class Outbox:
         self._task = asyncio.create_task(self._write_queue())
 
     async def _write_queue(self) -> None:
+        waiting: _Waiting | None = None
         try:
             if self._handed is not None:
                 await self._handed
@@ -283,12 +289,14 @@ class Outbox:
                 self._waiting_bytes -= waiting.size
                 self._writing_since = self._clock()
                 await self._send({"type": "websocket.send", self._frame_key: waiting.content()})
-                if waiting.written is not None and not waiting.written.done():
-                    waiting.written.set_result(None)
+                waiting.release()
         except Exception as error:  # noqa: BLE001 - the client is gone, as the connection's own task will read
             log.debug("frame_not_sent", reason=str(error))
         finally:
-            # After an error or a cancellation the socket is lost: nobody may wait for a frame that will not be sent.
+            # After an error or a cancellation the socket is lost: nobody may wait for a frame that will not be sent,
+            # the one that was on its way included.
+            if waiting is not None:
+                waiting.release()
             self._forget()
             self._handed = self._writing_since = None
             self._task = None
@@ -308,7 +316,5 @@ class Outbox:
 
     def _forget(self) -> None:
         while self._queue:
-            written = self._queue.popleft().written
-            if written is not None and not written.done():
-                written.set_result(None)
+            self._queue.popleft().release()
         self._waiting_bytes = 0

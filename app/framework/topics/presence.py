@@ -276,9 +276,12 @@ class Presence:
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._interval)
-            for number, (name, roll) in enumerate(list(self._rolls.items())):
-                roll.is_due = True
-                self._write_soon(name, roll)
+            for number, name in enumerate(list(self._rolls)):
+                # Looked up anew: meanwhile a topic may have been left, and joined by others.
+                roll = self._rolls.get(name)
+                if roll is not None:
+                    roll.is_due = True
+                    self._write_soon(name, roll)
                 if number % 100 == 0:
                     # There may be as many topics as users: others get their turn between them.
                     await asyncio.sleep(0)

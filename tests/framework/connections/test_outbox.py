@@ -170,6 +170,18 @@ async def test_discard_leaves_nobody_waiting() -> None:
     assert client.outbox.depth == 0
 
 
+async def test_discard_frees_who_waits_for_the_frame_that_is_being_written() -> None:
+    client = Client()
+    client.outbox.push("push")
+    reply = asyncio.create_task(client.outbox.write("reply"))
+    await asyncio.sleep(0)
+    assert await client.read(1) == ["push"]
+    assert client.outbox.depth == 0
+    assert not reply.done()
+    client.outbox.discard()
+    await asyncio.wait_for(reply, 5)
+
+
 async def test_flush_writes_what_waits_and_takes_nothing_more() -> None:
     client = Client()
     client.outbox.push("a")

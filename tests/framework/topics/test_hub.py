@@ -275,3 +275,29 @@ async def test_thousands_whose_worker_died_leave_within_bounds(valkey: Valkey, m
                 left += msgspec.json.decode(frames.of(CODECS[0]))["data"]["left"]
             watcher.frames.clear()
         assert sorted(left) == sorted(seen)
+
+
+async def test_a_renewal_renews_nothing_that_was_left_meanwhile(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(valkey, lease=0.3) as worker:
+        presence = worker.presence
+        for room in (8, 9):
+            await worker.hub.subscribe(Seat(room), f"rooms.{room}", None, None)
+        await until(lambda: all(roll.task is None for roll in presence._rolls.values()))
+        first, second = presence._rolls
+        renewed: list[str] = []
+        write_soon = presence._write_soon
+
+        def leave_the_second(name: str, roll: Any) -> None:
+            # As when its last leave is written while the renewal lets others have a turn.
+            presence._rolls.pop(second, None)
+            assert roll in presence._rolls.values()
+            renewed.append(name)
+            write_soon(name, roll)
+
+        monkeypatch.setattr(presence, "_write_soon", leave_the_second)
+        await until(lambda: len(renewed) > 1)
+        assert set(renewed) == {first}
+        assert presence._renewing is not None
+        assert not presence._renewing.done()
