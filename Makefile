@@ -23,10 +23,15 @@ $(TOOLS)/bin/uv: requirements/uv.txt
 		--require-hashes --requirement requirements/uv.txt --upgrade --target $(TOOLS) >&2
 	touch $@
 
+# Distributions of the workspace, installed from their folders.
+MEMBERS := $(patsubst %/pyproject.toml,%,$(wildcard packages/*/pyproject.toml))
+
 # The stamp is newer than the lock: nothing to do. The environment is brought to the lock exactly, by hash.
-$(VENV)/.stamp: requirements/dev.lock | $(UV)
+
+$(VENV)/.stamp: requirements/dev.lock $(MEMBERS:=/pyproject.toml) | $(UV)
 	@test -x $(PY) || $(UV) venv --quiet --python $(PYTHON) $(VENV) >&2
 	$(UV) pip sync --quiet --python $(PY) --require-hashes requirements/dev.lock >&2
+	$(if $(MEMBERS),$(UV) pip install --quiet --python $(PY) --no-deps $(MEMBERS:%=--editable %) >&2)
 	touch $@
 
 .PHONY: install
@@ -34,8 +39,9 @@ install: $(VENV)/.stamp ## Install the locked dependencies into .venv
 
 .PHONY: lock
 lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (UPGRADE=1 takes newer versions)
-	@$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements/runtime.lock
-	$(UV) pip compile pyproject.toml --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	@compile="$(UV) pip compile --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) $(patsubst packages/%,--no-emit-package %,$(MEMBERS))"
+	$$compile packages/starpost/pyproject.toml pyproject.toml -o requirements/runtime.lock
+	$$compile packages/starpost/pyproject.toml packages/starpost-dev/pyproject.toml pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	echo uv | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
 # ---- run --------------------------------------------------------------------------------------------------------------
@@ -48,7 +54,7 @@ serve: $(VENV)/.stamp ## Serve the application with all it needs (PORT=8000 HOST
 
 .PHONY: services
 services: $(VENV)/.stamp ## Run PostgreSQL, Valkey and the development realm alone, and print their addresses
-	@exec $(PY) -m scripts.devservices --end-with-parent
+	@exec $(PY) -m starpost_dev.services --end-with-parent
 
 # ---- database ---------------------------------------------------------------------------------------------------------
 
@@ -68,14 +74,14 @@ seed: $(VENV)/.stamp ## Add the domains' example data where it is missing
 # ---- check ------------------------------------------------------------------------------------------------------------
 
 # Some hundreds of processes are started, each of which would compile everything anew where no bytecode is kept. Files
-# are taken in the order of tests/order.py, the longest first, and not by their number of tests.
+# are taken in the order of pyproject.toml, the longest first, and not by their number of tests.
 .PHONY: test
 test: $(VENV)/.stamp ## Run the tests, with services of their own, four files at a time (ARGS="-k packets -x", ARGS="-n 0")
 	@env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) </dev/null
 
 .PHONY: check
 check: $(VENV)/.stamp ## Types, style, docstrings, dead code, spelling, security, lock files, permissions (ARGS="types style")
-	@$(PY) -m scripts.check $(ARGS)
+	@$(PY) -m starpost_dev.checks.check $(ARGS)
 
 .PHONY: check-actions
 check-actions: $(VENV)/.stamp ## Who may do what: roles by packets and routes; fails when rules and code differ (JSON=1)
@@ -83,7 +89,11 @@ check-actions: $(VENV)/.stamp ## Who may do what: roles by packets and routes; f
 
 .PHONY: audit
 audit: $(VENV)/.stamp ## Known vulnerabilities of what is locked; fails on those with a fix (asks a database on the network)
-	@$(PY) -m scripts.audit
+	@$(PY) -m starpost_dev.checks.audit
+
+.PHONY: wheels
+wheels: | $(UV) ## Build the wheels of starpost and starpost-dev (OUT=dist)
+	@$(UV) build --quiet --all-packages --wheel --out-dir $(or $(OUT),dist)
 
 .PHONY: format
 format: $(VENV)/.stamp ## Format the code, and fix what can be fixed without a decision
@@ -159,14 +169,14 @@ token: $(VENV)/.stamp ## Print one access token and nothing else (make -s token 
 
 .PHONY: keycloak
 keycloak: $(VENV)/.stamp ## Run the real Keycloak with the project's realm, until Ctrl-C (KEYCLOAK_PORT=0, a free one)
-	@exec $(PY) -m scripts.keycloak --port "$${KEYCLOAK_PORT:-0}"
+	@exec $(PY) -m starpost_dev.keycloak --port "$${KEYCLOAK_PORT:-0}"
 
 # The server is fetched beforehand, lest a test wait for it; status 3 means that it cannot run here.
 .PHONY: test-keycloak
 test-keycloak: $(VENV)/.stamp ## Hold the development realm to the real Keycloak, and the application to both (PYTEST="-m real_keycloak")
-	@$(PY) -m scripts.keycloak --fetch-only || { status=$$?; [ $$status -eq 3 ] && echo "test-keycloak: skipped" >&2; exit $$status; }
-	STARPOST_TEST_KEYCLOAK=1 $(PY) -m pytest tests/contract/keycloak tests/e2e/keycloak \
-		tests/scripts/test_serve_keycloak.py::test_a_real_keycloak_serves_a_checkout $(PYTEST)
+	@$(PY) -m starpost_dev.keycloak --fetch-only || { status=$$?; [ $$status -eq 3 ] && echo "test-keycloak: skipped" >&2; exit $$status; }
+	STARPOST_TEST_KEYCLOAK=1 $(PY) -m pytest packages/starpost-dev/tests/keycloak packages/starpost/tests/e2e/keycloak \
+		packages/starpost-dev/tests/dev/test_serve_keycloak.py::test_a_real_keycloak_serves_a_checkout $(PYTEST)
 
 .PHONY: check-realm
 check-realm: $(VENV)/.stamp ## What is wrong with a realm, and how to mend it (FILE=realm.json, or KEYCLOAK_BASE_URL=https://…)

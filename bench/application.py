@@ -11,14 +11,15 @@ from typing import Any, Final, cast
 import msgspec
 from litestar import Litestar, get
 
-from app.asgi import create_app
-from app.blueprint import find_domains
-from app.framework import Domain, NoData, PackageRouter, Publisher, RequestModel, Topic
-from app.framework.server import DrainSignal
+from app import domains
 from app.pkg_ids import PkgID
-from app.settings import Settings
 from bench.numbers import ANNOUNCE, ANNOUNCED, FIRST_OF_MANY, HANDLERS_VARIABLE, TOPIC, TRIVIAL, TYPED
 from bench.shapes import Announcement, Small, Typed
+from starpost import Domain, NoData, PackageRouter, Publisher, RequestModel, Topic
+from starpost.composition.application import create_app
+from starpost.composition.blueprint import find_domains
+from starpost.server import DrainSignal
+from starpost.settings import Settings
 
 ROLE: Final = "author-reader"
 
@@ -70,8 +71,9 @@ def create(drain: DrainSignal) -> Litestar:
         return create_app(
             settings,
             drain=drain,
-            domains=[*find_domains(), domain],
+            domains=[*find_domains(domains), domain],
             pkg_ids=cast("type[IntEnum]", IntEnum("BenchNumbers", numbers)),
+            title="Bench",
         )
     finally:
         Path(file.name).unlink()
@@ -89,7 +91,7 @@ def _handler() -> Callable[..., Awaitable[NoData]]:
 
 def _actions(numbers: list[int]) -> bytes:
     """The project's permission table with rules for the bench's packets and route."""
-    table: dict[str, Any] = json.loads((Path(__file__).parents[1] / "actions.json").read_bytes())
+    table: dict[str, Any] = json.loads(Path("actions.json").read_bytes())
     table.pop("$schema", None)
     table["ws"] |= {str(number): ROLE for number in numbers}
     table["http"]["/bench/small"] = {"GET": ROLE}

@@ -4,7 +4,6 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from app.framework.packets import SystemPacket
 from app.pkg_ids import PkgID
 from bench.loads import http, sockets, wrk
 from bench.loads.sockets import EVENT_MARK, MakeFrames
@@ -16,6 +15,7 @@ from bench.packets import Frames, constant, creations, encode, in_turn, packet
 from bench.server import Subject
 from bench.site import Site
 from bench.statistics import percentile
+from starpost.packets import SystemPacket
 
 CONNECTIONS: Final = 50
 IDLE_CONNECTIONS: Final = 10_000

@@ -21,9 +21,6 @@ from typing import Any, Final
 
 import uvloop
 
-from app.framework.observability.logs import configure_logs
-from app.framework.server import DrainSignal
-from app.framework.server.collector import settle
 from app.pkg_ids import PkgID
 from bench import application
 from bench.cases import CASES, CONNECTIONS, GUARDED_PATH, PAGE_PATH, PER_PAGE
@@ -35,6 +32,9 @@ from bench.packets import TYPED as TYPED_DATA
 from bench.packets import Frames, constant
 from bench.server import Subject
 from bench.site import Site, site
+from starpost.observability.logs import configure_logs
+from starpost.server import DrainSignal
+from starpost.server.collector import settle
 
 REPEATS: Final = 5
 
@@ -42,22 +42,22 @@ LEAST: Final = 0.003
 """Of the application's part; smaller steps are not shown."""
 
 _STEPS: Final = (
-    ("app/framework/connections/outbox.py", "outbox: hand the reply over"),
-    ("app/framework/connections/limits.py", "limits: rate"),
-    ("app/framework/connections/", "connection: read, size, order, deadline"),
-    ("app/framework/protocol/", "protocol: frame, envelope, text"),
-    ("app/framework/observability/correlation.py", "correlation"),
-    ("app/framework/observability/metrics.py", "metrics"),
-    ("app/framework/observability/timings.py", "metrics"),
-    ("app/framework/observability/http.py", "middleware: correlation, metrics, headers"),
-    ("app/framework/observability/", "access log"),
-    ("app/framework/auth/redaction.py", "access log"),
-    ("app/framework/auth/", "authentication"),
-    ("app/framework/rbac/", "permission"),
-    ("app/framework/packets/dependencies.py", "dependencies"),
-    ("app/framework/packets/", "dispatcher: find, permit, decode, encode"),
-    ("app/framework/http_", "route handler: parameters, encode"),
-    ("app/framework/db/", "database: connection, statement, rows"),
+    ("/starpost/connections/outbox.py", "outbox: hand the reply over"),
+    ("/starpost/connections/limits.py", "limits: rate"),
+    ("/starpost/connections/", "connection: read, size, order, deadline"),
+    ("/starpost/protocol/", "protocol: frame, envelope, text"),
+    ("/starpost/observability/correlation.py", "correlation"),
+    ("/starpost/observability/metrics.py", "metrics"),
+    ("/starpost/observability/timings.py", "metrics"),
+    ("/starpost/observability/http.py", "middleware: correlation, metrics, headers"),
+    ("/starpost/observability/", "access log"),
+    ("/starpost/auth/redaction.py", "access log"),
+    ("/starpost/auth/", "authentication"),
+    ("/starpost/rbac/", "permission"),
+    ("/starpost/packets/dependencies.py", "dependencies"),
+    ("/starpost/packets/", "dispatcher: find, permit, decode, encode"),
+    ("/starpost/http/", "route handler: parameters, encode"),
+    ("/starpost/db/", "database: connection, statement, rows"),
     ("app/domains/", "the domain's handler and service"),
     ("bench/application.py", "handler"),
     ("/litestar/", "Litestar"),

@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 
-from app.framework.server.launcher import launch
-from app.settings import Settings
 from bench.cores import pin
+from starpost.server.launcher import launch
+from starpost.settings import Settings
 
 CORES_VARIABLE = "BENCH_CORES"
 """Numbers of the cores to run on, comma-separated; empty: any."""

@@ -18,7 +18,7 @@ import asyncpg
 from bench.cores import Cores, pin
 from bench.realm import SigningRealm
 from bench.server import ROOT, Server, Subject
-from scripts.devservices.ephemeral import ephemeral_services
+from starpost_dev.services.ephemeral import ephemeral_services
 
 AUTHORS: Final = 1000
 """Rows of the table that pages are read from."""
@@ -102,7 +102,7 @@ def site(*, is_pinned: bool) -> Iterator[Site]:
         realm = stack.enter_context(SigningRealm())
         environ = {**services.environment(), **_production(realm)}
         subprocess.run(
-            [sys.executable, "-m", "app.framework.db.migrate"], cwd=ROOT, env={**os.environ, **environ}, check=True
+            [sys.executable, "-m", "starpost.db.migrate"], cwd=ROOT, env={**os.environ, **environ}, check=True
         )
         postgres = services.postgres.endpoint
         made = Site(

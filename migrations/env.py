@@ -1,4 +1,4 @@
-"""Run by Alembic for each command of ``app.framework.db.migrate``, which holds the lock and gives the connection."""
+"""Run by Alembic for each command of ``starpost.db.migrate``, which holds the lock and gives the connection."""
 
 from importlib import import_module
 from pkgutil import walk_packages

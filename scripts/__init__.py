@@ -1,1 +1,1 @@
-"""Commands of the project: development services, realm, code generation, checks."""
+"""Commands of the project, each a few lines over ``starpost_dev``."""

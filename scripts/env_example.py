@@ -1,81 +1,9 @@
-"""``.env.example`` from the settings: ``python -m scripts.env_example`` writes it, ``--check`` says if it is stale."""
+"""Write ``.env.example``: ``make env-example``."""
 
-import argparse
 import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import msgspec
-
-from app.settings import Settings
-
-FILE = Path(__file__).parents[1] / ".env.example"
-
-HEAD = """\
-# Every variable that the application reads, with its default. Written by `make env-example` from app/settings.py.
-# Copy to `.env` and uncomment what you change; the process environment wins over the file.
-"""
-
-_SECTIONS = {
-    "environment": "The process",
-    "keycloak": "Sign-in",
-    "actions": "Permissions and browsers",
-    "redis": "Redis",
-    "db": "PostgreSQL",
-    "default": "Lists",
-    "ws": "Sockets",
-}
-"""A section begins at the first field whose name begins so."""
-
-
-def render() -> str:
-    """The text of the file."""
-    return HEAD + "".join(_lines())
-
-
-def _lines() -> Iterator[str]:
-    hints = get_type_hints(Settings, include_extras=True)
-    begun = set()
-    for field in msgspec.structs.fields(Settings):
-        prefix = field.name.partition("_")[0]
-        if prefix in _SECTIONS and prefix not in begun:
-            begun.add(prefix)
-            yield f"\n# ---- {_SECTIONS[prefix]} ----\n"
-        yield f"\n# {describe(hints[field.name])}\n# {field.name.upper()}={value_text(field.default)}\n"
-
-
-def describe(hint: Any) -> str:
-    """What a field is for, and what it may be."""
-    base, *metas = get_args(hint)
-    text = next(meta.description for meta in metas if isinstance(meta, msgspec.Meta) and meta.description)
-    if get_origin(base) is Literal:
-        text += f" ({', '.join(get_args(base))})"
-    return str(text)
-
-
-def value_text(value: Any) -> str:
-    """A default as one would write it in the environment."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def main() -> int:
-    """Write the file, or check it; the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is stale")
-    is_check = parser.parse_args().check
-    text = render()
-    if not is_check:
-        FILE.write_text(text)
-    elif not FILE.is_file() or FILE.read_text() != text:
-        sys.stderr.write(".env.example is not what app/settings.py says: run `make env-example`\n")
-        return 1
-    return 0
-
+from starpost_dev.checks.env_example import main
+from starpost_dev.project import Project
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Project("app")))

@@ -1,83 +1,8 @@
-"""`make -s token USER=alice`: print one access token and nothing else.
+"""Print an access token: ``make token``."""
 
-The password is PASSWORD, else the name. It is asked from the server of `KEYCLOAK_BASE_URL`, set in the environment or
-in `.env`, else from the checkout's own, whichever of the two runs; when none does, the development realm is started for
-it (`KEYCLOAK=real`: the real Keycloak).
-"""
-
-from __future__ import annotations
-
-import argparse
-import os
 import sys
-from collections.abc import Mapping
 
-import httpx
-
-from scripts.devservices.client import CHECKOUT, attach, configured
-from scripts.devservices.errors import ServiceError
-from scripts.devservices.services import IDENTITY
-
-_TIMEOUT = 30.0
-
-
-class NoTokenError(Exception):
-    """There is no token for this user; the text is one sentence that says why."""
-
-
-def main() -> int:
-    """Print the token; returns 1 or 3, with one sentence on the standard error, when there is none."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.get_token", description=__doc__)
-    parser.add_argument("user", help="alice, carol, bob or mallory in the development realm")
-    user: str = parser.parse_args().user
-    try:
-        with attach([IDENTITY]) as services:
-            variables = {**configured(CHECKOUT, os.environ), **services.environment()}
-            print(get_token(variables, user, os.environ.get("PASSWORD") or user))
-    except NoTokenError as error:
-        print(f"token: {error}", file=sys.stderr)
-        return 1
-    except ServiceError as error:
-        print(f"token: {error}", file=sys.stderr)
-        return error.exit_status
-    return 0
-
-
-def get_token(variables: Mapping[str, str], user: str, password: str) -> str:
-    """Ask for an access token by the password grant.
-
-    Args:
-        variables: The application's: `KEYCLOAK_BASE_URL`, `KEYCLOAK_REALM`, `KEYCLOAK_CLIENT_ID`,
-            `KEYCLOAK_CLIENT_SECRET`.
-        user: The name of the user.
-        password: The user's password.
-
-    Raises:
-        NoTokenError: The server does not answer, or refuses.
-    """
-    base_url = variables["KEYCLOAK_BASE_URL"].rstrip("/")
-    realm = variables.get("KEYCLOAK_REALM") or "starpost"
-    form = {
-        "grant_type": "password",
-        "client_id": variables.get("KEYCLOAK_CLIENT_ID") or "starpost",
-        "username": user,
-        "password": password,
-        "scope": "openid",
-    }
-    if secret := variables.get("KEYCLOAK_CLIENT_SECRET"):
-        form["client_secret"] = secret
-    try:
-        answer = httpx.post(f"{base_url}/realms/{realm}/protocol/openid-connect/token", data=form, timeout=_TIMEOUT)
-        members = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NoTokenError(f"{base_url} does not answer: {error}") from error
-    except ValueError as error:
-        raise NoTokenError(f"{base_url} answers with HTTP {answer.status_code}, but not as Keycloak does") from error
-    if not answer.is_success or "access_token" not in members:
-        reason = members.get("error_description") or members.get("error") or f"HTTP {answer.status_code}"
-        raise NoTokenError(f"{base_url} refuses {user}: {reason}")
-    return str(members["access_token"])
-
+from starpost_dev.commands.get_token import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,48 +1,8 @@
-"""`make migrate` and `make migration`: migrate the configured database, or the checkout's own.
+"""Migrate the database: ``make migrate``."""
 
-`python -m scripts.migrate [upgrade | downgrade | revision | check] …` hands its arguments to
-`app.framework.db.migrate`, with the development PostgreSQL started for it when no `DB_HOST` is set. A new revision is
-written from the difference to a database that has all the others.
-"""
-
-from __future__ import annotations
-
-import os
-import subprocess
 import sys
-from pathlib import Path
 
-from app.framework.db import migrate
-from scripts.devservices.client import CHECKOUT, attach
-from scripts.devservices.errors import ServiceError
-from scripts.devservices.services import POSTGRES
-
-
-def main() -> int:
-    """Run the command; its status."""
-    arguments = sys.argv[1:]
-    versions = migrate.MIGRATIONS / "versions"
-    before = set(versions.glob("*.py"))
-    try:
-        with attach([POSTGRES]) as services:
-            os.environ.update(services.environment())
-            is_revision = arguments[:1] == ["revision"]
-            status = migrate.main(["upgrade"]) if is_revision else 0
-            status = status or migrate.main(arguments)
-    except ServiceError as error:
-        print(f"migrate: {error}", file=sys.stderr)
-        return 1
-    for file in sorted(set(versions.glob("*.py")) - before):
-        _format(file)
-        print(f"Wrote {file.relative_to(CHECKOUT)}: read it before you commit it.")
-    return status
-
-
-def _format(file: Path) -> None:
-    """Alembic writes what the style check refuses."""
-    for command in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
-        subprocess.run([sys.executable, "-m", "ruff", *command, file], check=True)
-
+from starpost_dev.commands.migrate import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,72 +1,9 @@
-"""Example data: `python -m scripts.seed`, as often as you like.
+"""Add the example data of the domains: ``make seed``."""
 
-Every domain may have a module `seed` with `async def seed(session: AsyncSession) -> None`, which adds what is missing.
-All of them run in one transaction, on the configured database or on the checkout's own, migrated before.
-"""
-
-from __future__ import annotations
-
-import asyncio
-import importlib
-import os
-import pkgutil
 import sys
-from collections.abc import Awaitable, Callable
-from importlib.util import find_spec
 
-from alembic.util import CommandError
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from app import domains
-from app.framework.db import Database, DatabaseStartError, UnitOfWork
-from app.framework.db.migrate import upgrade
-from app.settings import Settings, SettingsError
-from scripts.devservices.client import attach
-from scripts.devservices.errors import ServiceError
-from scripts.devservices.services import POSTGRES
-
-Seed = Callable[[AsyncSession], Awaitable[None]]
-
-
-def find_seeds() -> dict[str, Seed]:
-    """The domains' seeds, by the name of the domain."""
-    names = [module.name for module in pkgutil.iter_modules(domains.__path__)]
-    return {
-        name: importlib.import_module(f"{domains.__name__}.{name}.seed").seed
-        for name in names
-        if find_spec(f"{domains.__name__}.{name}.seed") is not None
-    }
-
-
-async def seed_all(settings: Settings) -> list[str]:
-    """Migrate, then run the seeds in one transaction; the domains that have one."""
-    await upgrade(settings)
-    seeds = find_seeds()
-    database = await Database(settings).open()
-    try:
-        async with UnitOfWork(database) as unit:
-            for seed in seeds.values():
-                await seed(unit.session)
-    finally:
-        await database.close()
-    return list(seeds)
-
-
-def main() -> int:
-    """Seed; 1 when the database is at fault, 2 when the settings are."""
-    try:
-        with attach([POSTGRES]) as services:
-            os.environ.update(services.environment())
-            names = asyncio.run(seed_all(Settings.load()))
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (ServiceError, DatabaseStartError, CommandError) as error:
-        print(f"seed: {error}", file=sys.stderr)
-        return 1
-    print(f"Example data of {', '.join(names) or 'no domain'} is there.")
-    return 0
-
+from starpost_dev.commands.seed import main
+from starpost_dev.project import Project
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Project("app")))

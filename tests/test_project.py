@@ -13,18 +13,17 @@ import pytest
 import yaml
 
 from app.settings import Settings
-from scripts import check, check_locks, env_example
-from scripts.check_locks import Lock, faults_of
-from tests.order import LONGEST_FIRST, place_of
+from starpost_dev.checks import check, check_locks, env_example
+from starpost_dev.checks.check_locks import Lock, faults_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path.cwd()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 FIELDS = {field.name.upper(): field for field in msgspec.structs.fields(Settings)}
 
 
 def test_the_settings_example_is_fresh_and_loads_to_the_defaults() -> None:
     text = env_example.FILE.read_text()
-    assert text == env_example.render()
+    assert text == env_example.render(Settings)
     variables = dict(line[2:].split("=", 1) for line in text.splitlines() if re.match(r"# [A-Z_]+=", line))
     assert set(variables) == set(FIELDS)
     assert Settings.from_strings(variables) == Settings()
@@ -83,6 +82,8 @@ def test_the_image_gets_what_it_copies() -> None:
     assert copied == let_in
     for name in copied:
         assert (ROOT / name).exists()
+    # What developers run is neither copied nor locked there.
+    assert not any("starpost-dev" in line or "dev.lock" in line for line in dockerfile.splitlines())
 
 
 def test_what_is_fetched_for_a_build_is_named_by_its_content() -> None:
@@ -103,26 +104,26 @@ def test_what_is_fetched_for_a_build_is_named_by_its_content() -> None:
 
 
 def test_the_locks_fit_the_project() -> None:
-    assert list(faults_of(PROJECT, *locks())) == []
+    assert list(faults_of(PROJECT, check_locks.workspace_members(), *locks())) == []
 
 
 def locks() -> tuple[Lock, Lock]:
     """The two files."""
-    folder = check_locks.ROOT / "requirements"
+    folder = ROOT / "requirements"
     return Lock(folder / "runtime.lock"), Lock(folder / "dev.lock")
 
 
 def test_a_stale_lock_is_noticed() -> None:
     runtime, dev = locks()
-    project = {**PROJECT, "project": {**PROJECT["project"]}}
-    project["project"]["dependencies"] = [
-        *(text for text in PROJECT["project"]["dependencies"] if not text.startswith("litestar")),
+    starpost, *others = check_locks.workspace_members()
+    starpost["project"]["dependencies"] = [
+        *(text for text in starpost["project"]["dependencies"] if not text.startswith("litestar")),
         "msgspec>=99",
         "quart",
     ]
     runtime.without_hash.append("asyncpg")
     dev.versions["redis"] = "0.1"
-    faults = list(faults_of(project, runtime, dev))
+    faults = list(faults_of(PROJECT, [starpost, *others], runtime, dev))
     for expected in (
         "runtime.lock: quart is missing",
         "runtime.lock: litestar is no longer asked for",
@@ -150,12 +151,12 @@ def test_make_lists_every_target_once() -> None:
     assert set(re.findall(r"`make (?:-s )?([a-z-]+)", readme)) <= set(names)
 
 
-def test_the_order_of_the_test_files_names_what_exists() -> None:
-    assert len(set(LONGEST_FIRST)) == len(LONGEST_FIRST)
-    for place, name in enumerate(LONGEST_FIRST):
-        assert (ROOT / "tests" / name).is_file()
-        assert place_of(f"tests/{name}::test") == place
-    assert place_of("tests/test_project.py::test") == len(LONGEST_FIRST)
+def test_the_order_of_the_test_files_names_what_exists(pytestconfig: pytest.Config) -> None:
+    longest_first = pytestconfig.getini("longest_first")
+    assert longest_first
+    assert len(set(longest_first)) == len(longest_first)
+    for name in longest_first:
+        assert (ROOT / name).is_file()
 
 
 def test_every_link_of_the_pages_leads_somewhere() -> None:

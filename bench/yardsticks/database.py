@@ -7,11 +7,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from app.framework.server import DrainSignal
 from app.pkg_ids import PkgID
-from app.settings import Settings
 from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
 from bench.yardsticks.statements import CREATE, encode_reply, make_pool, read_page
+from starpost.server import DrainSignal
+from starpost.settings import Settings
 
 
 def create(drain: DrainSignal) -> ASGIApp:

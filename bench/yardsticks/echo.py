@@ -2,8 +2,8 @@
 
 from contextlib import nullcontext
 
-from app.framework.server import DrainSignal
 from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
+from starpost.server import DrainSignal
 
 
 def create(drain: DrainSignal) -> ASGIApp:

@@ -6,11 +6,11 @@ from typing import Any
 
 from litestar import Litestar, get
 
-from app.framework.server import DrainSignal
-from app.settings import Settings
 from bench.shapes import Small
 from bench.yardsticks.lifespan import drained_at_once
 from bench.yardsticks.statements import make_pool, read_page
+from starpost.server import DrainSignal
+from starpost.settings import Settings
 
 
 def create(drain: DrainSignal) -> Litestar:

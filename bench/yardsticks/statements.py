@@ -5,7 +5,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from app.settings import Settings
+from starpost.settings import Settings
 
 PAGE: Final = (
     "SELECT id, name, created_at, (SELECT count(*) FROM author) AS total FROM author ORDER BY id LIMIT $1 OFFSET $2"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 
-from app.asgi import create_app
-from app.blueprint import Blueprint
+from app.asgi import create
 from app.settings import Settings
+from starpost.composition.blueprint import Blueprint
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path.cwd()
 
 READER = frozenset({"author-reader", "default-roles-starpost", "offline_access"})
 EDITOR = READER | {"author-editor"}
@@ -53,7 +53,7 @@ ANONYMOUS = re.compile(r"/health/(live|ready)|/metrics|/schema(/.*)?|/auth/backc
 
 @pytest.fixture(scope="module")
 def app() -> Litestar:
-    return create_app(Settings.from_strings({"ACTIONS_FILE_PATH": str(ROOT / "actions.json")}))
+    return create(Settings.from_strings({"ACTIONS_FILE_PATH": str(ROOT / "actions.json")}))
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,11 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from scripts.devservices.services import Services
-from tests import plain_http
-from tests.conftest import serving
+from starpost.testing import plain_http, serving
+from starpost.testing.launched import Launched
+from starpost.testing.packet_client import packet_client
+from starpost_dev.services.services import Services
 from tests.contract.test_permissions import PACKETS, ROUTES
-from tests.framework.server.launched import Launched
-from tests.packet_client import packet_client
 
 USERS = {
     "alice": {"author-reader", "author-editor", "admin"},
@@ -37,14 +36,14 @@ def tokens(services: Services) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def served(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
-    with serving(services, tmp_path_factory.mktemp("app")) as launched:
+    with serving(services.environment(), tmp_path_factory.mktemp("app")) as launched:
         yield launched
 
 
 @pytest.fixture(scope="module")
 def served_with_debug_auth(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
     options = {"DEBUG_AUTH": "true", "DEBUG_AUTH_USERNAME": "bob", "DEBUG_AUTH_PASSWORD": "bob"}
-    with serving(services, tmp_path_factory.mktemp("debug"), **options) as launched:
+    with serving(services.environment(), tmp_path_factory.mktemp("debug"), **options) as launched:
         yield launched
 
 

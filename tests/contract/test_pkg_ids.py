@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from app.framework.packets import SystemPacket
 from app.pkg_ids import PkgID
+from starpost.packets import SystemPacket
 
 RECORD = Path(__file__).with_name("pkg_ids.json")
 

@@ -8,10 +8,9 @@ import msgspec
 from litestar import Litestar
 from msgspec import Struct
 
-from app.asgi import create_app
-from app.framework import OffsetMeta, Page
-from app.framework.server import DrainSignal
-from app.settings import Settings
+from starpost import OffsetMeta, Page, create_app
+from starpost.server import DrainSignal
+from starpost.settings import Settings
 from tests.docs.pages import ROOT, run
 
 
@@ -56,4 +55,4 @@ def create(drain: DrainSignal) -> Litestar:
         file = Path(folder, "actions.json")
         file.write_text(json.dumps({"roles": table["roles"], "ws": {"9": "author-reader"}, "http": http}))
         settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=str(file))
-        return create_app(settings, drain=drain, domains=[page.domain], pkg_ids=page.PkgID)
+        return create_app(settings, drain=drain, domains=[page.domain], pkg_ids=page.PkgID, title="Test")

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domains.authors.schemas import AuthorView, BookView
 from app.domains.authors.service import ADD_AUTHOR
-from app.framework import (
+from starpost import (
     BaseModel,
     ConflictError,
     NotFoundError,
@@ -31,19 +31,19 @@ from app.framework import (
     Topic,
     UnitOfWork,
 )
-from app.framework.db import Database, database_dependencies, translate
-from app.framework.tasks import plan_tasks
-from app.framework.topics.authorization import plan_checks
-from app.settings import Settings
-from scripts.devservices.services import Services
-from tests.conftest import Serve
+from starpost.db import Database, database_dependencies, translate
+from starpost.settings import Settings
+from starpost.tasks import plan_tasks
+from starpost.testing import Serve
+from starpost.testing.issuer import Issuer
+from starpost.topics.authorization import plan_checks
+from starpost_dev.services.services import Services
+from tests.dev.checkouts import clean_environment
 from tests.docs.pages import ROOT, documents, python_blocks, run
 from tests.docs.reviews import NAMES, Index
-from tests.framework.auth.issuer import Issuer
 from tests.framework.db.conftest import create_database
-from tests.scripts.checkouts import clean_environment
 
-ELSEWHERE = {"README.md": "tests/framework/contract/test_client_example.py"}
+ELSEWHERE = {"README.md": "packages/starpost/tests/framework/contract/test_client_example.py"}
 """Pages whose blocks another test runs."""
 
 

@@ -11,14 +11,15 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.framework.packets.numbers import SystemPacket
-from app.settings import Settings
+from starpost.packets.numbers import SystemPacket
+from starpost.settings import Settings
 from tests.docs.pages import ROOT
 
 PAGE = ROOT / "docs/security.md"
 SETTINGS = {field.name.upper() for field in msgspec.structs.fields(Settings)}
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
-MODULES = (ROOT / "app/framework", ROOT / "app")
+MODULES = (ROOT / "packages/starpost/src/starpost", ROOT / "app")
+TESTS = (ROOT / "tests", ROOT / "packages/starpost/tests", ROOT / "packages/starpost-dev/tests")
 """Where a module may be; the first is what most of the page is about."""
 
 METRICS = (ROOT / "docs/observability.md").read_text()
@@ -55,8 +56,8 @@ def is_named_wrongly(code: str) -> bool:
     """Whether a code span names something of ours that does not exist."""
     file, is_test, test = code.partition("::")
     if is_test:
-        path = ROOT / "tests" / file
-        return not path.is_file() or test not in functions_of(path)
+        path = next((found for found in (folder / file for folder in TESTS) if found.is_file()), None)
+        return path is None or test not in functions_of(path)
     if code.endswith(".py"):
         return not any((folder / code).is_file() for folder in MODULES)
     if code.startswith("make "):

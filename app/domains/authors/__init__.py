@@ -6,7 +6,7 @@ from app.domains.authors.packets import pkg_router
 from app.domains.authors.routes import router
 from app.domains.authors.service import provide_authors
 from app.domains.authors.topics import AUTHORS
-from app.framework import Domain
+from starpost import Domain
 
 domain = Domain(
     name="authors",

@@ -3,7 +3,7 @@
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.framework import BaseModel, refusal
+from starpost import BaseModel, refusal
 
 
 class Author(BaseModel):

@@ -12,8 +12,8 @@ from app.domains.authors.schemas import (
     BookView,
 )
 from app.domains.authors.service import AuthorService
-from app.framework import NoData, PackageRouter, Page, RequestModel
 from app.pkg_ids import PkgID
+from starpost import NoData, PackageRouter, Page, RequestModel
 
 pkg_router = PackageRouter()
 

@@ -21,7 +21,7 @@ from app.domains.authors.schemas import (
     BookView,
 )
 from app.domains.authors.service import AuthorService
-from app.framework import (
+from starpost import (
     CursorInQuery,
     Identifier,
     IdentifierInPath,

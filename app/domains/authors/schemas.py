@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from app.framework import Cursor, Identifier, Line, Name, PageNumber, PageSize, SearchText
+from starpost import Cursor, Identifier, Line, Name, PageNumber, PageSize, SearchText
 
 Title = Annotated[Line, Meta(min_length=1, max_length=200)]
 MAX_IDENTIFIERS = 100

@@ -18,7 +18,7 @@ from app.domains.authors.schemas import (
     BookView,
 )
 from app.domains.authors.topics import AUTHORS, AuthorEvent
-from app.framework import (
+from starpost import (
     FieldError,
     InvalidDataError,
     NotFoundError,

@@ -5,8 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 from app.domains.authors.schemas import AuthorView
-from app.framework import Topic
 from app.pkg_ids import PkgID
+from starpost import Topic
 
 
 class AuthorEvent(Struct, frozen=True):

@@ -6,15 +6,15 @@ import httpx
 import pytest
 
 from app.domains.authors.service import AuthorService
-from app.framework.db import Database, Statements, UnitOfWork
-from app.framework.redis import RedisClients
-from app.framework.topics import Broker, Publisher
-from app.settings import Settings
-from scripts.devservices.services import Services
-from tests.conftest import Serve
-from tests.framework.auth.issuer import Issuer
-from tests.framework.server.launched import Launched
-from tests.plain_http import NO_TLS
+from starpost.db import Database, Statements, UnitOfWork
+from starpost.redis import RedisClients
+from starpost.settings import Settings
+from starpost.testing import Serve
+from starpost.testing.issuer import Issuer
+from starpost.testing.launched import Launched
+from starpost.testing.plain_http import NO_TLS
+from starpost.topics import Broker, Publisher
+from starpost_dev.services.services import Services
 
 READER, EDITOR, ADMIN = "author-reader", "author-editor", "admin"
 
@@ -58,7 +58,7 @@ def authors(database: Database, unit_of_work: UnitOfWork, broker: Broker) -> Aut
 @pytest.fixture(scope="session")
 def application(serve: Serve) -> Launched:
     """``python -m app``, as an installation runs it."""
-    return serve(target=None)
+    return serve()
 
 
 @pytest.fixture

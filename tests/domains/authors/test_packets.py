@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.framework.db import Database
 from app.pkg_ids import PkgID
+from starpost.db import Database
+from starpost.testing.launched import Launched
+from starpost.testing.packet_client import PacketClient, packet_client
 from tests.domains.authors.conftest import ADMIN, EDITOR, READER
 from tests.domains.authors.factories import AuthorNameFactory
-from tests.framework.server.launched import Launched
-from tests.packet_client import PacketClient, packet_client
 
 
 @pytest.fixture(params=["json", "msgpack"])

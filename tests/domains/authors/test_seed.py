@@ -2,7 +2,7 @@ from sqlalchemy import func, select
 
 from app.domains.authors.models import Author, Book
 from app.domains.authors.seed import BOOKS, seed
-from app.framework.db import Database, UnitOfWork
+from starpost.db import Database, UnitOfWork
 
 
 async def counts(database: Database) -> tuple[int, int]:

@@ -15,9 +15,9 @@ from app.domains.authors.schemas import (
     BookView,
 )
 from app.domains.authors.service import AuthorService
-from app.framework import ConflictError, CursorMeta, FieldError, InvalidDataError, NotFoundError, OffsetMeta
-from app.framework.db import Database, Statements, UnitOfWork, translate
-from app.framework.topics import Broker, Publisher
+from starpost import ConflictError, CursorMeta, FieldError, InvalidDataError, NotFoundError, OffsetMeta
+from starpost.db import Database, Statements, UnitOfWork, translate
+from starpost.topics import Broker, Publisher
 from tests.domains.authors.factories import AuthorNameFactory, BookTitleFactory
 
 

@@ -1,5 +1,0 @@
-"""The console: a page that signs in, sends packets and shows what comes back."""
-
-from app.framework.console.routes import console_routes
-
-__all__ = ["console_routes"]

@@ -1,0 +1,1 @@
+"""Development tools of an application made with Starpost; never a part of its image."""

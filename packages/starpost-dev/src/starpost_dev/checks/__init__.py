@@ -1,0 +1,1 @@
+"""Checks of a project that run no code of it."""

@@ -1,0 +1,70 @@
+"""``make check``: everything that can be said about the code without running it.
+
+All checks run, two at a time, whatever the others say; the output of those that fail is shown.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PYTHON = sys.executable
+
+SOURCES = "SOURCES"
+"""Stands for the folders of ``FOLDERS`` that the project has, for tools that read no list from ``pyproject.toml``."""
+
+FOLDERS = ("app", "scripts", "bench", "packages")
+
+CHECKS = {
+    # The longest first: the others fit beside it.
+    "types": ("mypy",),
+    "style": ("ruff", "check", "."),
+    "format": ("ruff", "format", "--check", "."),
+    "docstrings": ("interrogate", "-vv", "--omit-covered-files", SOURCES),
+    "dead code": ("vulture",),
+    "spelling": ("codespell_lib",),
+    # From medium severity on: below, ruff's S rules look at the same, and are answered with a reason in the line.
+    "security": ("bandit", "-ll", "--quiet", "--configfile", "pyproject.toml", "--recursive", SOURCES),
+    "imports": ("starpost_dev.checks.imports",),
+    "lock files": ("starpost_dev.checks.check_locks",),
+    ".env.example": ("scripts.env_example", "--check"),
+    "permissions": ("scripts.check_actions",),
+}
+"""Module and arguments, run as ``python -m`` in the root of the project."""
+
+
+def run(name: str) -> bool:
+    """Run one check and print its outcome; whether it is good."""
+    started = time.monotonic()
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = [PYTHON, "-m"]
+    for word in CHECKS[name]:
+        command += [folder for folder in FOLDERS if Path(folder).is_dir()] if word == SOURCES else [word]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    is_good = done.returncode == 0
+    verdict = "ok" if is_good else "FAILED"
+    print(f"{verdict:>6}  {name} ({time.monotonic() - started:.1f} s)", flush=True)
+    if not is_good:
+        print(f"{done.stdout}{done.stderr}".rstrip(), flush=True)
+    return is_good
+
+
+def main() -> int:
+    """Run those named on the command line, else all; the exit status."""
+    names = sys.argv[1:] or list(CHECKS)
+    if unknown := [name for name in names if name not in CHECKS]:
+        print(f"no such check: {', '.join(unknown)}; there are: {', '.join(CHECKS)}", file=sys.stderr)
+        return 2
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        outcomes = list(pool.map(run, names))
+    failed = outcomes.count(False)
+    print(f"{len(outcomes) - failed} good, {failed} failed", flush=True)
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

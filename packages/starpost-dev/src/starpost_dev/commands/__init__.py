@@ -1,0 +1,1 @@
+"""The commands of ``make``, over the application that they are given."""

@@ -1,0 +1,50 @@
+"""Telling the identity server of `make serve` where the application takes logout tokens.
+
+The realm file names port 8000, and only a realm that begins anew reads it. So the client's setting is changed in the
+running server, which keeps it: the same call for the development realm and the real Keycloak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from starpost_dev.commands.get_token import NoTokenError, get_token
+
+_OPERATOR = "realm-operator"
+_ATTRIBUTE = "backchannel.logout.url"
+_TIMEOUT = 30.0
+
+
+class LogoutAddressError(Exception):
+    """The identity server did not take the address; the text says why."""
+
+
+def set_logout_address(variables: Mapping[str, str], url: str) -> None:
+    """Make a URL the application's back-channel logout URL.
+
+    The realm file's `realm-operator` does it, with the roles that Keycloak demands for it.
+
+    Args:
+        variables: The application's: `KEYCLOAK_BASE_URL`, `KEYCLOAK_REALM`, `KEYCLOAK_CLIENT_ID`.
+        url: Where the application takes logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.2).
+
+    Raises:
+        LogoutAddressError: The server does not answer, or refuses.
+    """
+    client_id = variables.get("KEYCLOAK_CLIENT_ID") or "starpost"
+    realm = variables.get("KEYCLOAK_REALM") or "starpost"
+    try:
+        headers = {"Authorization": f"Bearer {get_token(variables, _OPERATOR, _OPERATOR)}"}
+        base_url = f"{variables['KEYCLOAK_BASE_URL'].rstrip('/')}/admin/realms/{realm}/"
+        with httpx.Client(base_url=base_url, headers=headers, timeout=_TIMEOUT) as admin:
+            found = admin.get("clients", params={"clientId": client_id}).raise_for_status().json()
+            if not found:
+                raise LogoutAddressError(f"it has no client {client_id}")
+            client = found[0]
+            if client["attributes"].get(_ATTRIBUTE) != url:
+                client["attributes"][_ATTRIBUTE] = url
+                admin.put(f"clients/{client['id']}", json=client).raise_for_status()
+    except (NoTokenError, httpx.HTTPError, ValueError, KeyError) as error:
+        raise LogoutAddressError(str(error)) from error

@@ -1,0 +1,125 @@
+"""Editing source text: the parser says where, everything else stays as it was written."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from starpost_dev.scaffold.errors import ScaffoldError
+
+
+def add_to_module(text: str, imports: list[str], block: str) -> str:
+    """Put imports behind those that are there, and the block at the end; ``tidy`` puts them in order."""
+    lines = text.splitlines()
+    body = ast.parse(text).body
+    last = 0
+    for index, node in enumerate(body):
+        is_docstring = index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_docstring or isinstance(node, ast.Import | ast.ImportFrom):
+            last = node.end_lineno or last
+    return "\n".join([*lines[:last], *imports, *lines[last:], "", "", block.rstrip(), ""])
+
+
+def names_of(text: str) -> set[str]:
+    """Everything that the module's top level names, imports included."""
+    names: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return names
+
+
+def router_of(text: str) -> str | None:
+    """The name of the module's first ``PackageRouter()``."""
+    for node in ast.parse(text).body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func) == "PackageRouter"
+            and isinstance(node.targets[0], ast.Name)
+        ):
+            return node.targets[0].id
+    return None
+
+
+def add_number(text: str, name: str, number: int) -> str:
+    """Add a member at the end of ``PkgID``.
+
+    Raises:
+        ScaffoldError: The module has no such class.
+    """
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef) and node.name == "PkgID":
+            lines = text.splitlines()
+            lines.insert(node.body[-1].end_lineno or node.lineno, f"    {name} = {number}")
+            return "\n".join([*lines, ""])
+    raise ScaffoldError("app/pkg_ids.py has no class PkgID")
+
+
+def add_rule(text: str, number: int, rule: Any) -> str:
+    """Add a packet's rule at the end of ``ws``; the rest of the file keeps its form.
+
+    Raises:
+        ScaffoldError: The file is not as the permission table has to be.
+    """
+    table = json.loads(text)
+    if str(number) in table.get("ws", {}):
+        raise ScaffoldError(f"actions.json has a rule for {number} already, and no packet has that number")
+    entry = f'"{number}": {json.dumps(rule)}'
+    start, end = _object_span(text, "ws")
+    inside = text[start:end]
+    separator = "," if inside.strip() else ""
+    edited = f"{text[:start]}{inside.rstrip()}{separator}\n    {entry}\n  {text[end:]}"
+    if json.loads(edited) != table | {"ws": table.get("ws", {}) | {str(number): rule}}:
+        raise ScaffoldError("actions.json cannot be edited: its `ws` was not found where it should be")
+    return edited
+
+
+def _object_span(text: str, member: str) -> tuple[int, int]:
+    """Where the inside of a member of the root that is an object begins and ends."""
+    decoder = json.JSONDecoder()
+    index = text.index("{") + 1
+    while True:
+        index = _skip(text, index, " \t\r\n,")
+        if text[index] == "}":
+            raise ScaffoldError(f"actions.json has no {member!r}")
+        name, index = decoder.raw_decode(text, index)
+        index = _skip(text, index, " \t\r\n:")
+        value, end = decoder.raw_decode(text, index)
+        if name == member and isinstance(value, dict):
+            return index + 1, end - 1
+        index = end
+
+
+def _skip(text: str, index: int, characters: str) -> int:
+    while text[index] in characters:
+        index += 1
+    return index
+
+
+def tidy(text: str, path: Path) -> str:
+    """Sort the imports and format, as ``make format`` would.
+
+    Raises:
+        ScaffoldError: The text is no Python.
+    """
+    # Modules that are not written yet are the project's own because pyproject.toml names their packages.
+    for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ScaffoldError(f"{path} cannot be formatted: {done.stderr.strip() or done.stdout.strip()}")
+        text = done.stdout
+    return text

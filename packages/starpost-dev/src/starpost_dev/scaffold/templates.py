@@ -1,0 +1,169 @@
+"""The text of the pieces."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from starpost_dev.scaffold.packet import Member, Packet
+
+
+def new_domain(packet: Packet) -> dict[str, str]:
+    """A new domain's modules, still without the packet."""
+    title = packet.domain.replace("_", " ").capitalize()
+    return {
+        "__init__.py": f'''"""{title}."""
+
+from app.domains.{packet.domain}.packets import pkg_router
+from starpost import Domain
+
+domain = Domain(name="{packet.domain}", packets=[pkg_router])
+''',
+        "schemas.py": '"""What comes in and what goes out."""\n',
+        "packets.py": f'''"""{title} over the socket."""
+
+from starpost import PackageRouter
+
+pkg_router = PackageRouter()
+''',
+    }
+
+
+def schemas(packet: Packet) -> tuple[list[str], str]:
+    """Imports and structs."""
+    structs = []
+    if packet.fields:
+        structs.append(_struct(packet.request_class, f"What {packet.name} takes.", packet.fields))
+    if packet.reply.members:
+        said = "One of those that" if packet.reply.is_list else "What"
+        structs.append(_struct(packet.reply_class, f"{said} {packet.name} answers.", packet.reply.members))
+    imports = {member.kind.imports for member in (*packet.fields, *packet.reply.members)} - {""}
+    return [*sorted(imports), "from msgspec import Struct"], "\n\n\n".join(structs)
+
+
+def _struct(name: str, docstring: str, members: Iterable[Member]) -> str:
+    lines = [f"class {name}(Struct, frozen=True):", f'    """{docstring}"""', ""]
+    for member in members:
+        default = "" if member.default is None else f" = {member.default}"
+        lines.append(f"    {member.name}: {member.annotation}{default}")
+    return "\n".join(lines)
+
+
+def handler(packet: Packet, router: str) -> tuple[list[str], str]:
+    """Imports and the handler. Members that the reply shares with the payload are taken over; others are examples."""
+    imports = ["from starpost import RequestModel"] if packet.fields else []
+    imports.append("from app.pkg_ids import PkgID")
+    used = [name for name, is_used in _structs(packet) if is_used]
+    if used:
+        imports.append(f"from app.domains.{packet.domain}.schemas import {', '.join(used)}")
+    request = f"request: RequestModel[{packet.request_class}]" if packet.fields else ""
+    body = []
+    shared = [member for member in packet.reply.members if _is_shared(member, packet)]
+    if packet.fields and not shared:
+        # A parameter that nothing uses would be refused, and the dispatcher passes it by its name.
+        imports.append("import structlog")
+        first = packet.fields[0].name
+        body.append(f'structlog.get_logger(__name__).info("{packet.function}", {first}=request.data.{first})')
+    if not packet.reply.members:
+        imports.append("from starpost import NoData")
+        returned, answer = "NoData", "NoData()"
+    else:
+        if len(shared) < len(packet.reply.members):
+            body.append("# Examples stand here for what the domain will answer.")
+        imports += sorted({member.kind.imports for member in packet.reply.members if _code_needs(member, packet)})
+        values = ", ".join(f"{member.name}={_value(member, packet)}" for member in packet.reply.members)
+        answer = f"{packet.reply_class}({values})"
+        returned = packet.reply_class
+        if packet.reply.is_list:
+            returned, answer = f"list[{returned}]", f"[{answer}]"
+    body.append(f"return {answer}")
+    text = "\n    ".join(
+        [
+            f"@{router}.register(PkgID.{packet.name})\nasync def {packet.function}({request}) -> {returned}:",
+            f'"""{packet.summary}"""',
+            *body,
+        ]
+    )
+    return imports, text
+
+
+def _structs(packet: Packet) -> list[tuple[str, bool]]:
+    return [(packet.request_class, bool(packet.fields)), (packet.reply_class, bool(packet.reply.members))]
+
+
+def _is_shared(member: Member, packet: Packet) -> bool:
+    """Whether the payload has the same member, so that it can be handed back."""
+    return any(field.name == member.name and field.annotation == member.annotation for field in packet.fields)
+
+
+def _code_needs(member: Member, packet: Packet) -> bool:
+    return bool(member.kind.code) and not member.is_optional and not _is_shared(member, packet)
+
+
+def _value(member: Member, packet: Packet) -> str:
+    if _is_shared(member, packet):
+        return f"request.data.{member.name}"
+    return "None" if member.is_optional else member.sample_code
+
+
+def test(packet: Packet, roles: list[str]) -> str:
+    """A test that sends the packet over a real socket: allowed, refused, and wrong where that is possible.
+
+    Args:
+        packet: The packet.
+        roles: Those that together satisfy the rule.
+    """
+    data = {member.name: member.sample for member in packet.fields}
+    answer = _answer(packet, data)
+    needs = "nobody else" if roles else "nobody without a token"
+    tests = [
+        f'''"""{packet.name} over a real socket."""
+
+from app.pkg_ids import PkgID
+from starpost.testing import Serve
+from starpost.testing.issuer import Issuer
+from starpost.testing.packet_client import packet_client
+
+
+async def test_{packet.function}(serve: Serve, issuer: Issuer) -> None:
+    token = issuer.token(realm_access={{"roles": {roles!r}}}, resource_access=None)
+    async with packet_client(serve(target=None).port, token) as client:
+        reply = await client.ask(PkgID.{packet.name}, {data!r})
+    assert reply["status_code"] == 0, reply
+    assert reply["data"] == {answer!r}
+''',
+        f"""async def test_{packet.function}_is_for_{needs.replace(" ", "_")}(serve: Serve, issuer: Issuer) -> None:
+{_refused(packet, data, roles)}
+""",
+    ]
+    required = [f"$.{member.name}" for member in packet.fields if member.is_required]
+    if required:
+        tests.append(
+            f"""async def test_{packet.function}_needs_its_data(serve: Serve, issuer: Issuer) -> None:
+    token = issuer.token(realm_access={{"roles": {roles!r}}}, resource_access=None)
+    async with packet_client(serve(target=None).port, token) as client:
+        reply = await client.ask(PkgID.{packet.name}, {{}})
+    assert reply["status_code"] == 2
+    assert [error["path"] for error in reply["data"]["errors"]] == {required!r}
+"""
+        )
+    return "\n\n".join(tests)
+
+
+def _refused(packet: Packet, data: dict[str, Any], roles: list[str]) -> str:
+    if roles:
+        return f"""    token = issuer.token(realm_access={{"roles": []}}, resource_access=None)
+    async with packet_client(serve(target=None).port, token) as client:
+        reply = await client.ask(PkgID.{packet.name}, {data!r})
+    assert (reply["status_code"], reply["data"]["code"]) == (3, "permission_denied")"""
+    return f"""    async with packet_client(serve(target=None).port) as client:
+        reply = await client.ask(PkgID.{packet.name}, {data!r})
+    assert (reply["status_code"], reply["data"]["code"]) == (9, "invalid_token")"""
+
+
+def _answer(packet: Packet, data: dict[str, Any]) -> Any:
+    answer = {}
+    for member in packet.reply.members:
+        if _is_shared(member, packet):
+            answer[member.name] = data[member.name]
+        else:
+            answer[member.name] = None if member.is_optional else member.sample
+    return [answer] if packet.reply.is_list else answer

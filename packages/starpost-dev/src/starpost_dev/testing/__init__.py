@@ -1,0 +1,57 @@
+"""Pytest plugin: PostgreSQL, Valkey and the development realm for one run of tests, private to it."""
+
+import asyncio
+import gc
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from starpost.db import migrate
+from starpost.settings import Settings
+from starpost_dev.services.ephemeral import ephemeral_services
+from starpost_dev.services.services import Services
+from starpost_dev.testing.realm import keycloak, realm
+
+__all__ = ["keycloak", "realm", "service_environment", "services"]
+
+# Until all is collected: nothing that is imported is garbage, and looking at it again and again is a quarter of it.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from now on."""
+    gc.enable()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the setting ``longest_first``."""
+    parser.addini(
+        "longest_first", "Test files to begin with: the run's end waits for no worker that took one last.", "linelist"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest; within a file the order stays."""
+    places = {name: place for place, name in enumerate(config.getini("longest_first"))}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """Start PostgreSQL, Valkey and the development realm for this run; the database is migrated.
+
+    A test that stops or kills one of them starts its own instead.
+    """
+    with ephemeral_services(realm=True) as running:
+        settings = Settings.from_strings(running.environment())
+        # In a thread, which has no loop yet; its command line is tested with the others.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, migrate.upgrade(settings)).result()
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service_environment(services: Services) -> Mapping[str, str]:
+    """Variables of the services, for ``starpost.testing``."""
+    return services.environment()

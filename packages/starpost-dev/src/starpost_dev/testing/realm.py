@@ -1,0 +1,175 @@
+"""Identity servers for tests: the development realm and the real Keycloak behind one interface.
+
+The plugin makes `realm` and `keycloak` known to all tests, so that there is one of each in a run. A test that
+stops one or takes its keys away brings it back; who cannot live with that starts its own.
+
+`make test-keycloak` sets `STARPOST_TEST_KEYCLOAK=1`; without it no test starts the real server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
+
+from starpost.testing import plain_http
+from starpost_dev.realm.process import RealmProcess, StartError
+
+REALM = "starpost"
+CLIENT = "starpost"
+KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
+
+#: Whether this run was asked to use the real server too.
+WITH_KEYCLOAK = os.environ.get("STARPOST_TEST_KEYCLOAK") == "1"
+
+DEVELOPMENT_REALM = "starpost_dev.realm"
+REAL_KEYCLOAK = "starpost_dev.keycloak"
+_UNAVAILABLE = 3
+
+
+class IdentityServer:
+    """A server that speaks Keycloak's endpoints and holds the realm of `docker/keycloak/realm.json`."""
+
+    def __init__(self, state: Path, module: str) -> None:
+        self._process = RealmProcess(state, module=module)
+        #: Whether it is the development realm, and not the real Keycloak.
+        self.is_development = module == DEVELOPMENT_REALM
+        #: Where it is served; the same after `stop` and `start`.
+        self.base_url = self._process.start()
+
+    @property
+    def issuer(self) -> str:
+        """The realm's URL, `iss` of its tokens."""
+        return f"{self.base_url}/realms/{REALM}"
+
+    @property
+    def protocol(self) -> str:
+        """The URL that the protocol endpoints share."""
+        return f"{self.issuer}/protocol/openid-connect"
+
+    def start(self) -> None:
+        """Start the server again, at the same address and with the same state."""
+        self._process.start()
+
+    def stop(self) -> None:
+        """Stop the server; its state stays."""
+        self._process.stop()
+
+    def post(self, endpoint: str, **form: str) -> httpx.Response:
+        """Post a form to a protocol endpoint."""
+        return plain_http.post(f"{self.protocol}/{endpoint}", data=form, timeout=30)
+
+    def get(self, endpoint: str, *, token: str | None = None) -> httpx.Response:
+        """Get a protocol endpoint, with a bearer token if there is one."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return plain_http.get(f"{self.protocol}/{endpoint}", headers=headers, timeout=30)
+
+    def sign_in(
+        self, user: str, *, password: str | None = None, client: str = CLIENT, scope: str | None = "openid"
+    ) -> httpx.Response:
+        """Ask for tokens by the password grant; the password is the name unless said otherwise."""
+        form = {"username": user, "password": user if password is None else password}
+        if scope is not None:
+            form["scope"] = scope
+        return self.post("token", grant_type="password", client_id=client, **form)
+
+    def refresh(self, refresh_token: str, *, client: str = CLIENT) -> httpx.Response:
+        """Ask for tokens by a refresh token."""
+        return self.post("token", grant_type="refresh_token", client_id=client, refresh_token=refresh_token)
+
+    def tokens(self, user: str, **options: Any) -> dict[str, Any]:
+        """The token endpoint's answer for a user who may sign in."""
+        answer = self.sign_in(user, **options)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def token(self, user: str, **options: Any) -> str:
+        """An access token of a user who may sign in."""
+        return str(self.tokens(user, **options)["access_token"])
+
+    def admin(self, user: str = "realm-admin") -> KeycloakAdmin:
+        """python-keycloak's administration client: `realm-admin` for users, `realm-operator` for the realm."""
+        connection = KeycloakOpenIDConnection(
+            server_url=self.base_url,
+            username=user,
+            password=user,
+            realm_name=REALM,
+            user_realm_name=REALM,
+            # It speaks no TLS; reading the system's certificates is what a client takes longest for.
+            verify=False,
+            timeout=30,
+        )
+        return KeycloakAdmin(connection=connection)
+
+    def rotate_keys(self) -> str:
+        """Add a signing key of a higher priority than all others; returns the `kid` that signs from now on.
+
+        The keys before it stay published, as in production.
+        """
+        operator = self.admin("realm-operator")
+        keys = operator.get_components({"type": KEY_PROVIDER})
+        highest = max(int(key["config"]["priority"][0]) for key in keys)
+        operator.create_component(
+            {
+                "name": f"rotated-{highest + 1}",
+                "providerId": "rsa-generated",
+                "providerType": KEY_PROVIDER,
+                "parentId": operator.get_realm(REALM)["id"],
+                "config": {"priority": [str(highest + 1)]},
+            }
+        )
+        return str(operator.get_keys()["active"]["RS256"])
+
+    def remove_keys_but(self, kid: str) -> None:
+        """Remove the signing keys except one: what they signed is no longer good."""
+        operator = self.admin("realm-operator")
+        for key in operator.get_keys()["keys"]:
+            if key["algorithm"] == "RS256" and key["kid"] != kid:
+                operator.delete_component(key["providerId"])
+
+    def set_backchannel_logout_url(self, url: str, *, client: str = CLIENT) -> None:
+        """Tell the realm where the application takes logout tokens."""
+        operator = self.admin("realm-operator")
+        uuid = operator.get_client_id(client)
+        representation = operator.get_client(str(uuid))
+        representation["attributes"]["backchannel.logout.url"] = url
+        operator.update_client(str(uuid), representation)
+
+
+def start_development_realm(state: Path) -> IdentityServer:
+    """Start a development realm of one's own, for a test that stops it or changes its users."""
+    return IdentityServer(state, DEVELOPMENT_REALM)
+
+
+def start_keycloak(state: Path) -> IdentityServer:
+    """Start a real Keycloak; the test that needs it is skipped where it cannot run."""
+    try:
+        return IdentityServer(state, REAL_KEYCLOAK)
+    except StartError as error:
+        if error.status == _UNAVAILABLE:
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
+    """A running development realm, one for the test session."""
+    server = start_development_realm(tmp_path_factory.mktemp("realm"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
+    """A running real Keycloak, one for the test session; skips where none was asked for or none can run."""
+    if not WITH_KEYCLOAK:
+        pytest.skip("the real Keycloak runs under `make test-keycloak`")
+    server = start_keycloak(tmp_path_factory.mktemp("keycloak"))
+    yield server
+    server.stop()

@@ -1,0 +1,51 @@
+"""``DEBUG_AUTH``: callers without a token are the debug user. Development only; production settings refuse it."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from starpost.auth.keycloak import KeycloakClient
+from starpost.settings import Settings
+
+_LIFETIME_USED = 0.8
+"""The part of a token's lifetime after which it is replaced, so that what is done with it is done before it ends."""
+
+
+class DebugSignIn:
+    """A token of the debug user, from Keycloak like everybody's, kept and replaced before it expires.
+
+    Args:
+        settings: Name the user.
+        keycloak: Signs in; closing it is the caller's.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(
+        self, settings: Settings, keycloak: KeycloakClient, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._username = settings.debug_auth_username
+        self._password = settings.debug_auth_password
+        self._keycloak = keycloak
+        self._clock = clock
+        self._token: str | None = None
+        self._renew_at = 0.0
+        self._signing_in = asyncio.Lock()
+
+    async def token(self) -> str:
+        """A valid access token; callers that come together share one sign-in.
+
+        Raises:
+            UnauthenticatedError: Keycloak refuses the debug user.
+            UnavailableError: Keycloak is away.
+        """
+        async with self._signing_in:
+            if self._token is None or self._clock() >= self._renew_at:
+                tokens = await self._keycloak.sign_in(self._username, self._password)
+                self._renew_at = self._clock() + _LIFETIME_USED * tokens.expires_in
+                self._token = tokens.access_token
+            return self._token
+
+    def forget(self, token: str) -> None:
+        """Drop a token that is no longer accepted: the realm was made anew, or the session was ended."""
+        if self._token == token:
+            self._token = None

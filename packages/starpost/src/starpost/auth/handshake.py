@@ -1,0 +1,101 @@
+"""What the handshake of a WebSocket says: codec, token, origin. Pure functions on an ASGI scope.
+
+A browser cannot set headers on a handshake; it hands the token over as an offered subprotocol, or in the query.
+"""
+
+from collections.abc import Collection
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from starpost.auth.credentials import bearer_token, parse_bearer
+from starpost.errors import UnauthenticatedError
+
+Subprotocol = Literal["json", "msgpack"]
+ScopeLike = Any
+"""An ASGI scope; frameworks declare it as a ``TypedDict`` of their own each."""
+
+_BEARER_PREFIX = "bearer."
+_QUERY_NAME = "authorization"
+_OWN_SITE = (b"same-origin", b"none")
+"""``Sec-Fetch-Site`` of a page of our own, and of what the user did without a page (Fetch Metadata, section 2.1)."""
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def chosen_subprotocol(scope: ScopeLike) -> Subprotocol | None:
+    """The first codec among the offered subprotocols, to be echoed; ``None`` when none is offered (JSON then).
+
+    The one that carries a token is never chosen: what is echoed is logged.
+    """
+    for offered in scope.get("subprotocols", ()):
+        if offered == "json":
+            return "json"
+        if offered == "msgpack":
+            return "msgpack"
+    return None
+
+
+def handshake_token(scope: ScopeLike, *, is_query_accepted: bool) -> str | None:
+    """The token that the handshake brings; ``None`` when it brings none and an AUTH packet must follow.
+
+    Args:
+        scope: The ASGI scope of the WebSocket.
+        is_query_accepted: Whether ``?Authorization=Bearer%20<jwt>`` counts; else the query is not looked at.
+
+    Raises:
+        UnauthenticatedError: A place for the token holds something else, or two places hold different tokens.
+    """
+    tokens = set()
+    if (token := bearer_token(scope["headers"])) is not None:
+        tokens.add(token)
+    for offered in scope.get("subprotocols", ()):
+        if offered.startswith(_BEARER_PREFIX):
+            tokens.add(parse_bearer(f"Bearer {offered.removeprefix(_BEARER_PREFIX)}"))
+    if is_query_accepted:
+        tokens.update(_query_tokens(scope.get("query_string", b"")))
+    if len(tokens) > 1:
+        raise UnauthenticatedError("The handshake brings different tokens")
+    return tokens.pop() if tokens else None
+
+
+def _query_tokens(query_string: bytes) -> list[str]:
+    try:
+        pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    except ValueError as error:
+        raise UnauthenticatedError("The query is malformed") from error
+    return [parse_bearer(value) for name, value in pairs if name.lower() == _QUERY_NAME]
+
+
+def is_origin_allowed(scope: ScopeLike, allowed_origins: Collection[str]) -> bool:
+    """Whether the page that opens this socket, or makes this request, may (RFC 6455, 10.2).
+
+    Allowed are programs, which send no ``Origin``; pages from the host that is being called; and the listed origins
+    (``scheme://host[:port]``; ``*`` is every one). The host is compared with its port, by the default of the origin's
+    scheme: behind a proxy that ends TLS, the scheme of the scope is not the browser's. Where a browser leaves
+    ``Origin`` out, its ``Sec-Fetch-Site`` must not name another site.
+    """
+    if "*" in allowed_origins:
+        return True
+    origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
+    if not origins:
+        return all(value in _OWN_SITE for name, value in scope["headers"] if name == b"sec-fetch-site")
+    if len(origins) > 1:
+        return False
+    origin = origins[0].lower()
+    return origin in {allowed.rstrip("/").lower() for allowed in allowed_origins} or _is_same_origin(origin, scope)
+
+
+def _is_same_origin(origin: str, scope: ScopeLike) -> bool:
+    hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    try:
+        page = urlsplit(origin)
+        port = page.port
+        called = urlsplit(f"//{hosts[0]}")
+        called_port = called.port
+    except ValueError:
+        return False
+    default = _DEFAULT_PORTS.get(page.scheme)
+    if default is None or not page.hostname or (scope.get("scheme") == "wss" and page.scheme != "https"):
+        return False
+    return (page.hostname, port or default) == (called.hostname, called_port or default)

@@ -1,0 +1,246 @@
+"""Access tokens to principals, without a call to Keycloak on the way of a request.
+
+Accepted is a JWT (RFC 7519) that the realm signed, with a key that is known and an algorithm from a fixed list, and
+whose claims say: this issuer, an access token, for this client, valid now. The rules follow RFC 8725 (JWT Best Current
+Practices). Nothing in a token's header is followed: ``jku``, ``x5u``, ``x5c``, ``jwk`` are not read, ``crit`` refuses.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from jwt import PyJWK, PyJWS
+from jwt.exceptions import PyJWTError
+
+from starpost.auth.claims import ClaimsPolicy, decode_claims
+from starpost.auth.jwks import ALGORITHMS, KeySet
+from starpost.auth.principal import Principal
+from starpost.auth.realm import DevelopmentRealmError, RealmClient
+from starpost.auth.revocation import MemoryRevocationList, RevocationList
+from starpost.errors import UnauthenticatedError, UnavailableError
+from starpost.settings import Settings
+
+MAX_TOKEN_BYTES = 16_384
+"""A longer token is refused before any work; Keycloak's have 1 to 4 KiB, and few proxies let more than 16 through."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class TokenVerifier:
+    """Verifies tokens, and remembers the verdict by digest until they expire.
+
+    Args:
+        keys: The realm's signing keys.
+        policy: What the claims must say.
+        revocations: Asked for every token, remembered ones too.
+        cache_size: Verdicts remembered; 0 remembers none.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        keys: KeySet,
+        policy: ClaimsPolicy,
+        *,
+        revocations: RevocationList,
+        cache_size: int = 10_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._policy = policy
+        self._revocations = revocations
+        self._cache_size = cache_size
+        self._clock = clock
+        self.on_keys_withdrawn: Callable[[frozenset[str]], None] | None = None
+        """Called with the ids of keys that are trusted no more, after their tokens were forgotten here."""
+
+        keys.on_withdrawn = self._forget_signed_with
+        # By digest: a dump of the memory's strings must not be a list of tokens, and long keys cost memory.
+        self._cache: dict[bytes, Principal] = {}
+        self._jws = PyJWS()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a token could be judged now: keys are known."""
+        return bool(self._keys.keys)
+
+    async def warm_up(self) -> None:
+        """Fetch the keys before the first request. Keycloak being away is logged, not raised: readiness tells.
+
+        Raises:
+            DevelopmentRealmError: This is production, and the realm is the development realm.
+        """
+        try:
+            await self._keys.refresh()
+        except UnavailableError as error:
+            if isinstance(error.__cause__, DevelopmentRealmError):
+                raise error.__cause__ from None
+            _log.warning("keycloak_away_at_start", reason=error.msg)
+
+    def cached(self, token: bytes) -> Principal | None:
+        """The principal of a token that was verified before, is still valid and not revoked, else ``None``."""
+        # Whatever is too long to be verified is not worth a digest either.
+        return None if len(token) > MAX_TOKEN_BYTES else self._cached(_digest(token))
+
+    def _cached(self, digest: bytes) -> Principal | None:
+        principal = self._cache.get(digest)
+        if principal is None:
+            return None
+        if principal.expires_at <= self._clock() or self._revocations.is_revoked(principal):
+            del self._cache[digest]
+            return None
+        return principal
+
+    async def verify(self, token: str) -> Principal:
+        """Who the token says it is. Awaits nothing when the token is remembered or its key is known.
+
+        Raises:
+            TokenExpiredError: The token was good once.
+            UnauthenticatedError: It is not acceptable, whatever it is made of.
+            UnavailableError: Its key is not known and Keycloak cannot be asked.
+        """
+        if len(token) > MAX_TOKEN_BYTES:
+            raise UnauthenticatedError("The access token is too long")
+        # A token from an AUTH packet may hold anything that a string can; it is refused where it is parsed, not here.
+        digest = _digest(token.encode("utf-8", "surrogatepass"))
+        principal = self._cached(digest)
+        if principal is not None:
+            return principal
+        payload, header = await self.signed(token, self._issued_at)
+        claims = decode_claims(payload)
+        refusal = self._policy.refusal(claims, self._clock())
+        if refusal is not None:
+            raise refusal
+        principal = claims.principal(self._policy.client_id, header["kid"])
+        self.check(principal)
+        self._remember(digest, principal)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """Look again at a principal that was verified before an ``await``.
+
+        Raises:
+            UnauthenticatedError: It was revoked meanwhile, or its key withdrawn.
+            UnavailableError: Revocations have not been read yet, so nobody can be judged.
+        """
+        if not self._revocations.is_known:
+            raise UnavailableError("Ended sessions are not known yet")
+        if self._revocations.is_revoked(principal):
+            raise UnauthenticatedError("The session has been ended")
+        if principal.key_id not in self._keys.keys:
+            raise UnauthenticatedError("The access token is signed with a key that was withdrawn")
+
+    def _issued_at(self, unsigned: bytes) -> float:
+        """The ``iat`` of a token that would be accepted if its signature were good."""
+        claims = decode_claims(unsigned)
+        if self._policy.refusal(claims, self._clock()) is not None:
+            raise UnauthenticatedError
+        return claims.iat
+
+    async def signed(self, token: str, issued_at: Callable[[bytes], float]) -> tuple[bytes, dict[str, Any]]:
+        """Payload and header of a token, whatever its kind, whose signature is good.
+
+        Args:
+            token: Of the realm.
+            issued_at: Gives the ``iat`` of an unsigned payload; raises for one that is refused with any key.
+
+        Raises:
+            UnauthenticatedError: It is malformed, or not signed with a key of the realm.
+            UnavailableError: Its key is not known and Keycloak cannot be asked.
+        """
+        kid, unsigned, header = self._unverified(token)
+        key = self._keys.keys.get(kid)
+        if key is None:
+            # Not worth a fetch when its claims would be refused with any key. Nothing of this verdict is shown:
+            # an unsigned token learns from us neither that it is expired nor what it should have said.
+            key = await self._keys.find(kid, issued_at(unsigned))
+            if key is None:
+                raise UnauthenticatedError("The access token is signed with an unknown key")
+        return self._verified_payload(token, key), header
+
+    def _unverified(self, token: str) -> tuple[str, bytes, dict[str, Any]]:
+        """Key id, payload and header of a token that looks like one of ours."""
+        try:
+            parts = self._jws.decode_complete(token, options={"verify_signature": False})
+        except (PyJWTError, ValueError, RecursionError) as error:
+            raise UnauthenticatedError("The access token is malformed") from error
+        header = parts["header"]
+        kid, algorithm = header.get("kid"), header.get("alg")
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            raise UnauthenticatedError("The access token's algorithm is not allowed")
+        if "crit" in header:
+            # RFC 7515, 4.1.11: extensions that we do not understand must be refused, and we understand none.
+            raise UnauthenticatedError("The access token wants an extension that is not supported")
+        if not isinstance(kid, str):
+            raise UnauthenticatedError("The access token names no key")
+        return kid, parts["payload"], header
+
+    def _verified_payload(self, token: str, key: PyJWK) -> bytes:
+        try:
+            payload = self._jws.decode(token, key, algorithms=[key.algorithm_name])
+        except (PyJWTError, ValueError) as error:
+            raise UnauthenticatedError("The access token's signature is not valid") from error
+        if not isinstance(payload, bytes):
+            raise UnauthenticatedError("The access token is malformed")
+        return payload
+
+    def _remember(self, digest: bytes, principal: Principal) -> None:
+        if self._cache_size == 0:
+            return
+        if len(self._cache) >= self._cache_size:
+            # The first in is, lifetimes being alike, the first to expire: no order of use to keep per hit.
+            del self._cache[next(iter(self._cache))]
+        self._cache[digest] = principal
+
+    def _forget_signed_with(self, key_ids: frozenset[str]) -> None:
+        self._cache = {digest: known for digest, known in self._cache.items() if known.key_id not in key_ids}
+        if self.on_keys_withdrawn is not None:
+            self.on_keys_withdrawn(key_ids)
+
+
+def _digest(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
+
+
+class RealmVerifier(TokenVerifier):
+    """The verifier of the realm that the settings name. Close it in the loop that used it."""
+
+    def __init__(self, settings: Settings, revocations: RevocationList | None = None) -> None:
+        self._realm = RealmClient(settings)
+        self._refresh_interval = settings.keycloak_jwks_refresh
+        keys = KeySet(
+            self._realm.fetch_jwks,
+            cooldown=settings.keycloak_jwks_cooldown,
+            # Every token from before has expired by then; to trust the keys for longer would only serve who holds one
+            # that was withdrawn, and can keep us from hearing of it.
+            max_age=settings.token_max_lifetime,
+        )
+        policy = ClaimsPolicy(
+            issuer=settings.keycloak_issuer,
+            client_id=settings.keycloak_client_id,
+            leeway=settings.keycloak_leeway,
+            max_lifetime=settings.token_max_lifetime,
+            is_aud_required=settings.token_require_aud,
+        )
+        super().__init__(
+            keys,
+            policy,
+            revocations=MemoryRevocationList() if revocations is None else revocations,
+            cache_size=settings.token_cache_size,
+        )
+
+    async def start(self) -> None:
+        """Fetch the keys before the first request, and again every ``KEYCLOAK_JWKS_REFRESH`` seconds until ``close``.
+
+        Raises:
+            DevelopmentRealmError: This is production, and the realm is the development realm.
+        """
+        await self.warm_up()
+        self._keys.start(self._refresh_interval)
+
+    async def close(self) -> None:
+        """End the fetches and close the HTTP client."""
+        await self._keys.close()
+        await self._realm.close()

@@ -1,0 +1,6 @@
+"""The one place where framework and domains meet: declarations, then services, then the application."""
+
+from starpost.composition.application import create_app
+from starpost.composition.blueprint import Blueprint, find_domains
+
+__all__ = ["Blueprint", "create_app", "find_domains"]

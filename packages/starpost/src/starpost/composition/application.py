@@ -1,0 +1,137 @@
+"""The application: the one place where framework and domains meet.
+
+``create_app`` makes everything and starts nothing; what has a life begins and ends in the lifespan.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from types import ModuleType
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from starpost.composition.blueprint import Blueprint, coverage_of, find_domains, make_blueprint
+from starpost.composition.services import TRANSLATORS, Services
+from starpost.console import console_routes
+from starpost.contract import PageSchema, asyncapi_document, asyncapi_route, openapi_config, openapi_routes
+from starpost.db import database_dependencies
+from starpost.domain import Domain
+from starpost.http.handlers import PreparedHandlers
+from starpost.http.input import JSONRequest
+from starpost.http.middleware import stack, wrap
+from starpost.http.problems import problem_handlers
+from starpost.observability.routes import observability_routes
+from starpost.packets import DeclarationError
+from starpost.packets.registry import GIVEN
+from starpost.rbac.guard import permission_guard
+from starpost.server import DrainSignal
+from starpost.settings import Settings
+from starpost.tasks import GIVEN as GIVEN_TO_TASKS
+
+
+def create_app(
+    settings: Settings,
+    *,
+    domains: ModuleType | Sequence[Domain],
+    pkg_ids: type[IntEnum],
+    title: str,
+    version: str = "0.1.0",
+    drain: DrainSignal | None = None,
+) -> Litestar:
+    """Make the application.
+
+    Args:
+        settings: The installation's.
+        domains: The package whose folders are the domains, or the domains themselves.
+        pkg_ids: The numbers of their packets.
+        title: Name of the application, as its documents show it.
+        version: Its version, as its documents show it.
+        drain: The launcher's request to drain; without one, nobody asks.
+
+    Raises:
+        DeclarationError: The code, or the code and the permission table together, cannot work; every fault is named.
+    """
+    drain = drain or DrainSignal()
+    domains = find_domains(domains) if isinstance(domains, ModuleType) else domains
+    services = Services(settings, drain)
+    providers = _providers(services, domains)
+    blueprint = make_blueprint(settings, providers, domains, pkg_ids)
+    endpoint = services.endpoint(blueprint)
+    services.supervise(blueprint)
+    app = Litestar(
+        route_handlers=[
+            endpoint.route(),
+            *(route for domain in domains for route in domain.routes),
+            *services.session_routes(),
+            *observability_routes(services.readiness, services.peers),
+            *_pages(settings, blueprint, pkg_ids, title=title, version=version),
+        ],
+        dependencies=providers,
+        guards=[permission_guard(blueprint.table)],
+        request_class=JSONRequest,
+        request_max_body_size=settings.max_body_bytes,
+        exception_handlers=problem_handlers(TRANSLATORS),
+        lifespan=[services.running],
+        plugins=[PageSchema(), PreparedHandlers()],
+        openapi_config=openapi_config(settings, blueprint.table, title=title, version=version),
+        logging_config=None,
+    )
+    faults = [*blueprint.faults, *coverage_of(app, blueprint)]
+    if faults:
+        raise DeclarationError(faults)
+    wrap(
+        app,
+        stack(
+            settings,
+            observe=services.observer,
+            requests=services.requests,
+            authenticator=services.authenticator,
+            limits=services.limits,
+            security=services.security,
+        ),
+    )
+    app.state.blueprint = blueprint
+    app.state.services = services
+    return app
+
+
+def _pages(
+    settings: Settings, blueprint: Blueprint, pkg_ids: type[IntEnum], *, title: str, version: str
+) -> Sequence[ControllerRouterHandler]:
+    """The documents, and the pages that show them."""
+    document = asyncapi_document(
+        settings,
+        blueprint.registry,
+        blueprint.table,
+        title=title,
+        version=version,
+        topics=blueprint.topics.all,
+        pushes=[push for domain in blueprint.domains for push in domain.pushes],
+        names=pkg_ids,
+    )
+    return [asyncapi_route(document), *openapi_routes(settings), *console_routes(settings)]
+
+
+def _providers(services: Services, domains: Sequence[Domain]) -> dict[str, Provide]:
+    """Dependencies by parameter name: the framework's, then the domains'.
+
+    Raises:
+        DeclarationError: Two of them have the same name.
+    """
+    providers: dict[str, Provide] = {
+        **database_dependencies(services.database),
+        "events": Provide(services.provide_events, sync_to_thread=False),
+        "topic_hub": Provide(services.provide_topic_hub, sync_to_thread=False),
+    }
+    owners = dict.fromkeys(providers, "the framework")
+    faults = []
+    for domain in domains:
+        for name, provide in domain.dependencies.items():
+            if name in owners or name in GIVEN | GIVEN_TO_TASKS:
+                faults.append(f"dependency {name!r} of {domain.name} is already {owners.get(name, 'the packet')}'s")
+            owners[name] = domain.name
+            providers[name] = provide
+    if faults:
+        raise DeclarationError(faults)
+    return providers

@@ -1,0 +1,118 @@
+"""What the code and the permission table declare, found and judged without a service running."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from starpost.domain import Domain
+from starpost.packets import DeclarationError, PacketRegistry
+from starpost.packets.numbers import SERVER_SENT, SystemPacket
+from starpost.packets.registry import freeze
+from starpost.packets.system import system_router
+from starpost.rbac import ActionTable, DeclaredPacket, DeclaredTopic, coverage_faults
+from starpost.rbac.guard import declared_routes
+from starpost.settings import Settings
+from starpost.tasks import PlannedTask, plan_tasks
+from starpost.topics import Topic, Topics
+from starpost.topics.authorization import TopicCheck, plan_checks
+from starpost.topics.packets import topic_router
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """What the code and the permission table declare, judged; made without a service running."""
+
+    domains: Sequence[Domain]
+    registry: PacketRegistry
+    table: ActionTable
+    topics: Topics
+    topic_checks: Mapping[str, TopicCheck]
+    tasks: Sequence[PlannedTask]
+    faults: Sequence[str]
+
+
+def find_domains(package: ModuleType) -> list[Domain]:
+    """The domains: every package in ``package``, by its name ``domain``.
+
+    Raises:
+        DeclarationError: A package exposes none.
+    """
+    found, faults = [], []
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        domain = getattr(importlib.import_module(module.name), "domain", None)
+        if isinstance(domain, Domain):
+            found.append(domain)
+        else:
+            faults.append(f"{module.name}: exposes no `domain = Domain(...)`")
+    if faults:
+        raise DeclarationError(faults)
+    return found
+
+
+def make_blueprint(
+    settings: Settings, providers: Mapping[str, Provide], domains: Sequence[Domain], pkg_ids: type[IntEnum]
+) -> Blueprint:
+    """Judge packets, tasks and the permission table; the routes are judged by ``create_app``, which has them."""
+    faults = []
+    topics = [topic for domain in domains for topic in domain.topics]
+    pushes = [push for domain in domains for push in domain.pushes]
+    registry, packet_faults = freeze(
+        [
+            *system_router.declarations,
+            *topic_router.declarations,
+            *(declared for domain in domains for router in domain.packets for declared in router.declarations),
+        ],
+        numbers=(SystemPacket, pkg_ids),
+        providers=providers,
+        pushed=SERVER_SENT | {topic.pkg_id for topic in topics} | {push.pkg_id for push in pushes},
+    )
+    faults += packet_faults
+    faults += _faults_of_topics(topics)
+    topic_checks, check_faults = plan_checks(topics, providers)
+    faults += check_faults
+    tasks, task_faults = plan_tasks([(domain.name, task) for domain in domains for task in domain.tasks], providers)
+    faults += task_faults
+    path = settings.actions_file_path
+    table, table_faults = ActionTable.examine(Path(path))
+    faults += [f"{path}: {fault.path}: {fault.msg}" for fault in table_faults]
+    if table is None:
+        raise DeclarationError(faults)
+    table = table.without_public(settings.is_closed)
+    return Blueprint(
+        domains=domains,
+        registry=registry,
+        table=table,
+        topics=Topics(topics),
+        topic_checks=topic_checks,
+        tasks=tasks,
+        faults=faults,
+    )
+
+
+def _faults_of_topics(topics: Sequence[Topic[Any]]) -> list[str]:
+    faults = []
+    first: dict[str, Topic[Any]] = {}
+    for topic in topics:
+        if topic.name in first:
+            faults.append(f"{topic.location}: topic {topic.name!r} is already declared at {first[topic.name].location}")
+        first.setdefault(topic.name, topic)
+    return faults
+
+
+def coverage_of(app: Litestar, blueprint: Blueprint) -> list[str]:
+    """What the permission table and the code do not agree on."""
+    packets = [
+        DeclaredPacket(route.pkg_id, route.name, route.declaration.location)
+        for route in blueprint.registry.values()
+        if not route.is_system
+    ]
+    topics = [DeclaredTopic(topic.name, topic.location) for topic in blueprint.topics.all]
+    return coverage_faults(blueprint.table, packets, declared_routes(app.routes, root=Path.cwd()), topics)

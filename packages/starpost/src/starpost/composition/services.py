@@ -1,0 +1,294 @@
+"""What has a life: made with the application, opened and closed by its lifespan."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
+
+from litestar import Litestar
+from litestar.di import NamedDependency
+from litestar.types import ASGIApp, ControllerRouterHandler
+
+from starpost.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevocationList, RealmVerifier
+from starpost.auth.backchannel import LogoutTokenVerifier, backchannel_logout_route
+from starpost.auth.revocation_store import RevocationStore
+from starpost.composition.blueprint import Blueprint
+from starpost.connections import Audiences, ConnectionHub, ConnectionLimits, Endpoint
+from starpost.connections.places import Places
+from starpost.connections.revocations import Revocations
+from starpost.connections.routes import connection_routes
+from starpost.connections.sessions import SessionRegistry
+from starpost.db import Database, UnitOfWork, translate
+from starpost.errors import UnavailableError
+from starpost.http.disconnects import RunningRequests
+from starpost.http.headers import security_headers
+from starpost.http.refusal import refuse
+from starpost.limits import AddressLimit, RequestLimits, SharedLimit, UserBudgets
+from starpost.observability.access_log import AccessLog
+from starpost.observability.health import Readiness
+from starpost.observability.http import HTTPObserver
+from starpost.observability.metrics import Metrics
+from starpost.observability.peers import MetricsPeers
+from starpost.observability.security_log import SecurityLog
+from starpost.packets import Dispatcher
+from starpost.redis import RedisClients, translate_redis
+from starpost.redis.tasks import end_task
+from starpost.server import DrainSignal
+from starpost.server.drain import FLUSH_SECONDS
+from starpost.settings import Settings
+from starpost.tasks import Leases, Supervisor
+from starpost.topics import Broker, Publisher
+from starpost.topics.hub import TopicHub
+from starpost.topics.presence import Presence
+
+TRANSLATORS = (translate, translate_redis)
+"""What the faults of others mean to a client."""
+
+
+class Services:
+    """What has a life: made with the application, opened and closed by its lifespan."""
+
+    def __init__(self, settings: Settings, drain: DrainSignal) -> None:
+        self.settings = settings
+        self.drain = drain
+        self.metrics = Metrics()
+        self.security = SecurityLog(self.metrics.security_event)
+        self.access = AccessLog()
+        self.peers = MetricsPeers.of_launcher(self.metrics)
+        self.readiness = Readiness(lambda: drain.is_requested)
+        self.database = Database(settings)
+        revocation_list = MemoryRevocationList(is_known=False)
+        self.verifier = RealmVerifier(settings, revocation_list)
+        self.keycloak = KeycloakClient(settings)
+        self.authenticator = Authenticator(
+            self.verifier, DebugSignIn(settings, self.keycloak) if settings.debug_auth else None
+        )
+        self.places = Places(total=settings.ws_max_connections, anonymous=settings.anonymous_places)
+        self.hub = ConnectionHub(heartbeat=settings.ws_heartbeat, heartbeat_timeout=settings.ws_heartbeat_timeout)
+        self.requests = RunningRequests()
+        self.redis = RedisClients(settings)
+        self.broker = Broker(self.redis)
+        self.presence = Presence(self.redis, lease=settings.presence_lease)
+        # The number is for whoever looks for the process; the rest, as numbers come again.
+        self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
+        self.sessions = SessionRegistry(
+            self.redis,
+            node=settings.node_name or socket.gethostname(),
+            worker=self.worker,
+            limit=settings.ws_max_connections_per_user,
+            lease=settings.session_lease,
+        )
+        self.shared_limit = (
+            SharedLimit(
+                self.redis,
+                settings.user_rate_limit_shared,
+                worker=self.worker,
+                workers=settings.workers,
+                on_failure=self.metrics.shared_limit_failures.inc,
+            )
+            if settings.user_rate_limit_shared
+            else None
+        )
+        self.limits = RequestLimits(
+            UserBudgets(settings.user_rate_limit, self.shared_limit),
+            AddressLimit(settings.address_rate_limit),
+            refuse=refuse,
+            on_refusal=self.metrics.rate_limited,
+        )
+        self.revocations = Revocations(
+            revocation_list,
+            RevocationStore(self.redis),
+            self.broker,
+            self.hub,
+            self.security,
+            max_lifetime=settings.token_max_lifetime,
+            leeway=settings.keycloak_leeway,
+        )
+        self.verifier.on_keys_withdrawn = self.revocations.end_signed_with
+        self.broker.on_control_joined(self.sessions.renew_soon)
+        self.audiences: Audiences | None = None
+        self.tasks: Supervisor | None = None
+        self._topic_hub: TopicHub | None = None
+        self._report()
+
+    @property
+    def topic_hub(self) -> TopicHub:
+        """The subscriptions; there are none before the topics and their rules are known."""
+        if self._topic_hub is None:
+            raise RuntimeError("asked for subscriptions before the application was made")
+        return self._topic_hub
+
+    def endpoint(self, blueprint: Blueprint) -> Endpoint:
+        """The socket's endpoint for these packets, topics and rules."""
+        settings = self.settings
+        self._topic_hub = TopicHub(
+            blueprint.topics,
+            blueprint.table,
+            blueprint.topic_checks,
+            self.broker,
+            self.presence,
+            max_subscriptions=settings.ws_max_subscriptions,
+        )
+        if any(domain.pushes for domain in blueprint.domains):
+            self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles)
+        return Endpoint(
+            hub=self.hub,
+            sessions=self.sessions,
+            dispatcher=Dispatcher(
+                blueprint.registry,
+                translators=TRANSLATORS,
+                observe=self.metrics.packet,
+                security=self.security,
+            ),
+            verifier=self.verifier,
+            authenticator=self.authenticator,
+            allowed_for=blueprint.table.packets_for,
+            limits=connection_limits(settings),
+            rates=self.limits,
+            topics=self._topic_hub,
+            metrics=self.metrics,
+            security=self.security,
+            is_query_token_accepted=settings.ws_query_token,
+            places=self.places,
+        )
+
+    def observer(self, app: ASGIApp) -> HTTPObserver:
+        """The observer around an ASGI application."""
+        return HTTPObserver(app, self.metrics, self.security, self.access, security_headers(self.settings))
+
+    def supervise(self, blueprint: Blueprint) -> None:
+        """Make what runs the background tasks; they start with everything else."""
+        self.tasks = Supervisor(
+            blueprint.tasks,
+            given={
+                "publisher": Publisher(self.broker),
+                "new_unit_of_work": lambda: UnitOfWork(self.database),
+            },
+            leases=Leases(self.redis),
+            on_failure=self.metrics.task_failed,
+        )
+        if any(planned.task.is_vital for planned in blueprint.tasks):
+            self.readiness.register("tasks", self.tasks.check)
+        self.metrics.watch(
+            "background_tasks_running", "Background tasks that run here", self.tasks.running, label="task"
+        )
+
+    def session_routes(self) -> Sequence[ControllerRouterHandler]:
+        """The routes that show and end sessions."""
+        settings = self.settings
+        tokens = LogoutTokenVerifier(
+            self.verifier,
+            issuer=settings.keycloak_issuer,
+            client_id=settings.keycloak_client_id,
+            leeway=settings.keycloak_leeway,
+        )
+        return [
+            backchannel_logout_route(tokens, self.revocations.end_sessions, self.limits.give_back),
+            connection_routes(
+                self.sessions, self.revocations, self.keycloak, default_page_size=settings.default_page_size
+            ),
+        ]
+
+    def provide_events(self, unit_of_work: NamedDependency[UnitOfWork]) -> Publisher:
+        """What a handler publishes with: after its unit of work has committed."""
+        return Publisher(self.broker, unit_of_work.after_commit)
+
+    def provide_topic_hub(self) -> TopicHub:
+        """The subscriptions, for the packets that change them."""
+        return self.topic_hub
+
+    def _report(self) -> None:
+        """Say what can be asked about the parts: is it ready, and how much of it is there."""
+        self.readiness.register("database", self.database.ping)
+        self.readiness.register("redis", self._check_redis)
+        self.readiness.register("keycloak", self._check_keycloak)
+        self.readiness.register("sessions", self.sessions.check)
+        self.readiness.register("revocations", self.revocations.check)
+        self.metrics.watch("ws_connections", "Open sockets", lambda: len(self.hub.connections))
+        self.metrics.watch("ws_strangers", "Sockets that have not signed in", lambda: self.places.strangers)
+        self.metrics.watch("ws_outbox_depth", "Frames that wait for slow clients", self.hub.waiting_frames)
+        self.metrics.watch("user_budgets", "Users whose budget is kept", lambda: len(self.limits.users))
+        self.metrics.watch("events_waiting", "Events that wait for Redis", lambda: self.broker.waiting)
+
+    async def _check_redis(self) -> None:
+        await self.redis.ping()
+        if not self.broker.is_connected:
+            raise UnavailableError("The other workers are not heard")
+
+    async def _check_keycloak(self) -> None:
+        if not self.verifier.is_ready:
+            # The keys have never been fetched: no token can be judged. Once they have, Keycloak may be away.
+            await self.verifier.warm_up()
+        if not self.verifier.is_ready:
+            raise UnavailableError("The realm's keys are not known")
+
+    @asynccontextmanager
+    async def running(self, _app: Litestar) -> AsyncIterator[None]:
+        """Open everything, last what listens; close it the other way round."""
+        async with AsyncExitStack() as stack:
+            # Last, so that the line of the last request is among them.
+            stack.callback(self.access.flush)
+            await self.peers.open()
+            stack.push_async_callback(self.peers.close)
+            stack.push_async_callback(self.keycloak.close)
+            stack.push_async_callback(self.verifier.close)
+            await self.verifier.start()
+            await self.database.open()
+            stack.push_async_callback(self.database.close)
+            stack.push_async_callback(self.redis.close)
+            await self.broker.start()
+            stack.push_async_callback(self.broker.stop)
+            # After all that publishes has stopped; nothing waits when the drain has come first.
+            stack.push_async_callback(self.broker.flush, FLUSH_SECONDS)
+            if self.shared_limit is not None:
+                await self.shared_limit.start()
+                stack.push_async_callback(self.shared_limit.stop)
+            await self.presence.start()
+            stack.push_async_callback(self.presence.stop)
+            await self.sessions.start()
+            stack.push_async_callback(self.sessions.stop)
+            await self.revocations.start()
+            stack.push_async_callback(self.revocations.stop)
+            if self.audiences is not None:
+                self.audiences.start()
+            await self.hub.start()
+            stack.push_async_callback(self.hub.stop)
+            await self.requests.start()
+            stack.push_async_callback(self.requests.stop)
+            if self.tasks is not None:
+                await self.tasks.start()
+                stack.push_async_callback(self.tasks.stop)
+            draining = asyncio.create_task(self._drain_when_asked(), name="drain")
+            stack.push_async_callback(end_task, draining)
+            await stack.enter_async_context(self.drain.watched())
+            yield
+
+    async def _drain_when_asked(self) -> None:
+        await self.drain.requested.wait()
+        try:
+            await self.hub.drain(spread=self.settings.drain_spread, grace=self.settings.drain_timeout)
+            await self.broker.flush(FLUSH_SECONDS)
+        finally:
+            # Whatever went wrong: there is nothing to wait for.
+            self.drain.done()
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """The limits of one connection, as the installation sets them."""
+    return ConnectionLimits(
+        max_message_bytes=settings.ws_max_message_bytes,
+        max_batch=settings.ws_max_batch,
+        max_bad_frames=settings.ws_max_bad_frames,
+        max_parallel=settings.ws_max_parallel,
+        max_timeout=settings.ws_max_timeout,
+        auth_timeout=settings.ws_auth_timeout,
+        heartbeat=settings.ws_heartbeat,
+        heartbeat_timeout=settings.ws_heartbeat_timeout,
+        token_warning=settings.ws_token_warning,
+        rate_limit=settings.ws_rate_limit,
+        send_timeout=settings.ws_send_timeout,
+        outbox_messages=settings.ws_outbox_messages,
+        outbox_bytes=settings.ws_outbox_bytes,
+    )

@@ -1,0 +1,72 @@
+"""Pushes to everybody, to a user, to a role: this worker hears those that its own sockets are meant by."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from starpost.auth.principal import Principal
+from starpost.connections.connection import Connection
+from starpost.connections.hub import ConnectionHub
+from starpost.topics.broker import Broker
+from starpost.topics.event import Frames
+
+log = structlog.get_logger(__name__)
+
+
+class Audiences:
+    """Joins the channels of the users and roles that are connected here.
+
+    Args:
+        hub: The connections.
+        broker: The way to the other workers.
+        roles: That the permission table declares; others are not pushed to.
+    """
+
+    def __init__(self, hub: ConnectionHub, broker: Broker, roles: Iterable[str]) -> None:
+        self._hub = hub
+        self._broker = broker
+        self._roles = frozenset(roles)
+        self._joined_roles: set[str] = set()
+        self._joined_users: set[str] = set()
+        hub.on_user_came = self.came
+        hub.on_user_left = self.left
+
+    def start(self) -> None:
+        """Hear what is pushed to everybody."""
+        self._broker.join_audience("all", "", self._to_all)
+
+    def came(self, principal: Principal) -> None:
+        """A connection is this user's now."""
+        if principal.user_id not in self._joined_users:
+            self._joined_users.add(principal.user_id)
+            user_id = principal.user_id
+            self._broker.join_audience("user", user_id, lambda frames: self._to_user(user_id, frames))
+        # Roles are few: a worker that has heard of one goes on hearing it.
+        for role in principal.roles & self._roles - self._joined_roles:
+            self._joined_roles.add(role)
+            self._broker.join_audience("role", role, lambda frames, role=role: self._to_role(role, frames))  # type: ignore[misc]
+
+    def left(self, user_id: str) -> None:
+        """The last connection of this user here is gone."""
+        if user_id in self._joined_users:
+            self._joined_users.discard(user_id)
+            self._broker.leave_audience("user", user_id)
+
+    def _to_all(self, frames: Frames) -> None:
+        _push(frames, [found for found in self._hub.connections.values() if found.principal is not None])
+
+    def _to_user(self, user_id: str, frames: Frames) -> None:
+        _push(frames, self._hub.of_user(user_id))
+
+    def _to_role(self, role: str, frames: Frames) -> None:
+        everybody = self._hub.connections.values()
+        _push(frames, [found for found in everybody if found.principal is not None and role in found.principal.roles])
+
+
+def _push(frames: Frames, connections: Iterable[Connection]) -> None:
+    """Push to each of them, whatever becomes of the one before."""
+    for connection in connections:
+        try:
+            connection.push_frames(frames)
+        except Exception:
+            log.exception("push_not_delivered", connection_id=connection.id)

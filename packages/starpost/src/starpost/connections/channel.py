@@ -1,0 +1,78 @@
+"""The server's own ``receive`` and ``send``, below all that is put around them on the way to a handler.
+
+Litestar and its exception handlers wrap both, each in a coroutine of its own that is entered and resumed for every
+frame, and hide that the server begins to write at the call. The wrappers look after a state that a connection keeps
+itself.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
+
+from litestar import WebSocket
+from litestar.types import ASGIApp, Scope
+
+from starpost.connections.received import Link, link_of
+from starpost.header_fields import HTTP
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+_KEY: Final = "server_channel"
+
+
+class Channel(NamedTuple):
+    """Both ends, and the TCP connection that they are of."""
+
+    receive: Receive
+    send: Send
+    link: Link | None = None
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether ``send`` begins at the call, as Granian's does; others return a coroutine.
+
+        Granian returns a ``PyFutureAwaitable``, whose result is ``None`` even if the client did not get the frame. It
+        returns a ``PyEmptyAwaitable`` once it knows that the client is gone, and a ``PyErrAwaitable`` for a message
+        that it cannot send; neither has the methods of a future.
+        Source: https://github.com/emmett-framework/granian/blob/v2.8.7/src/asgi/io.rs, ``ASGIWebsocketProtocol``.
+        """
+        return type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
+
+
+class ChannelKeeper:
+    """The ASGI middleware: notes the channel of every socket. The outermost one: what is outside hides it.
+
+    Args:
+        app: The next ASGI application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] != HTTP:
+            scope[_KEY] = Channel(receive, send, link_of(scope))  # type: ignore[typeddict-unknown-key]  # ASGI allows it
+        return self._app(scope, receive, send)
+
+
+def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
+    """The channel that was noted; in an application that notes none, the one given."""
+    noted: Channel | None = scope.get(_KEY)
+    return Channel(receive, send) if noted is None else noted
+
+
+def forget_channel(socket: WebSocket[Any, Any, Any]) -> None:
+    """Let go of the server's end, when the socket has been served.
+
+    A client that does not read keeps our close frame from being written; its socket is then closed when the last
+    reference to the server's end goes. Litestar's socket holds itself in a circle with it, so that this would wait for
+    the garbage collector, and a worker could run out of files meanwhile.
+    """
+    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see ChannelKeeper
+    socket.receive, socket.send = gone, gone
+
+
+async def gone(*_: Any) -> Any:
+    """In the place of a server's end that was let go."""
+    raise RuntimeError("the socket has been served")

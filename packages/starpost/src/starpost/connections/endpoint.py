@@ -1,0 +1,154 @@
+"""``GET /web``: from the handshake to a running connection.
+
+One low-level WebSocket route. Guards and Litestar's dependencies are not used here: a guard's refusal closes with a
+code that says nothing, and dependencies would live as long as the connection.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from litestar import WebSocket, websocket
+from litestar.handlers import WebsocketRouteHandler
+
+from starpost.auth.authenticator import Authenticator
+from starpost.auth.handshake import chosen_subprotocol, handshake_token
+from starpost.connections.channel import channel_of, forget_channel
+from starpost.connections.connection import Connection, Verifier, verdict_on
+from starpost.connections.hub import ConnectionHub
+from starpost.connections.limits import ConnectionLimits
+from starpost.connections.places import Places
+from starpost.connections.sessions import SessionRegistry
+from starpost.errors import AppError, UnauthenticatedError
+from starpost.limits import RequestLimits
+from starpost.observability.metrics import Metrics
+from starpost.observability.security_log import SecurityLog
+from starpost.packets.dispatcher import Dispatcher
+from starpost.protocol.close_codes import CloseCode, Verdict
+from starpost.protocol.codecs import JSON, MSGPACK
+from starpost.topics.hub import TopicHub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """What a handshake is judged by, and what a connection is made of."""
+
+    hub: ConnectionHub
+    sessions: SessionRegistry
+    dispatcher: Dispatcher
+    verifier: Verifier
+    authenticator: Authenticator
+    allowed_for: Callable[[frozenset[str]], frozenset[int]]
+    limits: ConnectionLimits
+    rates: RequestLimits
+    topics: TopicHub
+    metrics: Metrics
+    security: SecurityLog
+    is_query_token_accepted: bool
+    places: Places
+
+    def route(self, path: str = "/web") -> WebsocketRouteHandler:
+        """The Litestar route."""
+
+        @websocket(path, name="packets")
+        async def packets(socket: WebSocket[Any, Any, Any]) -> None:
+            """The socket that all packets go through."""
+            await self.serve(socket)
+
+        return packets
+
+    async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
+        """Judge the handshake, then serve the connection until it ends."""
+        scope = socket.scope
+        address = scope["client"][0] if scope["client"] else None
+        channel = channel_of(scope, socket.receive, socket.send)
+        token = self._token(scope)
+        refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)
+        if refusal is not None:
+            self.security.record("handshake_refused", reason="rate_limited", address=address)
+            await refusal
+            forget_channel(socket)
+            return
+        chosen = chosen_subprotocol(scope)
+        connection = Connection(
+            channel=channel,
+            codec=MSGPACK if chosen == "msgpack" else JSON,
+            hub=self.hub,
+            sessions=self.sessions,
+            dispatcher=self.dispatcher,
+            verifier=self.verifier,
+            allowed_for=self.allowed_for,
+            limits=self.limits,
+            topics=self.topics,
+            budgets=self.rates.users,
+            metrics=self.metrics,
+            security=self.security,
+            address=address,
+            on_known=partial(self.rates.give_back, scope),
+        )
+        await socket.accept(subprotocols=chosen)
+        self.metrics.connections_opened.inc()
+        try:
+            verdict = await self._let_in(connection, token)
+            if verdict is None:
+                await connection.run()
+            else:
+                self.security.record(
+                    "handshake_refused", reason=verdict.reason, address=address, connection=connection.id
+                )
+                await self._turn_away(connection, verdict)
+        finally:
+            # Here and not in the connection: also one that ends before it runs has been counted.
+            connection.give_back_place()
+            self.sessions.leave(connection.id)
+            connection.let_go()
+            forget_channel(socket)
+
+    def _token(self, scope: Any) -> str | UnauthenticatedError | None:
+        """The token that the handshake brings, or what is wrong with how it does."""
+        try:
+            return handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
+        except UnauthenticatedError as error:
+            return error
+
+    def _is_known(self, token: str | UnauthenticatedError | None) -> bool:
+        """Whether the token has been verified before, so that to look at it again costs next to nothing."""
+        return isinstance(token, str) and self.authenticator.remembers(token)
+
+    async def _let_in(self, connection: Connection, token: str | UnauthenticatedError | None) -> Verdict | None:
+        """Give the client a place, then take the token of the handshake, if it brings one.
+
+        Returns:
+            Why it is turned away.
+        """
+        if self.hub.is_draining:
+            return self.hub.restart_verdict()
+        try:
+            if isinstance(token, UnauthenticatedError):
+                raise token
+            connection.place = self.places.take(is_stranger=token is None)
+            if connection.place is None:
+                return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
+            async with self.places.judging():
+                principal = await self.authenticator.authenticate(token)
+            if principal is not None:
+                await connection.admit(principal)
+        except TimeoutError:
+            return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
+        except AppError as error:
+            verdict = verdict_on(error)
+            if verdict is None:
+                raise
+            return verdict
+        return None
+
+    async def _turn_away(self, connection: Connection, verdict: Verdict) -> None:
+        """Close with a verdict, without a place."""
+        connection.give_back_place()
+        connection.stop(verdict)
+        with self.places.goodbye() as is_there_time:
+            if is_there_time:
+                await connection.run()
+            else:
+                await connection.close_at_once(verdict)

@@ -1,0 +1,122 @@
+"""What one client may, and the rate of its packets."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starpost.limits import UserBudget
+from starpost.limits.bucket import BURST_SECONDS, EMPTY
+
+UNIT: Final = 4096
+"""Characters or bytes of a frame that count as one packet. Decoding as much takes 15 to 70 µs, as a packet does."""
+
+STRANGER_MAX_BYTES: Final = 32_768
+"""Size of a frame before AUTH: room for AUTH with the longest token that is looked at, twice."""
+
+STRANGER_BUDGET: Final = 2 * STRANGER_MAX_BYTES
+"""Bytes that may come before AUTH in all, as the kernel counts them: complete frames, and whatever is none yet."""
+
+HEAVIEST_REFUSAL: Final = 0.25
+"""Seconds, of the one for which a client may go on sending in vain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What one client may; see the settings of the same names."""
+
+    max_message_bytes: int
+    max_batch: int
+    max_bad_frames: int
+    max_parallel: int
+    max_timeout: float
+    auth_timeout: float
+    heartbeat: float
+    heartbeat_timeout: float
+    token_warning: float
+    rate_limit: int
+    send_timeout: float
+    outbox_messages: int
+    outbox_bytes: int
+
+
+class PacketRate:
+    """Charges the frames of one socket, to the socket and, once it is known, to its user.
+
+    Args:
+        rate: ``WS_RATE_LIMIT``: packets per second of the socket, twice that in a burst; 0: no limit.
+        clock: Seconds, monotonic; the one that users' budgets go by. Asked for every frame.
+    """
+
+    __slots__ = ("_clock", "_deaf_at", "_full_at", "_interval", "_user")
+
+    def __init__(self, rate: int, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._interval = 1.0 / rate if rate else 0.0
+        self._full_at = 0.0
+        self._user: UserBudget | None = None
+        self._deaf_at = 0.0
+
+    @property
+    def burst(self) -> int:
+        """Packets that there is room for at most; a frame whose size counts as more is charged as so many."""
+        pace = self._pace
+        return int(EMPTY / pace) if pace else sys.maxsize
+
+    def belong_to(self, budget: UserBudget | None) -> None:
+        """Charge this user, too, from now on; ``None``: nobody any more. The budget counts its holders."""
+        if self._user is not None:
+            self._user.holders -= 1
+        if budget is not None:
+            budget.holders += 1
+        self._user = budget
+
+    def take(self, cost: float = 1.0) -> float:
+        """Take room for packets; for all of them or for none.
+
+        Returns:
+            0 if there was room, else the seconds after which there is.
+        """
+        # Two buckets (see ``Bucket``) in one function, so that a packet is charged for no more than one cost.
+        now = self._clock()
+        latest = now + EMPTY
+        full_at = self._full_at
+        if full_at < now:
+            full_at = now
+        full_at += cost * self._interval
+        user = self._user
+        if user is None:
+            if full_at > latest:
+                return full_at - now - BURST_SECONDS
+        else:
+            users = user.full_at
+            if users < now:
+                users = now
+            users += cost * user.interval
+            if full_at > latest or users > latest:
+                return max(full_at, users) - now - BURST_SECONDS
+            if user.share is not None and (wait := user.share.take(now, cost)):
+                return wait
+            user.full_at = users
+        self._full_at = full_at
+        return 0.0
+
+    def is_deaf(self, cost: int = 1) -> bool:
+        """Count a refusal; whether the client goes on as if there had been none.
+
+        Who heeds ``retry_after`` is refused now and then. Who is refused more than the rate itself would let pass, and
+        a second's worth of it, is not worth more answers. No single refusal weighs more than a quarter of that.
+        """
+        now = self._clock()
+        self._deaf_at = max(self._deaf_at, now) + min(cost * self._pace, HEAVIEST_REFUSAL)
+        return self._deaf_at - now > 1.0 - 1e-6
+
+    @property
+    def _pace(self) -> float:
+        """Seconds in which room for one packet comes back in the slower of the buckets; 0: there is no limit."""
+        return self._interval if self._user is None else max(self._interval, self._user.pace)
+
+
+def cost_of(frame: str | bytes) -> int:
+    """Packets that a frame counts as, by its size: one for each ``UNIT`` begun."""
+    return 1 if len(frame) <= UNIT else -(-len(frame) // UNIT)

@@ -1,0 +1,320 @@
+"""What one client still has to be sent. Bounded, always.
+
+Replies are sent by the connection's own task; pushes come from anywhere in the worker. Granian takes frames of one
+socket one after the other, so exactly one of them is the writer at any time: who comes while a frame is being written
+leaves his own in the queue. An idle connection has no task and no timer of its own here.
+
+Where the server begins to write at the call, as Granian does, nobody waits for the end of it: the frame is handed over,
+and whoever brings the next one looks whether it has been taken. Waiting would wake this thread once more for each
+packet, a third of what a packet costs; and an event would cost a task.
+
+When there is no room for an event, its topic decides: the connection ends, or the topic's oldest waiting events make
+room and a GAP tells of them, in their place. Of a ``latest`` topic never more than one event waits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from starpost.connections.channel import Send, gone
+from starpost.topics.subscriber import EventSource
+
+log = structlog.get_logger(__name__)
+
+GAP_SIZE: Final = 200
+"""Bytes that a gap is counted with while it waits."""
+
+Frame = str | bytes
+
+
+class _Waiting:
+    """A frame that waits; of an event also where it comes from, and its number."""
+
+    __slots__ = ("first", "frame", "last", "source", "written")
+
+    def __init__(
+        self,
+        frame: Frame | None,
+        written: asyncio.Future[None] | None = None,
+        source: EventSource | None = None,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> None:
+        self.frame = frame
+        """``None``: a gap from ``first`` to ``last``, whose frame is made when it is sent, as it may still grow."""
+        self.written = written
+        self.source = source
+        self.first = first
+        self.last = last
+
+    @property
+    def size(self) -> int:
+        return GAP_SIZE if self.frame is None else len(self.frame)
+
+    def content(self) -> Frame:
+        if self.frame is None and self.source is not None:
+            return self.source.gap_frame(self.first, self.last)
+        return self.frame or ""
+
+    def release(self) -> None:
+        """Wake who waits until it is written: it is, or it never will be."""
+        if self.written is not None and not self.written.done():
+            self.written.set_result(None)
+
+
+class Outbox:
+    """The sending side of a connection.
+
+    Args:
+        send: ASGI ``send``.
+        frame_key: ``text`` or ``bytes``.
+        max_messages: Frames that may wait.
+        max_bytes: Bytes (characters of a text frame) that may wait.
+        on_overflow: Called with its source when a frame finds no room and the client has to go: a reply, a push, or an
+            event of a topic that wants it so.
+        on_drop: Called with their source when events of a dropping topic have made room.
+        clock: The worker's coarse clock, seconds.
+        is_eager: ``send`` begins at the call and returns a future, or an awaitable that is over already.
+    """
+
+    __slots__ = (
+        "_clock", "_frame_key", "_handed", "_is_closed", "_is_eager", "_max_bytes", "_max_messages", "_on_drop",
+        "_on_overflow", "_queue", "_send", "_task", "_waiting_bytes", "_writing_since",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        send: Send,
+        frame_key: str,
+        *,
+        max_messages: int,
+        max_bytes: int,
+        on_overflow: Callable[[EventSource | None], None],
+        on_drop: Callable[[EventSource], None],
+        clock: Callable[[], float],
+        is_eager: bool = False,
+    ) -> None:
+        self._send: Callable[[Any], Any] = send
+        self._frame_key = frame_key
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._on_overflow = on_overflow
+        self._on_drop = on_drop
+        self._clock = clock
+        self._queue: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._is_eager = is_eager
+        self._handed: Any = None
+        """The future of the frame that was handed over last, until it is looked at."""
+        self._writing_since: float | None = None
+
+    @property
+    def writing_since(self) -> float | None:
+        """When the frame that is being written was handed to the server; ``None`` while none is."""
+        # While a task writes, a frame that has been taken is not the last.
+        if self._task is None and self._handed is not None and self._handed.done():
+            return None
+        return self._writing_since
+
+    @property
+    def is_written_by_owner(self) -> bool:
+        """Whether the connection's own task is in the middle of ``write``."""
+        return self._writing_since is not None and self._task is None and self._handed is None
+
+    @property
+    def depth(self) -> int:
+        """Frames that wait behind the one being written."""
+        return len(self._queue)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Their size."""
+        return self._waiting_bytes
+
+    def offer(self, frame: Frame) -> bool:
+        """Hand a reply over at once, if nothing is in its way; else it is for ``write``.
+
+        Raises:
+            Exception: The frame before it could not be sent: the client is gone.
+        """
+        if self._handed is not None:
+            self._settle()
+        if self._writing_since is not None or not self._is_eager:
+            return False
+        self._hand_over(frame)
+        return True
+
+    async def write(self, frame: Frame) -> None:
+        """Send a reply, after everything that waits; returns when the server has it.
+
+        Raises:
+            Exception: This frame, or the one that was handed over before it, could not be sent: the client is gone.
+        """
+        if self.offer(frame):
+            return
+        if self._writing_since is not None:
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._enqueue(_Waiting(frame, written)):
+                await written
+            return
+        self._writing_since = self._clock()
+        try:
+            await self._send({"type": "websocket.send", self._frame_key: frame})
+        finally:
+            self._writing_since = None
+            if self._queue:
+                self._start()
+
+    def push(self, frame: Frame) -> None:
+        """Send a frame without waiting. Without room for it, ``on_overflow`` is called instead."""
+        self._enqueue(_Waiting(frame))
+
+    def push_event(self, frame: Frame, source: EventSource, seq: int) -> None:
+        """See ``EventOutbox``."""
+        if source.overflow == "latest" and self._replace(frame, source, seq):
+            return
+        event = _Waiting(frame, None, source, seq, seq)
+        if source.overflow == "drop_oldest" and not self._has_room(event):
+            self._make_room(event, source)
+        else:
+            self._enqueue(event)
+
+    def push_gap(self, source: EventSource, first: int | None, last: int | None) -> None:
+        """See ``EventOutbox``."""
+        self._enqueue(_Waiting(None, None, source, first, last))
+
+    async def flush(self) -> None:
+        """Wait until nothing is left to be written, then take nothing more."""
+        self._is_closed = True
+        if self._handed is not None and self._task is None:
+            self._start()
+        # A task that is cancelled before it first runs is done, and cannot say so itself.
+        while self._task is not None and not self._task.done():
+            # Not `shield`: a task that `discard` has cancelled must not cancel who waits for its end.
+            await asyncio.wait([self._task])
+
+    def let_go(self) -> None:
+        """Hold the server's end no longer; nothing is written after this."""
+        self.discard()
+        self._send = gone
+
+    def discard(self) -> None:
+        """Forget what waits; the client is gone."""
+        self._is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+        elif self._handed is not None:
+            self._handed.cancel()
+            self._handed = self._writing_since = None
+        self._forget()
+
+    def _has_room(self, waiting: _Waiting) -> bool:
+        return len(self._queue) < self._max_messages and self._waiting_bytes + waiting.size <= self._max_bytes
+
+    def _enqueue(self, waiting: _Waiting) -> bool:
+        if self._is_closed:
+            return False
+        if not self._has_room(waiting):
+            self._on_overflow(waiting.source)
+            return False
+        self._append(waiting)
+        return True
+
+    def _append(self, waiting: _Waiting) -> None:
+        if self._is_eager and self.writing_since is None:
+            self._hand_over(waiting.content())
+            return
+        self._queue.append(waiting)
+        self._waiting_bytes += waiting.size
+        if self._task is None and not self.is_written_by_owner:
+            self._start()
+
+    def _replace(self, frame: Frame, source: EventSource, seq: int) -> bool:
+        """Put an event in the place of the one of its topic that waits; whether one did."""
+        for waiting in self._queue:
+            if waiting.source is source and waiting.frame is not None:
+                self._waiting_bytes += len(frame) - waiting.size
+                waiting.frame, waiting.first, waiting.last = frame, seq, seq
+                return True
+        return False
+
+    def _make_room(self, event: _Waiting, source: EventSource) -> None:
+        """Drop the topic's oldest waiting events until there is room; a gap stands where they stood."""
+        if self._is_closed:
+            return
+        mine = [waiting for waiting in self._queue if waiting.source is source]
+        gap: _Waiting | None = None
+        for waiting in mine:
+            if self._has_room(event):
+                break
+            if gap is None or gap.last is None:
+                # The first one becomes the gap; its place in the queue is not free yet.
+                self._waiting_bytes -= waiting.size
+                waiting.frame = None
+                self._waiting_bytes += waiting.size
+                gap = waiting
+            else:
+                gap.last = waiting.last
+                self._queue.remove(waiting)
+                self._waiting_bytes -= waiting.size
+        if self._has_room(event):
+            self._append(event)
+        elif gap is not None:
+            gap.last = event.last
+        else:
+            # All the room is taken by others: this client reads nothing at all.
+            self._on_overflow(source)
+            return
+        self._on_drop(source)
+
+    def _start(self) -> None:
+        # Set here and not in the task: whoever comes before the task first runs must find a writer.
+        if self._handed is None:
+            self._writing_since = self._clock()
+        self._task = asyncio.create_task(self._write_queue())
+
+    async def _write_queue(self) -> None:
+        waiting: _Waiting | None = None
+        try:
+            if self._handed is not None:
+                await self._handed
+                self._handed = None
+            while self._queue:
+                waiting = self._queue.popleft()
+                self._waiting_bytes -= waiting.size
+                self._writing_since = self._clock()
+                await self._send({"type": "websocket.send", self._frame_key: waiting.content()})
+                waiting.release()
+        except Exception as error:  # noqa: BLE001 - the client is gone, as the connection's own task will read
+            log.debug("frame_not_sent", reason=str(error))
+        finally:
+            # After an error or a cancellation the socket is lost: nobody may wait for a frame that will not be sent,
+            # the one that was on its way included.
+            if waiting is not None:
+                waiting.release()
+            self._forget()
+            self._handed = self._writing_since = None
+            self._task = None
+
+    def _hand_over(self, frame: Frame) -> None:
+        taken = self._send({"type": "websocket.send", self._frame_key: frame})
+        # Granian answers with a future of its own. For a socket that it has closed, or a message that it cannot send,
+        # the answer is an awaitable that knows nothing but `__await__`: a task makes a future of that one.
+        self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)
+        self._writing_since = self._clock()
+
+    def _settle(self) -> None:
+        """Look whether the frame that was handed over has been taken; raise if it could not be sent."""
+        if self._task is None and self._handed.done():
+            handed, self._handed, self._writing_since = self._handed, None, None
+            handed.result()
+
+    def _forget(self) -> None:
+        while self._queue:
+            self._queue.popleft().release()
+        self._waiting_bytes = 0

@@ -1,0 +1,406 @@
+"""The connections of all workers, in Redis: who is connected where, and how many connections each user has.
+
+Every entry is held by a lease that its worker renews, so those of a worker that died are gone when their leases have
+run out; whoever next asks about that user removes them. Entering costs one round trip, a packet none.
+
+While Redis is away nobody new is let in; who is in stays, and is entered anew when Redis is back, whatever it has
+forgotten: renewing a lease writes the whole entry.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import structlog
+from redis.asyncio import RedisCluster
+
+from starpost.auth.principal import Principal
+from starpost.errors import RateLimitedError, UnavailableError
+from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients, Script
+from starpost.redis.tasks import end_task
+from starpost.topics.links import pause
+
+ENTER_TIMEOUT: Final = 3.0
+"""Seconds that a client waits for a slow Redis before it is told to come again."""
+
+STOP_TIMEOUT: Final = 2.0
+"""Seconds for taking the last entries out when the worker stops. What stays ends with its lease."""
+
+USERS_PER_CALL: Final = 50
+"""Of one script. Longer ones would hold up Redis' other callers; on a cluster, where every user has a slot, it is 1."""
+
+CALLS_AT_ONCE: Final = 20
+SCAN_COUNT: Final = 1000
+
+_DROP_EXPIRED: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function drop_expired(leases, entries)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
+    redis.call('ZREM', leases, id)
+    redis.call('HDEL', entries, id)
+  end
+end
+"""
+
+_ENTER: Final = (
+    _DROP_EXPIRED
+    + """
+local lease, limit, at = tonumber(ARGV[1]), tonumber(ARGV[2]), 3
+for k = 1, #KEYS, 2 do
+  local leases, entries = KEYS[k], KEYS[k + 1]
+  drop_expired(leases, entries)
+  local last = at + 2 * tonumber(ARGV[at])
+  for i = at + 1, last, 2 do
+    if limit > 0 and redis.call('ZCARD', leases) >= limit and not redis.call('ZSCORE', leases, ARGV[i]) then
+      return 0
+    end
+    redis.call('ZADD', leases, now + lease, ARGV[i])
+    redis.call('HSET', entries, ARGV[i], ARGV[i + 1])
+  end
+  redis.call('PEXPIRE', leases, lease)
+  redis.call('PEXPIRE', entries, lease)
+  at = last + 1
+end
+return 1
+"""
+)
+"""KEYS: leases and entries of each user. ARGV: the lease in ms, the most connections of a user (0: no matter), and for
+each user the number of connections, then the id and the entry of each."""
+
+_LEAVE: Final = """
+local at = 1
+for k = 1, #KEYS, 2 do
+  local last = at + tonumber(ARGV[at])
+  for i = at + 1, last do
+    redis.call('ZREM', KEYS[k], ARGV[i])
+    redis.call('HDEL', KEYS[k + 1], ARGV[i])
+  end
+  at = last + 1
+end
+return 1
+"""
+
+_LIST: Final = (
+    _DROP_EXPIRED
+    + """
+local found = {}
+for k = 1, #KEYS, 2 do
+  drop_expired(KEYS[k], KEYS[k + 1])
+  for _, entry in ipairs(redis.call('HVALS', KEYS[k + 1])) do found[#found + 1] = entry end
+end
+return found
+"""
+)
+
+_LEASES, _ENTRIES = "leases", "entries"
+
+_Call = tuple[list[str], list[Any]]
+"""Keys and arguments of a script."""
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyConnectionsError(RateLimitedError):
+    """The user has as many connections as one may have, on all workers together."""
+
+    default_msg = "Too many connections of this user"
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """One connection of an authenticated client, wherever it is."""
+
+    connection_id: str
+    user: str
+    """The user's name."""
+
+    user_id: str
+    """The claim ``sub``."""
+
+    session_id: str | None
+    """The session at Keycloak (``sid``)."""
+
+    node: str
+    worker: str
+    since: datetime
+    expires_at: datetime
+    """When the token expires."""
+
+
+class _Member:
+    """A connection of this worker."""
+
+    __slots__ = ("entry", "since", "user_id")
+
+    def __init__(self, user_id: str, since: datetime, entry: bytes) -> None:
+        self.user_id = user_id
+        self.since = since
+        self.entry = entry
+
+
+class SessionRegistry:
+    """This worker's part of the registry, and the view of all of it.
+
+    Args:
+        clients: The way to Redis.
+        node: This node's name.
+        worker: This worker's, unlike every other's.
+        limit: Connections of one user on all workers.
+        lease: Seconds after which the entries of a worker that died are gone.
+    """
+
+    def __init__(self, clients: RedisClients, *, node: str, worker: str, limit: int, lease: float) -> None:
+        self._clients = clients
+        self._keys = clients.keys
+        self._node = node
+        self._worker = worker
+        self._limit = limit
+        self._lease_ms = int(lease * 1000)
+        self._interval = lease / 3
+        self._enter = clients.script(_ENTER, database="auth")
+        self._leave = clients.script(_LEAVE, database="auth")
+        self._list = clients.script(_LIST, database="auth")
+        self._users_per_call = 1 if isinstance(clients.auth, RedisCluster) else USERS_PER_CALL
+        self._members: dict[str, _Member] = {}
+        self._of_user: dict[str, set[str]] = {}
+        self._entering: Counter[str] = Counter()
+        self._left: dict[str, set[str]] = {}
+        self._changed: set[str] = set()
+        self._is_renewal_due = False
+        self._wake = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._is_current = True
+
+    async def start(self) -> None:
+        """Begin to renew leases."""
+        self._keeper = asyncio.create_task(self._keep(), name="sessions")
+
+    async def stop(self) -> None:
+        """Stop, and take this worker's entries out of Redis, if that can be done soon."""
+        await end_task(self._keeper)
+        for connection_id in list(self._members):
+            self.leave(connection_id)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._take_out()
+        except REDIS_FAULTS as error:
+            log.warning("sessions_not_removed", count=sum(map(len, self._left.values())), cause=repr(error))
+
+    async def check(self) -> None:
+        """Whether Redis has what this worker holds.
+
+        Raises:
+            UnavailableError: The last renewal failed.
+        """
+        if not self._is_current:
+            raise UnavailableError("The leases of this worker's connections are not renewed")
+
+    # ---- this worker's connections -----------------------------------------------------------------------------------
+
+    async def enter(self, connection_id: str, principal: Principal, since: datetime) -> None:
+        """Count a connection among its user's, until it leaves.
+
+        Raises:
+            TooManyConnectionsError: The user has as many as one may have.
+            UnavailableError: Redis is away.
+        """
+        user_id = principal.user_id
+        # Without Redis, which may hang: one user's connections must not wait for it in any number.
+        if len(self._of_user.get(user_id, ())) + self._entering[user_id] >= self._limit:
+            raise TooManyConnectionsError
+        entry = self._entry(connection_id, principal, since)
+        self._entering[user_id] += 1
+        try:
+            async with asyncio.timeout(ENTER_TIMEOUT):
+                is_in = await self._enter(
+                    keys=self._keys_of(user_id), args=[self._lease_ms, self._limit, 1, connection_id, entry]
+                )
+        except BaseException as error:
+            # The answer is lost, be it by a fault or a cancellation; the connection may have been entered.
+            self._mark_left(user_id, connection_id)
+            if isinstance(error, REDIS_FAULTS):
+                log.warning("connection_not_entered", connection_id=connection_id, cause=repr(error))
+                raise UnavailableError("Connections cannot be counted now") from error
+            raise
+        finally:
+            self._entering[user_id] -= 1
+            if not self._entering[user_id]:
+                del self._entering[user_id]
+        if not is_in:
+            raise TooManyConnectionsError
+        self._members[connection_id] = _Member(user_id, since, entry)
+        self._of_user.setdefault(user_id, set()).add(connection_id)
+
+    def update(self, connection_id: str, principal: Principal) -> None:
+        """Note that a connection's token was replaced; Redis learns of it in the background."""
+        member = self._members.get(connection_id)
+        if member is not None:
+            member.entry = self._entry(connection_id, principal, member.since)
+            self._changed.add(member.user_id)
+            self._wake.set()
+
+    def leave(self, connection_id: str) -> None:
+        """Take a connection out, in the background, tried until it is done; one that is not in does no harm."""
+        member = self._members.pop(connection_id, None)
+        if member is None:
+            return
+        mine = self._of_user[member.user_id]
+        mine.discard(connection_id)
+        if not mine:
+            del self._of_user[member.user_id]
+        self._mark_left(member.user_id, connection_id)
+
+    def renew_soon(self) -> None:
+        """Enter all connections anew: Redis may have forgotten them."""
+        self._is_renewal_due = True
+        self._wake.set()
+
+    def _mark_left(self, user_id: str, connection_id: str) -> None:
+        self._left.setdefault(user_id, set()).add(connection_id)
+        self._wake.set()
+
+    def _entry(self, connection_id: str, principal: Principal, since: datetime) -> bytes:
+        return msgspec.json.encode(
+            Session(
+                connection_id=connection_id,
+                user=principal.username,
+                user_id=principal.user_id,
+                session_id=principal.session_id,
+                node=self._node,
+                worker=self._worker,
+                since=since,
+                expires_at=datetime.fromtimestamp(principal.expires_at, UTC),
+            )
+        )
+
+    def _keys_of(self, user_id: str) -> list[str]:
+        return [self._keys.user_sessions(user_id, _LEASES), self._keys.user_sessions(user_id, _ENTRIES)]
+
+    # ---- keeping them in Redis ---------------------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Renew leases and take out who has left, one after the other: a renewal never brings back who has left."""
+        loop = asyncio.get_running_loop()
+        renew_at = loop.time() + self._interval
+        tries = 0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(renew_at):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._take_out()
+                if self._is_renewal_due or loop.time() >= renew_at:
+                    self._is_renewal_due = False
+                    renew_at = loop.time() + self._interval
+                    await self._renew(list(self._of_user))
+                elif self._changed:
+                    await self._renew([user_id for user_id in self._changed if user_id in self._of_user])
+                self._changed.clear()
+                self._is_current, tries = True, 0
+            except Exception as error:
+                # Whatever it was, leases must go on being renewed.
+                if isinstance(error, REDIS_AWAY):
+                    log.warning("sessions_not_renewed", count=len(self._members), cause=repr(error))
+                else:
+                    log.exception("sessions_not_renewed", count=len(self._members))
+                self._is_current = False
+                self.renew_soon()
+                await asyncio.sleep(pause(tries))
+                tries += 1
+
+    async def _renew(self, user_ids: list[str]) -> None:
+        calls = []
+        for users in self._groups(user_ids):
+            keys: list[str] = []
+            args: list[Any] = [self._lease_ms, 0]
+            for user_id in users:
+                keys += self._keys_of(user_id)
+                mine = self._of_user.get(user_id, ())
+                args.append(len(mine))
+                for connection_id in mine:
+                    args += [connection_id, self._members[connection_id].entry]
+            calls.append((keys, args))
+            if len(calls) == CALLS_AT_ONCE:
+                await self._run(self._enter, calls)
+                calls = []
+        await self._run(self._enter, calls)
+
+    async def _take_out(self) -> None:
+        for user_ids in self._groups(list(self._left), calls=CALLS_AT_ONCE):
+            leaving = {user_id: frozenset(self._left[user_id]) for user_id in user_ids}
+            calls = []
+            for users in self._groups(user_ids):
+                keys: list[str] = []
+                args: list[Any] = []
+                for user_id in users:
+                    keys += self._keys_of(user_id)
+                    args += [len(leaving[user_id]), *leaving[user_id]]
+                calls.append((keys, args))
+            await self._run(self._leave, calls)
+            for user_id, done in leaving.items():
+                self._left[user_id] -= done
+                if not self._left[user_id]:
+                    del self._left[user_id]
+
+    async def _run(self, script: Script, calls: list[_Call]) -> list[Any]:
+        """Run them all at once and wait for each; the first fault is raised."""
+        outcomes = await asyncio.gather(*(script(keys=keys, args=args) for keys, args in calls), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return outcomes
+
+    def _groups(self, user_ids: list[str], *, calls: int = 1) -> Iterator[list[str]]:
+        size = self._users_per_call * calls
+        return (user_ids[start : start + size] for start in range(0, len(user_ids), size))
+
+    # ---- the connections of all workers ------------------------------------------------------------------------------
+
+    async def sessions(self) -> list[Session]:
+        """Everybody who is connected, by name, then by time. Looks at every user's key; for administrators.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        found: list[Session] = []
+        decode = msgspec.json.Decoder(Session).decode
+        try:
+            async for leases in self._leases_of_users():
+                calls: list[_Call] = [(_with_entries(group), []) for group in self._groups(leases)]
+                for entries in await self._run(self._list, calls):
+                    found += map(decode, entries)
+        except REDIS_FAULTS as error:
+            log.warning("connections_not_listed", cause=repr(error))
+            raise UnavailableError("Connections cannot be listed now") from error
+        # SCAN may name a key twice, while the table of keys grows.
+        unique = {session.connection_id: session for session in found}
+        return sorted(unique.values(), key=lambda held: (held.user, held.since, held.connection_id))
+
+    async def find(self, connection_id: str) -> Session | None:
+        """One connection, wherever it is; ``None`` if there is none of that id.
+
+        Raises:
+            UnavailableError: Redis is away.
+        """
+        return next((held for held in await self.sessions() if held.connection_id == connection_id), None)
+
+    async def _leases_of_users(self) -> AsyncIterator[list[str]]:
+        group: list[str] = []
+        pattern = self._keys.user_sessions_pattern(_LEASES)
+        async for key in self._clients.auth.scan_iter(match=pattern, count=SCAN_COUNT):
+            group.append(key.decode())
+            if len(group) == self._users_per_call * CALLS_AT_ONCE:
+                yield group
+                group = []
+        if group:
+            yield group
+
+
+def _with_entries(leases: list[str]) -> list[str]:
+    """The keys of some users: of each the leases and the entries."""
+    return [key for lease in leases for key in (lease, lease.removesuffix(_LEASES) + _ENTRIES)]

@@ -1,0 +1,53 @@
+"""Pages for browsers: their policy and their files."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from litestar import Request, Router
+from litestar.datastructures import CacheControlHeader, ResponseHeader
+from litestar.static_files import create_static_files_router
+
+from starpost.settings import Settings
+
+
+def page_headers(settings: Settings) -> list[ResponseHeader]:
+    """The policy of a page that runs nothing but its own files, and speaks to this server and to Keycloak alone.
+
+    ``'self'`` lets through sockets to the page's own host as well (Content Security Policy Level 3, section 6.7.2.8).
+    No ``Cross-Origin-Opener-Policy``: Swagger UI's sign-in window answers to the window that opened it.
+    """
+    keycloak = urlsplit(settings.keycloak_issuer)
+    policy = {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": f"'self' {keycloak.scheme}://{keycloak.netloc}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return [
+        ResponseHeader(name="Content-Security-Policy", value="; ".join(f"{k} {v}" for k, v in policy.items())),
+    ]
+
+
+def page_files(
+    name: str,
+    path: str,
+    directories: Iterable[Path],
+    *,
+    cache_control: CacheControlHeader,
+    before_request: Callable[[Request[Any, Any, Any]], Awaitable[None]] | None = None,
+) -> Router:
+    """A route for each file below the directories; the first that has it serves it."""
+    return create_static_files_router(
+        name=name,
+        path=path,
+        directories=[str(directory) for directory in directories],
+        cache_control=cache_control,
+        before_request=before_request,
+        include_in_schema=False,
+    )

@@ -1,0 +1,22 @@
+"""Rules in documents: written as in ``actions.json``, so that a client can judge them by the same grammar."""
+
+from typing import Any
+
+from starpost.rbac.rules import AllOf, AnyOf, Authenticated, Rule
+
+
+def rule_as_written(rule: Rule) -> Any:
+    """``"role"``, ``["a", "b"]``, ``{"any": ["a", "b"]}``, ``"authenticated"`` or ``"public"``.
+
+    Raises:
+        TypeError: The rule is none of the permission table's.
+    """
+    match rule:
+        case Authenticated():  # and Public, which is one
+            return str(rule)
+        case AllOf():
+            roles = sorted(rule.roles)
+            return roles[0] if len(roles) == 1 else roles
+        case AnyOf():
+            return {"any": sorted(rule.roles)}
+    raise TypeError(f"not a rule of the permission table: {rule!r}")

@@ -1,0 +1,51 @@
+"""Opaque cursors: where a keyset page ended.
+
+A cursor is a position, no permission: it holds the ordering values of the last row that the client has seen anyway,
+and is read as untrusted input.
+"""
+
+import binascii
+from base64 import b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from starpost.errors import FieldError, InvalidDataError
+
+_VERSION = 1
+
+
+class _Position(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    version: int
+    order: str
+    values: list[Any]
+
+
+_decode = msgspec.json.Decoder(_Position).decode
+
+
+def encode(order: str, values: Sequence[Any]) -> str:
+    """A cursor after the row with these ``values`` of the columns that ``order`` names."""
+    packed = msgspec.json.encode(_Position(_VERSION, order, list(values)))
+    return urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
+
+
+def decode(cursor: str, order: str, types: Sequence[Any]) -> list[Any]:
+    """The values of a cursor, converted to ``types``.
+
+    Raises:
+        InvalidDataError: It was not made by ``encode`` for this ``order``; names ``$.cursor``.
+    """
+    try:
+        packed = b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True)
+        position = _decode(packed)
+        if position.version == _VERSION and position.order == order and len(position.values) == len(types):
+            return [msgspec.convert(value, type_) for value, type_ in zip(position.values, types, strict=True)]
+    except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
+        raise _invalid() from error
+    raise _invalid()
+
+
+def _invalid() -> InvalidDataError:
+    return InvalidDataError.of([FieldError("$.cursor", "Not a cursor of this list; start again with an empty one")])

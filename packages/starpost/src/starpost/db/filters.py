@@ -1,0 +1,120 @@
+"""Filters given by a client: from a mapping to conditions.
+
+A filter's *shape* (which column, which kind of condition) decides the SQL, its value does not: statements are compiled
+once for each shape.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import UNSET
+from sqlalchemy import ARRAY, ColumnElement, any_, bindparam
+from sqlalchemy.orm import InstrumentedAttribute
+
+from starpost.db.model import BaseModel
+from starpost.db.types import MAX_BIGINT
+from starpost.errors import FieldError, InvalidDataError
+
+MAX_ALTERNATIVES = 1000
+
+
+class Condition(NamedTuple):
+    """The shape of one filter; ``kind`` is ``equal``, ``in``, ``contains`` or ``null``."""
+
+    column: str
+    kind: str
+
+
+class Filters(NamedTuple):
+    """Shapes in the order of their columns' names, and the parameters that they need."""
+
+    shape: tuple[Condition, ...]
+    parameters: dict[str, Any]
+
+
+def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
+    """Understand filters: a string is contained in either case, a list is IN, ``None`` IS NULL, the rest equality.
+
+    ``msgspec.UNSET`` means that there is no such filter.
+
+    Raises:
+        InvalidDataError: An unknown column, a value of another type than the column, or one that PostgreSQL cannot
+            store; every one is listed.
+    """
+    shape: list[Condition] = []
+    parameters: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    given = {name: value for name, value in (filters or {}).items() if value is not UNSET}
+    for name in sorted(given):
+        value = given[name]
+        fault = _fault(model, name, value)
+        if fault is not None:
+            errors.append(FieldError(f"$.filters.{name}", fault))
+            continue
+        kind = _kind(value)
+        shape.append(Condition(name, kind))
+        if kind == "contains":
+            parameters[f"filter_{name}"] = f"%{escape_like(value)}%"
+        elif kind != "null":
+            parameters[f"filter_{name}"] = value
+    if errors:
+        raise InvalidDataError.of(errors)
+    return Filters(tuple(shape), parameters)
+
+
+def conditions(model: type[BaseModel], shape: Sequence[Condition]) -> list[ColumnElement[bool]]:
+    """The WHERE clauses of a shape; the parameters are named ``filter_`` and the column."""
+    return [_condition(getattr(model, column), kind, f"filter_{column}") for column, kind in shape]
+
+
+def escape_like(text: str) -> str:
+    r"""``text`` as a LIKE pattern that matches itself; the escape character is ``\``."""
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _condition(column: InstrumentedAttribute[Any], kind: str, parameter: str) -> ColumnElement[bool]:
+    match kind:
+        case "null":
+            return column.is_(None)
+        case "in":
+            # One array instead of one parameter for each value: the text is the same for every length.
+            return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
+        case "contains":
+            return column.ilike(bindparam(parameter, type_=column.type), escape="\\")
+    return column == bindparam(parameter, type_=column.type)
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "contains"
+    return "in" if isinstance(value, list | tuple | set | frozenset) else "equal"
+
+
+def _fault(model: type[BaseModel], name: str, value: Any) -> str | None:
+    column = model.__mapper__.columns.get(name)
+    if column is None:
+        return "Unknown filter"
+    type_ = column.type.python_type
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple | set | frozenset):
+        return _value_fault(type_, value)
+    if len(value) > MAX_ALTERNATIVES:
+        return f"Expected at most {MAX_ALTERNATIVES} values"
+    return next((fault for each in value if (fault := _value_fault(type_, each)) is not None), None)
+
+
+def _value_fault(type_: type[Any], value: Any) -> str | None:
+    # A bool is an int to Python, and not to PostgreSQL.
+    if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
+        return f"Expected `{type_.__name__}`, got `{type(value).__name__}`"
+    if isinstance(value, str) and "\0" in value:
+        return "Expected text without NUL"
+    if isinstance(value, int) and not -MAX_BIGINT - 1 <= value <= MAX_BIGINT:
+        return "Expected a 64-bit integer"
+    if isinstance(value, dt.datetime) and value.tzinfo is None:
+        return "Expected a time with its offset"
+    return None

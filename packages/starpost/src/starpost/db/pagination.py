@@ -1,0 +1,178 @@
+"""The statements behind pages: by offset with a total, and by cursor. Nothing here touches the database."""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
+
+import msgspec
+from msgspec import Meta
+from sqlalchemy import BigInteger, bindparam, func, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from starpost.db.filters import Condition, conditions
+from starpost.db.model import BaseModel
+from starpost.db.statement import AnySelect, Statement, columns
+from starpost.db.types import MAX_BIGINT, MAX_PAGE, MAX_PAGE_SIZE
+from starpost.errors import FieldError, InvalidDataError
+
+S = TypeVar("S", bound=msgspec.Struct)
+ApplyFilters = Callable[[AnySelect], AnySelect]
+Shape = tuple[Condition, ...]
+
+# What a client may put into a cursor, by the column's type; any other type as it is.
+_CURSOR_TYPES: dict[type[Any], Any] = {
+    int: Annotated[int, Meta(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)],
+    str: Annotated[str, Meta(pattern=r"^[^\x00]*$")],
+    dt.datetime: Annotated[dt.datetime, Meta(tz=True)],
+}
+
+
+class Ordering(NamedTuple):
+    """Columns and their directions, the primary key last."""
+
+    terms: tuple[tuple[str, bool], ...]
+    """Column name, and whether it descends."""
+
+    @classmethod
+    @lru_cache(maxsize=1024)
+    def of(cls, model: type[BaseModel], order_by: tuple[str, ...]) -> Self:
+        """Understand ``("-created_at", "name")``. The primary key takes the direction of the last term.
+
+        Raises:
+            ValueError: A column does not exist.
+        """
+        terms = [(term.removeprefix("-"), term.startswith("-")) for term in order_by]
+        unknown = [name for name, _ in terms if name not in model.__mapper__.columns]
+        if unknown:
+            raise ValueError(f"{model.__name__} has no column {', '.join(unknown)}")
+        if "id" not in (name for name, _ in terms):
+            terms.append(("id", terms[-1][1] if terms else False))
+        return cls(tuple(terms))
+
+    def __str__(self) -> str:
+        return ",".join(f"-{name}" if descends else name for name, descends in self.terms)
+
+    def columns(self, model: type[BaseModel]) -> list[InstrumentedAttribute[Any]]:
+        """The columns."""
+        return [getattr(model, name) for name, _ in self.terms]
+
+    def apply(self, model: type[BaseModel], clause: AnySelect) -> AnySelect:
+        """Order ``clause`` by it."""
+        return clause.order_by(
+            *(column.desc() if descends else column.asc() for column, (_, descends) in self._pairs(model))
+        )
+
+    def cursor_types(self, model: type[BaseModel]) -> list[Any]:
+        """The types of a cursor's values.
+
+        Raises:
+            ValueError: The order does not allow cursors: a column may be NULL, or the directions differ.
+        """
+        if len({descends for _, descends in self.terms}) > 1:
+            raise ValueError(f"{self}: the columns of a cursor are all ascending or all descending")
+        types = []
+        for name, _ in self.terms:
+            column = model.__mapper__.columns[name]
+            if column.nullable:
+                raise ValueError(f"{name}: a column that may be NULL cannot be in a cursor")
+            types.append(_CURSOR_TYPES.get(column.type.python_type, column.type.python_type))
+        return types
+
+    def _pairs(self, model: type[BaseModel]) -> list[tuple[InstrumentedAttribute[Any], tuple[str, bool]]]:
+        return list(zip(self.columns(model), self.terms, strict=True))
+
+
+def require_page(page: int, per_page: int) -> None:
+    """Check the bounds, for callers whose input does not use the types of ``types.py``.
+
+    Raises:
+        InvalidDataError: One or both are out of bounds.
+    """
+    errors = []
+    if not 1 <= page <= MAX_PAGE:
+        errors.append(FieldError("$.page", f"Expected `int` from 1 to {MAX_PAGE}"))
+    if not 1 <= per_page <= MAX_PAGE_SIZE:
+        errors.append(FieldError("$.per_page", f"Expected `int` from 1 to {MAX_PAGE_SIZE}"))
+    if errors:
+        raise InvalidDataError.of(errors)
+
+
+def offset_clause(
+    model: type[BaseModel],
+    view: type[msgspec.Struct],
+    ordering: Ordering,
+    shape: Shape,
+    apply_filters: ApplyFilters | None = None,
+) -> AnySelect:
+    """A page's rows, each with the total as its last column. Parameters: the shape's, ``row_limit``, ``row_offset``."""
+    rows = _filtered(select(*columns(model, view)), model, shape, apply_filters)
+    # An uncorrelated subquery is run once, and leaves the index and LIMIT to the rows; `count(*) OVER ()` would read
+    # every column of every row first.
+    total = count_clause(model, shape, apply_filters).scalar_subquery().label("total")
+    return (
+        ordering.apply(model, rows)
+        .add_columns(total)
+        .limit(bindparam("row_limit", type_=BigInteger))
+        .offset(bindparam("row_offset", type_=BigInteger))
+    )
+
+
+def count_clause(model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None = None) -> AnySelect:
+    """The number of rows. Parameters: the shape's."""
+    if apply_filters is None:
+        return select(func.count()).select_from(model).where(*conditions(model, shape))
+    # Joins may repeat rows, and DISTINCT or GROUP BY fold them: count what the list shows.
+    rows = _filtered(select(model.id), model, shape, apply_filters)
+    return select(func.count()).select_from(rows.order_by(None).subquery())
+
+
+def keyset_clause(
+    model: type[BaseModel],
+    view: type[msgspec.Struct],
+    ordering: Ordering,
+    shape: Shape,
+    is_following: bool,
+    apply_filters: ApplyFilters | None = None,
+) -> AnySelect:
+    """Rows by cursor, the ordering columns behind the view's.
+
+    Parameters: the shape's, ``row_limit``, and ``after_0``, ``after_1`` … if it is a following page.
+    """
+    order_columns = ordering.columns(model)
+    # Labels keep a column that is in the view as well from being selected once only.
+    keys = [column.label(f"key_{index}") for index, column in enumerate(order_columns)]
+    rows = _filtered(select(*columns(model, view), *keys), model, shape, apply_filters)
+    if is_following:
+        after = tuple_(*(bindparam(f"after_{index}", type_=each.type) for index, each in enumerate(order_columns)))
+        position = tuple_(*order_columns)
+        rows = rows.where(position < after if ordering.terms[0][1] else position > after)
+    return ordering.apply(model, rows).limit(bindparam("row_limit", type_=BigInteger))
+
+
+# A client chooses the shape within what the domain's payload allows; the bound keeps it from filling the memory.
+@lru_cache(maxsize=1024)
+def offset_statement(
+    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape
+) -> Statement[tuple[Any, ...]]:
+    """``offset_clause``, made once for each shape."""
+    return Statement(offset_clause(model, view, ordering, shape), tuple)
+
+
+@lru_cache(maxsize=1024)
+def count_statement(model: type[BaseModel], shape: Shape) -> Statement[int]:
+    """``count_clause``, made once for each shape."""
+    return Statement(count_clause(model, shape), int)
+
+
+@lru_cache(maxsize=1024)
+def keyset_statement(
+    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape, is_following: bool
+) -> Statement[tuple[Any, ...]]:
+    """``keyset_clause``, made once for each shape."""
+    return Statement(keyset_clause(model, view, ordering, shape, is_following), tuple)
+
+
+def _filtered(clause: AnySelect, model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None) -> AnySelect:
+    clause = clause.where(*conditions(model, shape))
+    return clause if apply_filters is None else apply_filters(clause)

@@ -1,0 +1,141 @@
+"""Declaring a single statement: its SQL, and what its rows become."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import asyncpg
+import msgspec
+from sqlalchemy import Delete, Dialect, Float, Insert, Numeric, Select, Update
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.types import TypeEngine
+
+from starpost.db.model import BaseModel
+
+T = TypeVar("T")
+
+AnySelect = Select[*tuple[Any, ...]]
+Clause = AnySelect | Insert | Update | Delete
+_Processor = Callable[[Any], Any]
+
+
+def columns(model: type[BaseModel], view: type[msgspec.Struct]) -> list[InstrumentedAttribute[Any]]:
+    """The columns of ``model`` that the fields of ``view`` are named after, in their order.
+
+    Raises:
+        TypeError: A field has no column.
+    """
+    missing = [name for name in view.__struct_fields__ if name not in model.__mapper__.columns]
+    if missing:
+        raise TypeError(f"{view.__name__}: {model.__name__} has no column {', '.join(missing)}")
+    return [getattr(model, name) for name in view.__struct_fields__]
+
+
+class Statement(Generic[T]):
+    """One SQL statement and what a row of it becomes; declared once, in a module.
+
+        RENAME = Statement(
+            update(Author).where(Author.id == bindparam("author_id")).values(name=bindparam("new_name"))
+            .returning(*columns(Author, AuthorView)),
+            AuthorView, missing="There is no such author",
+        )
+        author = await statements.one(RENAME, author_id=7, new_name="Le Guin")
+
+    Args:
+        clause: A ``select``, or an ``insert``, ``update`` or ``delete`` with ``returning``; its ``bindparam``s
+            without a value are the parameters. Lists: ``column == any_(bindparam("ids", type_=ARRAY(BigInteger)))``.
+        view: A struct, built from the columns by position, not checked again; ``tuple``; or the type of the one column.
+        missing: What ``NotFoundError`` says when ``one`` finds no row.
+
+    Raises:
+        TypeError: The columns are not the fields of ``view``.
+    """
+
+    def __init__(self, clause: Clause, view: type[T], *, missing: str | None = None) -> None:
+        self.clause = clause
+        self.view = view
+        self.missing = missing
+        self.columns = list(clause.exported_columns)
+        names = [column.key for column in self.columns]
+        if issubclass(view, msgspec.Struct):
+            if tuple(names) != view.__struct_fields__:
+                raise TypeError(f"{view.__name__} has {view.__struct_fields__}, the statement gives {tuple(names)}")
+        elif view is not tuple and len(names) != 1:
+            raise TypeError(f"a {view.__name__} is made from one column, the statement gives {tuple(names)}")
+
+
+class CompiledStatement(Generic[T]):
+    """A statement for asyncpg: its text, its arguments' order and conversions, and the conversion of its rows."""
+
+    __slots__ = ("_binders", "_defaults", "_names", "_parameters", "_readers", "_statement", "sql")
+
+    def __init__(self, statement: Statement[T], dialect: Dialect) -> None:
+        compiled: Any = statement.clause.compile(dialect=dialect)
+        if compiled.post_compile_params:
+            raise TypeError("in_() is not compiled once; use column == any_(bindparam(name, type_=ARRAY(type)))")
+        if compiled.insert_prefetch or compiled.update_prefetch:
+            names = ", ".join(column.name for column in (*compiled.insert_prefetch, *compiled.update_prefetch))
+            raise TypeError(
+                f"{names}: a default made in Python is not applied here; use server_default, or give a value"
+            )
+        self._statement = statement
+        self.sql = str(compiled)
+        self._names: Sequence[str] = compiled.positiontup
+        values: dict[str, Any] = compiled.construct_params(_check=False)
+        required = {name for name, bind in compiled.binds.items() if bind.required}
+        self._defaults = {name: value for name, value in values.items() if name not in required}
+        self._parameters = required
+        self._binders = {
+            name: binder
+            for name in self._names
+            if name in compiled.binds and (binder := _binder(compiled.binds[name].type, dialect)) is not None
+        }
+        readers = [_reader(column.type, dialect) for column in statement.columns]
+        self._readers = readers if any(readers) else None
+
+    def arguments(self, parameters: dict[str, Any]) -> list[Any]:
+        """The values in the order of the text's placeholders.
+
+        Raises:
+            TypeError: A parameter is missing or unknown.
+        """
+        if parameters.keys() != self._parameters:
+            raise TypeError(f"the statement takes {sorted(self._parameters)}, it was given {sorted(parameters)}")
+        values = {**self._defaults, **parameters} if self._defaults else parameters
+        if not self._binders:
+            return [values[name] for name in self._names]
+        binders = self._binders
+        return [binders[name](values[name]) if name in binders else values[name] for name in self._names]
+
+    def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Any]:
+        """The columns of each row, converted; the records themselves where there is nothing to convert."""
+        readers = self._readers
+        if readers is None:
+            return records
+        return [
+            [read(value) if read else value for read, value in zip(readers, record, strict=True)] for record in records
+        ]
+
+    def rows(self, records: Sequence[asyncpg.Record]) -> list[T]:
+        """What the records become."""
+        values = self.values(records)
+        view: Any = self._statement.view
+        if issubclass(view, msgspec.Struct):
+            return [view(*row) for row in values]
+        if view is tuple:
+            return cast("list[T]", [tuple(row) for row in values])
+        return [row[0] for row in values]
+
+
+def _binder(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
+    return type_.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _to_float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _reader(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
+    if isinstance(type_, Numeric | Float):
+        # Of all types this one alone asks which of PostgreSQL's the value came as; asyncpg gives a Decimal or a float.
+        return None if type_.asdecimal else _to_float
+    return type_.dialect_impl(dialect).result_processor(dialect, None)

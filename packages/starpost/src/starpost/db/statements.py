@@ -1,0 +1,189 @@
+"""Running single statements, and pages of lists: no transaction, no ORM objects, one round trip.
+
+PostgreSQL runs a single statement as a transaction of its own, so that one round trip does what ``BEGIN``, the
+statement and ``COMMIT`` do in three. What several statements do together belongs into a ``UnitOfWork``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from starpost.db import cursor as cursors
+from starpost.db.database import Database
+from starpost.db.filters import parse
+from starpost.db.model import BaseModel
+from starpost.db.pagination import (
+    ApplyFilters,
+    Ordering,
+    count_clause,
+    count_statement,
+    keyset_clause,
+    keyset_statement,
+    offset_clause,
+    offset_statement,
+    require_page,
+)
+from starpost.db.statement import AnySelect, CompiledStatement, Statement
+from starpost.errors import NotFoundError
+from starpost.protocol.pages import CursorMeta, OffsetMeta, Page
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Statements:
+    """Runs single statements. Each is committed when it returns, and before the reply is sent.
+
+    Safe to share: it holds no connection between calls. Every call raises what ``translate`` understands.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._compiled: WeakKeyDictionary[Statement[Any], CompiledStatement[Any]] = WeakKeyDictionary()
+
+    async def all(self, statement: Statement[T], /, **parameters: Any) -> list[T]:
+        """Every row.
+
+        Raises:
+            TypeError: A parameter is missing or unknown.
+        """
+        compiled = self._compile(statement)
+        return compiled.rows(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
+
+    async def one_or_none(self, statement: Statement[T], /, **parameters: Any) -> T | None:
+        """The first row, if there is one.
+
+        Raises:
+            TypeError: A parameter is missing or unknown.
+        """
+        rows = await self.all(statement, **parameters)
+        return rows[0] if rows else None
+
+    async def one(self, statement: Statement[T], /, **parameters: Any) -> T:
+        """The first row.
+
+        Raises:
+            NotFoundError: There is none; it says the statement's ``missing``.
+            TypeError: A parameter is missing or unknown.
+        """
+        rows = await self.all(statement, **parameters)
+        if not rows:
+            raise NotFoundError(statement.missing)
+        return rows[0]
+
+    async def get_paginated_results(
+        self,
+        model: type[BaseModel],
+        *,
+        view: type[S],
+        page: int = 1,
+        per_page: int | None = None,
+        filters: Mapping[str, Any] | None = None,
+        apply_filters: ApplyFilters | None = None,
+        order_by: Sequence[str] = (),
+    ) -> Page[S]:
+        """One page of a table and the number of all rows, in one statement.
+
+        The page after the last is empty, with the right total (that takes a second statement).
+
+        Args:
+            model: The table.
+            view: The struct that a row becomes; its fields are the columns that are read.
+            page: From 1.
+            per_page: 1 to 100; ``DEFAULT_PAGE_SIZE`` if it is not given.
+            filters: By column: a string is contained in either case (``%`` and ``_`` mean themselves), a list is IN,
+                ``None`` IS NULL, anything else equality; ``msgspec.UNSET`` is no filter.
+            apply_filters: Adds conditions or joins of its own to the ``select``, which is then compiled anew where
+                SQLAlchemy's cache does not know it.
+            order_by: Column names, descending with a ``-``. The primary key always comes last, so that the order is
+                stable.
+
+        Raises:
+            InvalidDataError: ``page`` or ``per_page`` out of bounds, an unknown column in ``filters`` or a value of
+                another type; every one is named.
+        """
+        per_page = self._database.default_page_size if per_page is None else per_page
+        require_page(page, per_page)
+        ordering = Ordering.of(model, tuple(order_by))
+        shape, parameters = parse(model, filters)
+        limits = {**parameters, "row_limit": per_page, "row_offset": (page - 1) * per_page}
+        if apply_filters is None:
+            rows = await self._values(offset_statement(model, view, ordering, shape), limits)
+        else:
+            rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
+        if rows:
+            total = rows[0][-1]
+        elif page == 1:
+            total = 0
+        elif apply_filters is None:
+            total = await self.one(count_statement(model, shape), **parameters)
+        else:
+            total = (await self._select(count_clause(model, shape, apply_filters), parameters))[0][0]
+        return Page([view(*row[:-1]) for row in rows], OffsetMeta.of(page, per_page, total))
+
+    async def get_cursor_results(
+        self,
+        model: type[BaseModel],
+        *,
+        view: type[S],
+        cursor: str = "",
+        per_page: int | None = None,
+        filters: Mapping[str, Any] | None = None,
+        apply_filters: ApplyFilters | None = None,
+        order_by: Sequence[str] = (),
+    ) -> Page[S]:
+        """The rows after a cursor. Every page costs the same, however deep, and there is no total.
+
+        Rows that are inserted or deleted meanwhile neither repeat nor hide others.
+
+        Args:
+            model: As for ``get_paginated_results``.
+            view: As there.
+            cursor: ``meta.next`` of the page before; empty for the first page.
+            per_page: As there.
+            filters: As there. They may change between pages; the cursor is only a position.
+            apply_filters: As there.
+            order_by: As there; columns that are never NULL, all ascending or all descending.
+
+        Raises:
+            InvalidDataError: As there, and for a cursor that was not made for this order.
+        """
+        per_page = self._database.default_page_size if per_page is None else per_page
+        require_page(1, per_page)
+        ordering = Ordering.of(model, tuple(order_by))
+        types = ordering.cursor_types(model)
+        shape, parameters = parse(model, filters)
+        # One row more than asked for tells whether there is a next page.
+        parameters["row_limit"] = per_page + 1
+        if cursor:
+            position = cursors.decode(cursor, str(ordering), types)
+            parameters.update({f"after_{index}": value for index, value in enumerate(position)})
+        if apply_filters is None:
+            rows = await self._values(keyset_statement(model, view, ordering, shape, bool(cursor)), parameters)
+        else:
+            clause = keyset_clause(model, view, ordering, shape, bool(cursor), apply_filters)
+            rows = await self._select(clause, parameters)
+        has_more = len(rows) > per_page
+        rows = rows[:per_page]
+        width = len(view.__struct_fields__)
+        following = cursors.encode(str(ordering), rows[-1][width:]) if has_more else None
+        return Page([view(*row[:width]) for row in rows], CursorMeta(per_page, following, has_more))
+
+    def _compile(self, statement: Statement[T]) -> CompiledStatement[T]:
+        """The statement for asyncpg, made once."""
+        compiled = self._compiled.get(statement)
+        if compiled is None:
+            compiled = self._compiled[statement] = CompiledStatement(statement, self._database.engine.dialect)
+        return compiled
+
+    async def _values(self, statement: Statement[Any], parameters: dict[str, Any]) -> Sequence[Any]:
+        """Run a statement that is compiled once; the columns of its rows."""
+        compiled = self._compile(statement)
+        return compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
+
+    async def _select(self, clause: AnySelect, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """Run a statement that was built for this call."""
+        async with self._database.autocommit.connect() as connection:
+            return [tuple(row) for row in await connection.execute(clause, parameters)]

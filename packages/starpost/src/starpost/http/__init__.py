@@ -1,0 +1,1 @@
+"""HTTP: the middleware around the routing, handlers, input, parameters, and problem documents."""

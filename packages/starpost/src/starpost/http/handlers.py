@@ -1,0 +1,181 @@
+"""Route handlers that know from the start what Litestar finds out again for each request.
+
+A domain declares its routes with Litestar's ``get``, ``post`` and so on; what is registered differs from them in four
+places. Each goes Litestar's own way where a route asks for what it does not cover:
+
+guards        are handed the handler itself, not a copy of it; guards here read
+errors        the exception handlers of a route's layers are put together once
+dependencies  are made by the plan that packets have, without coroutines and a check of types for each
+answers       a struct, a list or a dict becomes two messages, without response objects and their headers in between
+"""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from litestar import Litestar, Request, Response, delete, get, patch, post, put
+from litestar.connection import ASGIConnection
+from litestar.di import Provide
+from litestar.enums import MediaType
+from litestar.handlers import HTTPRouteHandler, head
+from litestar.plugins import ReceiveRoutePlugin
+from litestar.routes import BaseRoute, HTTPRoute
+from litestar.serialization import encode_json
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
+from msgspec import Struct
+
+from starpost.packets.dependencies import Plan, fail, finish
+
+_KINDS: Final = (get, post, put, patch, delete, head)
+_BODILESS: Final = frozenset({204, 304})
+"""Statuses without content (RFC 9110, 6.4.1)."""
+
+
+class PreparedHandler(HTTPRouteHandler):
+    """What a handler that Litestar has registered is turned into."""
+
+    _exception_handlers: "ExceptionHandlersMap | None" = None
+    _is_plain: bool | None = None
+
+    async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        """Run the guards of every layer. Litestar copies the handler for each, which is more than all they do."""
+        for guard in self.resolve_guards():
+            await guard(connection, self)  # type: ignore[misc]  # always async, once they are resolved
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """Those of all layers, the route's own last."""
+        if self._exception_handlers is None:
+            self._exception_handlers = super().resolve_exception_handlers()
+        return self._exception_handlers
+
+    async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:
+        """What sends the answer."""
+        if isinstance(data, Struct | list | dict):
+            if self._is_plain is None:
+                self._is_plain = _is_plain(self)
+            if self._is_plain:
+                return _PlainAnswer(self.status_code, encode_json(data))
+        return await super().to_response(app=app, data=data, request=request)
+
+
+def _is_plain(handler: HTTPRouteHandler) -> bool:
+    """Whether an answer consists of what the handler returns, as JSON, and of nothing else."""
+    return (
+        handler.resolve_return_dto() is None
+        and handler.resolve_response_class() is Response
+        and handler.media_type == MediaType.JSON
+        and 200 <= handler.status_code not in _BODILESS
+        and handler.background is None
+        and not handler.resolve_response_headers()
+        and not handler.resolve_response_cookies()
+        and not handler.resolve_type_encoders()
+        and not any(layer.after_request for layer in handler.ownership_layers)
+    )
+
+
+class _PlainAnswer:
+    """Sends a JSON document."""
+
+    __slots__ = ("_body", "_status")
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self._status = status
+        self._body = body
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send the head, then the body."""
+        body = self._body
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class PlannedParameters:
+    """Litestar's model of a route's parameters; the dependencies among them are made by a plan.
+
+    Args:
+        model: Litestar's.
+        plan: Of all dependencies that the handler takes.
+    """
+
+    __slots__ = ("_plan", "dependency_batches", "has_kwargs", "to_kwargs")
+
+    def __init__(self, model: Any, plan: Plan) -> None:
+        self._plan = plan
+        self.dependency_batches = model.dependency_batches
+        self.has_kwargs = model.has_kwargs
+        self.to_kwargs = model.to_kwargs
+
+    async def resolve_dependencies(
+        self, _connection: ASGIConnection[Any, Any, Any, Any], values: dict[str, Any]
+    ) -> "_Dependencies":
+        """Add the dependencies to the values.
+
+        Returns:
+            The context in which they are used, and at whose end they are finished.
+        """
+        generators: list[Any] = []
+        try:
+            await self._plan.enter(values, generators)
+        except BaseException as error:
+            await fail(generators, error)
+            raise
+        return _Dependencies(generators)
+
+
+class _Dependencies:
+    __slots__ = ("_generators",)
+
+    def __init__(self, generators: list[Any]) -> None:
+        self._generators = generators
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            await finish(self._generators)
+        else:
+            await fail(self._generators, error)
+
+
+def plan_of(handler: HTTPRouteHandler, batches: Iterable[Iterable[Any]]) -> Plan | None:
+    """How to make the dependencies of a handler.
+
+    Args:
+        handler: Registered with its application.
+        batches: What Litestar would make side by side, in this order.
+
+    Returns:
+        ``None`` where it is Litestar's work: there are none, one asks for something of the request (a query parameter,
+        a header), or several of a batch may wait, and do so at the same time.
+    """
+    providers = handler.resolve_dependencies()
+    for batch in batches:
+        provides: list[Provide] = [dependency.provide for dependency in batch]
+        if sum(map(_may_wait, provides)) > 1:
+            return None
+        if any(not provide.parsed_fn_signature.parameters.keys() <= providers.keys() for provide in provides):
+            return None
+    wanted = tuple(name for name in handler.parsed_fn_signature.parameters if name in providers)
+    return Plan(wanted, providers, frozenset()) if wanted else None
+
+
+def _may_wait(provide: Provide) -> bool:
+    return provide.has_async_generator_dependency or not provide.has_sync_callable
+
+
+class PreparedHandlers(ReceiveRoutePlugin):
+    """Prepares the handlers of every route, which are final by then."""
+
+    def receive_route(self, route: BaseRoute) -> None:
+        """Called by Litestar with each route that has been registered."""
+        if not isinstance(route, HTTPRoute):
+            return
+        for method, (handler, model) in route.route_handler_map.items():
+            # These differ from their base in how they are made, in nothing else. What ``route`` makes, and the
+            # ``OPTIONS`` of Litestar, is laid out in another way and stays Litestar's.
+            if type(handler) in _KINDS:
+                handler.__class__ = PreparedHandler
+            plan = plan_of(handler, model.dependency_batches)
+            if plan is not None:
+                route.route_handler_map[method] = (handler, PlannedParameters(model, plan))  # type: ignore[assignment]

@@ -1,0 +1,84 @@
+"""The middleware around the application's routing: one list, from the outside in.
+
+1. **channel** notes the server's own ends of a socket, which packets use directly. Outermost: whatever wraps ``send``
+   outside of it would be in the way of each packet; whatever is inside costs a packet nothing.
+2. **observe** enters the correlation, and writes access log, metrics and the headers of every answer. It comes before
+   everything that answers, so that no answer goes without.
+3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
+   limits by them; the observer reads them afterwards.
+4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
+5. **origins** refuses handshakes of foreign pages, with 403. After the hosts: it compares ``Origin`` with ``Host``.
+6. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
+7. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
+8. **authenticate** says whose request it is, and refuses only who asks too often (429): strangers by their address,
+   before a token is verified, users by their budget. What a handshake brings is judged by the endpoint.
+
+Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
+Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
+
+Each is an ASGI application that is called for requests and handshakes, and hands on what it does not answer without a
+coroutine of its own: only the observer has one.
+"""
+
+from collections.abc import Callable, Sequence
+
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from starpost.auth.authenticator import Authenticator
+from starpost.auth.http import AuthenticationMiddleware, compile_excluded
+from starpost.connections.channel import ChannelKeeper
+from starpost.http.bodies import Bodies, BodyClock
+from starpost.http.disconnects import RunningRequests
+from starpost.http.hosts import AllowedHosts
+from starpost.http.origins import AllowedOrigins
+from starpost.http.proxies import TrustedProxies
+from starpost.limits import RequestLimits
+from starpost.observability.security_log import SecurityLog
+from starpost.settings import Settings
+
+Middleware = Callable[[ASGIApp], ASGIApp]
+"""Takes the next ASGI application, returns the one around it."""
+
+
+def stack(
+    settings: Settings,
+    *,
+    observe: Middleware,
+    requests: RunningRequests,
+    authenticator: Authenticator,
+    limits: RequestLimits,
+    security: SecurityLog,
+) -> Sequence[Middleware]:
+    """The list, outermost first.
+
+    Args:
+        settings: The installation's.
+        observe: Makes the worker's observer.
+        requests: The worker's.
+        authenticator: Judges tokens.
+        limits: Of users and addresses.
+        security: The worker's security log.
+    """
+    excluded = compile_excluded(settings.excluded_paths)
+    return (
+        ChannelKeeper,
+        observe,
+        lambda app: TrustedProxies(app, settings.trusted_proxies),
+        lambda app: AllowedHosts(app, settings.accepted_hosts, security),
+        lambda app: AllowedOrigins(app, settings.allowed_origins, security),
+        requests.around,
+        lambda app: Bodies(app, BodyClock(settings.body_timeout)),
+        lambda app: AuthenticationMiddleware(app, authenticator, limits, excluded, settings.allowed_origins),
+    )
+
+
+def wrap(app: Litestar, middleware: Sequence[Middleware]) -> None:
+    """Put the middleware around the application's routing.
+
+    Args:
+        app: The application.
+        middleware: Outermost first.
+    """
+    for layer in reversed(middleware):
+        app.asgi_handler = layer(app.asgi_handler)

@@ -1,0 +1,37 @@
+"""``ALLOWED_ORIGINS``: the pages that may open a socket (RFC 6455, 10.2).
+
+A handshake is no request that a browser asks about first (CORS), and whoever opens it can read what comes.
+"""
+
+from collections.abc import Awaitable, Collection
+
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from starpost.auth.handshake import is_origin_allowed
+from starpost.errors import PermissionDeniedError
+from starpost.header_fields import HTTP
+from starpost.http.refusal import refuse
+from starpost.observability.security_log import SecurityLog
+
+
+class AllowedOrigins:
+    """The ASGI middleware: refuses handshakes of other pages, with 403.
+
+    Args:
+        app: The next ASGI application.
+        allowed: Origins beside that of the host which is called.
+        security: The worker's security log.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str], security: SecurityLog) -> None:
+        self._app = app
+        self._allowed = allowed
+        self._security = security
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] == HTTP or is_origin_allowed(scope, self._allowed):
+            return self._app(scope, receive, send)
+        client = scope["client"]
+        self._security.record("handshake_refused", reason="origin", address=client[0] if client else None)
+        return refuse(scope, send, PermissionDeniedError("Pages of this origin may not connect"))

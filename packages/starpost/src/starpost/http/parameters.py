@@ -1,0 +1,29 @@
+"""Types of path and query parameters: those of ``db/types.py``, in the words that Litestar heeds.
+
+Litestar drops the constraints of a ``msgspec.Meta`` from a parameter's annotation without a word; it checks those of
+its own ``PathParameter`` and ``QueryParameter`` alone. In a body and in a packet's data, ``db/types.py`` holds.
+"""
+
+from typing import Annotated
+
+from litestar.params import PathParameter, QueryParameter
+
+from starpost.db.types import LINE_PATTERN, MAX_BIGINT, MAX_CURSOR, MAX_PAGE, MAX_PAGE_SIZE, MAX_SEARCH_TEXT
+
+IdentifierInPath = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT, description="identifies one row")]
+
+PageInQuery = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="counts from 1; 1 by default")]
+PageSizeInQuery = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="items of one page")]
+CursorInQuery = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_CURSOR,
+        description="instead of `page`: `next` of the page before; empty: the first page by cursor",
+    ),
+]
+SearchTextInQuery = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=MAX_SEARCH_TEXT, pattern=LINE_PATTERN, description="found anywhere in the value, in either case"
+    ),
+]

@@ -1,0 +1,157 @@
+"""Around every HTTP request and socket: its correlation, its line in the access log, its count."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, Final
+
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+
+from starpost.header_fields import ANSWER_FIELDS, HTTP, AnswerFields, fields_of
+from starpost.observability import correlation
+from starpost.observability.access_log import AccessLog
+from starpost.observability.correlation import Correlation
+from starpost.observability.metrics import Metrics
+from starpost.observability.security_log import Event, SecurityLog
+
+REQUEST_ID: Final = b"x-request-id"
+ABANDONED: Final = "abandoned"
+"""Member of a request's scope: it was cancelled because its client is gone."""
+_NOT_STORED: Final = (b"cache-control", b"no-store")
+UNMATCHED: Final = "(unmatched)"
+"""The path of requests that no route takes: what they name is theirs, and would be a label for each."""
+
+
+class HTTPObserver:
+    """The ASGI middleware. It is outside of the routing, so that a 404 is seen, too.
+
+    Args:
+        app: The next ASGI application.
+        metrics: The worker's.
+        security: The worker's; it gets what was refused to a client.
+        access: The worker's access log.
+        headers: Of every answer.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        security: SecurityLog,
+        access: AccessLog,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        self._headers = (*headers,)
+        self._private_headers = (*headers, _NOT_STORED)
+        self._app = app
+        self._metrics = metrics
+        self._security = security
+        self._access = access
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] == HTTP:
+            return self._request(scope, receive, send)
+        return self._socket(scope, receive, send)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current = _correlation(scope)
+        token = correlation.enter(current)
+
+        def sending(message: Any) -> Awaitable[None]:
+            # A handshake that is refused is answered as a request is. Packets do not come this way.
+            if message["type"] == "websocket.http.response.start":
+                added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *self._headers, *added(), (REQUEST_ID, current.id.encode())]
+            return send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            correlation.leave(token)
+
+    async def _request(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        started = perf_counter()
+        status = 0
+        current = _correlation(scope)
+        token = correlation.enter(current)
+
+        def sending(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = self._headers
+                if scope.get("user") is not None:
+                    # What a token was needed for is for its user alone; an answer may say otherwise.
+                    for name, _ in message["headers"]:
+                        if name == b"cache-control":
+                            break
+                    else:
+                        headers = self._private_headers
+                added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
+                message["headers"] = [*message["headers"], *headers, *added(), (REQUEST_ID, current.id.encode())]
+            # Handed on and not awaited here: a coroutine less for each message.
+            return send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The server has nobody to tell it to, and would write it down as a fault of ours.
+            if ABANDONED not in scope:
+                raise
+        except Exception:
+            # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
+            self._access.broken(status)
+            raise
+        finally:
+            seconds = perf_counter() - started
+            path = scope.get("path_template") or UNMATCHED
+            method = scope["method"] if scope["method"] in _METHODS else "(other)"
+            # Without a status the client went before it got one; 499 is nginx's word for it.
+            self._metrics.request(method, path, status or 499, seconds)
+            self._access.write(scope, path, status or 499, seconds, current.id)
+            if status in _SECURITY_EVENTS:
+                self._refused(scope, method, path, status)
+            correlation.leave(token)
+            # What still holds `sending`, in a circle of the framework's, must not keep the server's end of the request.
+            send = _ended
+
+    def _refused(self, scope: HTTPScope, method: str, path: str, status: int) -> None:
+        user, error, client = scope.get("user"), scope.get("auth"), scope["client"]
+        self._security.record(
+            _SECURITY_EVENTS[status],
+            reason=error.code if status == HTTPStatus.UNAUTHORIZED and error is not None else None,
+            user=None if user is None else user.username,
+            address=client[0] if client else None,
+            method=method,
+            path=path,
+        )
+
+
+_SECURITY_EVENTS: Final[dict[int, Event]] = {401: "auth_refused", 403: "denied", 429: "rate_limited"}
+"""Refusals for the security log, by HTTP status."""
+
+
+def _no_fields() -> tuple[()]:
+    return ()
+
+
+async def _ended(_: Message) -> None:
+    raise RuntimeError("the request has ended")
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+def _correlation(scope: Scope) -> Correlation:
+    """From the request's headers; one that came twice is not well-formed, and so does not count."""
+    fields = fields_of(scope)
+    request_id, traceparent = fields.get(REQUEST_ID), fields.get(b"traceparent")
+    if request_id is None and traceparent is None:
+        return Correlation()
+    return Correlation.from_headers(_text(request_id), _text(traceparent))
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

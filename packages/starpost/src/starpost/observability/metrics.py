@@ -1,0 +1,162 @@
+"""What is counted, and its text for Prometheus.
+
+A worker counts for itself and labels everything with its number; whichever worker is asked also answers for the others
+of its launcher (``peers``, ADR 0008).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from starpost.observability.timings import Timings
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+Reading = float | Mapping[str, float]
+
+
+class _Family(msgspec.Struct, array_like=True, frozen=True):
+    """One metric of a snapshot; ``samples`` are name, labels and value."""
+
+    name: str
+    documentation: str
+    type: str
+    samples: list[tuple[str, dict[str, str], float]]
+
+
+class Metrics:
+    """The counters of one worker. Each application has its own; nothing is global.
+
+    What happens rarely is a counter of prometheus_client, to be called with ``inc()``; what happens all the time is
+    one of ``Timings``; what somebody else already knows is read when asked for (``watch``).
+    """
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._packets = Timings("ws_packets", "Packets answered", ("pkg_id", "status"), aggregated=1)
+        self._requests = Timings("http_requests", "HTTP requests answered", ("method", "path", "status"), aggregated=2)
+        self._registry.register(self._packets)
+        self._registry.register(self._requests)
+        self.connections_opened = self._counter("ws_connections_opened", "Sockets accepted")
+        self._closed = self._counter("ws_connections_closed", "Sockets closed, by close code", "code")
+        self.bad_frames = self._counter("ws_bad_frames", "Frames that could not be decoded, or came before AUTH")
+        self._overflows = self._counter("ws_outbox_overflows", "Frames that found a full outbox", "policy")
+        self._rate_limited = self._counter("rate_limited", "Refusals by a rate", "limit")
+        self.shared_limit_failures = self._counter(
+            "shared_limit_failures", "Reports to the shared rate that failed: users have their local share"
+        )
+        self._security_events = self._counter("security_events", "Events of the security log", "event")
+        self._jwks = self._counter("jwks_fetches", "Fetches of the realm's keys", "result")
+        self._task_failures = self._counter("background_task_failures", "Failed runs of background tasks", "task")
+
+    def packet(self, pkg_id: int, status: int, seconds: float) -> None:
+        """One packet was answered; the dispatcher's ``observe``. ``pkg_id`` is 0 for what is not registered."""
+        self._packets.add((pkg_id, status), seconds)
+
+    def request(self, method: str, path: str, status: int, seconds: float) -> None:
+        """One HTTP request was answered. ``path`` is the route's template: the set of labels stays bounded."""
+        self._requests.add((method, path, status), seconds)
+
+    def connection_closed(self, code: int) -> None:
+        """A socket is closed, by either side."""
+        # A client may send any of 4,000 codes; each would be a series for ever.
+        self._closed.labels(str(code) if code in _KNOWN_CODES else "other").inc()
+
+    def outbox_overflow(self, policy: str) -> None:
+        """A frame found an outbox full."""
+        self._overflows.labels(policy).inc()
+
+    def rate_limited(self, limit: Literal["packet", "user", "address"]) -> None:
+        """A packet, or a request of a user or of an address, found no room."""
+        self._rate_limited.labels(limit).inc()
+
+    def security_event(self, event: str) -> None:
+        """An event of the security log, written or left out."""
+        self._security_events.labels(event).inc()
+
+    def jwks_fetch(self, *, succeeded: bool) -> None:
+        """The realm's keys were asked for."""
+        self._jwks.labels("ok" if succeeded else "failed").inc()
+
+    def task_failed(self, task: str) -> None:
+        """A background task raised."""
+        self._task_failures.labels(task).inc()
+
+    def watch(self, name: str, documentation: str, read: Callable[[], Reading], *, label: str = "") -> None:
+        """A gauge that is read when somebody asks.
+
+        Args:
+            name: As Prometheus shows it: ``ws_connections``.
+            documentation: One sentence.
+            read: Returns the number, or with ``label`` one number for each of its values. Called in the event loop.
+            label: Name of the label.
+        """
+        self._registry.register(_Gauge(name, documentation, read, label))
+
+    def snapshot(self) -> bytes:
+        """Everything counted so far, for another worker."""
+        return msgspec.msgpack.encode(
+            [
+                _Family(m.name, m.documentation, m.type, [(s.name, s.labels, float(s.value)) for s in m.samples])
+                for m in self._registry.collect()
+            ]
+        )
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self._registry)
+
+
+def exposition(snapshots: Mapping[int, bytes]) -> bytes:
+    """The text for Prometheus.
+
+    Args:
+        snapshots: By the worker's number, which becomes the label ``worker``.
+    """
+    merged: dict[str, Metric] = {}
+    for worker, snapshot in snapshots.items():
+        for family in msgspec.msgpack.decode(snapshot, type=list[_Family]):
+            metric = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for name, labels, value in family.samples:
+                # When a counter began is not among them: its worker's start is `process_start_time_seconds`.
+                if not name.endswith("_created"):
+                    metric.add_sample(name, {**labels, "worker": str(worker)}, value)
+    registry = CollectorRegistry()
+    registry.register(_Merged(merged.values()))
+    return generate_latest(registry)
+
+
+class _Gauge(Collector):
+    def __init__(self, name: str, documentation: str, read: Callable[[], Reading], label: str) -> None:
+        self._name, self._documentation, self._read, self._label = name, documentation, read, label
+
+    def describe(self) -> Iterator[Metric]:
+        """The name alone: registering must not read."""
+        yield GaugeMetricFamily(self._name, self._documentation)
+
+    def collect(self) -> Iterator[Metric]:
+        reading = self._read()
+        family = GaugeMetricFamily(self._name, self._documentation, labels=[self._label] if self._label else [])
+        if isinstance(reading, Mapping):
+            for value, number in reading.items():
+                family.add_metric([value], number)
+        else:
+            family.add_metric([], reading)
+        yield family
+
+
+class _Merged(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+_KNOWN_CODES: Final[frozenset[Any]] = frozenset(
+    {1000, 1001, 1005, 1006, 1009, 1011, 1012, 1013, 4400, 4401, 4403, 4408, 4429}
+)

@@ -1,0 +1,31 @@
+"""``/health/live``, ``/health/ready`` and ``/metrics``. Who may ask is said in ``actions.json``, as for every route."""
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+
+from starpost.observability.health import Readiness, Ready
+from starpost.observability.metrics import CONTENT_TYPE, exposition
+from starpost.observability.peers import MetricsPeers
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+def observability_routes(readiness: Readiness, peers: MetricsPeers) -> list[HTTPRouteHandler]:
+    """The three routes, over this worker's parts."""
+
+    @get("/health/live", tags=["operation"])
+    async def live() -> Response[dict[str, str]]:
+        """The process answers."""
+        return Response({"status": "live"}, headers=_NOT_KEPT)
+
+    @get("/health/ready", tags=["operation"])
+    async def ready() -> Response[Ready]:
+        """The process can serve: each part that it needs is there. 503 names what is not."""
+        return Response(await readiness.check(), headers=_NOT_KEPT)
+
+    @get("/metrics", tags=["operation"], media_type="text/plain")
+    async def metrics() -> Response[bytes]:
+        """The metrics of all workers behind this port, in the text format of Prometheus."""
+        return Response(exposition(await peers.snapshots()), media_type=CONTENT_TYPE, headers=_NOT_KEPT)
+
+    return [live, ready, metrics]

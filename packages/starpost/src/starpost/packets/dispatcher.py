@@ -1,0 +1,211 @@
+"""Running packets: known? allowed? well-formed? then the handler, and its reply as bytes.
+
+Every way through ends in a reply. The payload is not decoded for somebody who may not send it, and whatever a handler
+does, its connection stays open.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from starpost.auth.challenge import MissingTokenError
+from starpost.errors import (
+    AppError,
+    BadFrameError,
+    InternalError,
+    PermissionDeniedError,
+    RSPCode,
+    TimeoutExceededError,
+    UnknownPacketError,
+)
+from starpost.observability import correlation
+from starpost.observability.security_log import Event, SecurityLog
+from starpost.packets.caller import Caller
+from starpost.packets.dependencies import fail, finish
+from starpost.packets.numbers import SystemPacket
+from starpost.packets.registry import PacketRegistry, PacketRoute
+from starpost.packets.request import RequestModel
+from starpost.protocol.codecs import MALFORMED, BadPacket, Codec
+from starpost.protocol.envelope import Packet, ResponseModel
+from starpost.protocol.pages import Page
+from starpost.protocol.validation import decode_or_explain
+
+Translator = Callable[[Exception], AppError | None]
+Observer = Callable[[int, int, float], None]
+
+_AUTH = int(SystemPacket.AUTH)
+
+_SECURITY_EVENTS: Final[dict[int, Event]] = {
+    RSPCode.PERMISSION_DENIED: "denied",
+    RSPCode.RATE_LIMITED: "rate_limited",
+    RSPCode.UNAUTHENTICATED: "auth_refused",
+}
+"""Refusals for the security log, by status."""
+
+log = structlog.get_logger(__name__)
+
+
+class _Refused(Exception):  # noqa: N818 - not an error: it tells generators that the handler answered with one
+    """The handler returned a refusing ``ResponseModel``: uncommitted work is undone."""
+
+
+class Dispatcher:
+    """Answers packets.
+
+    Args:
+        registry: The packets.
+        translators: Make refusals of exceptions that are no faults of the program, such as a lost database.
+        observe: Called once per packet with ``pkg_id`` (0 if unknown), status and seconds.
+        security: Log of the packets that are refused to their sender.
+    """
+
+    def __init__(
+        self,
+        registry: PacketRegistry,
+        *,
+        translators: Sequence[Translator] = (),
+        observe: Observer | None = None,
+        security: SecurityLog | None = None,
+    ) -> None:
+        self._routes = registry.routes
+        self._translators = translators
+        self._observe = observe
+        self._security = security
+
+    def route(self, pkg_id: int) -> PacketRoute | None:
+        """The packet's route, if there is such a packet."""
+        return self._routes.get(pkg_id)
+
+    async def answer(self, caller: Caller, packet: Packet | BadPacket) -> bytes:
+        """Run one packet.
+
+        Returns:
+            The reply, encoded with the caller's codec.
+
+        Raises:
+            asyncio.CancelledError: Only when it was not the caller who interrupted the packet.
+        """
+        started = perf_counter()
+        pkg_id = packet.pkg_id
+        user = caller.principal.username if caller.principal else None
+        outer = correlation.enter(correlation.PacketCorrelation(caller.id, user, pkg_id, packet.req_id))
+        try:
+            route, request = self._admit(caller, packet)
+            if route.takes_request_alone:
+                # Here and not in a coroutine of its own, which would cost more than what is done in it.
+                result = await route.declaration.handler(request=request)
+                status, reply = _encode(caller.codec, pkg_id, packet.req_id, result)
+            else:
+                status, reply = await self._run_with_dependencies(caller, route, request)
+        except asyncio.CancelledError:
+            if caller.interrupted is None:
+                raise
+            status, reply = self._refuse(caller.codec, packet, TimeoutExceededError(caller.interrupted))
+        except AppError as error:
+            status, reply = self._refuse(caller.codec, packet, error)
+            if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
+                self._security.record(
+                    event, reason=error.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
+                )
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; it is logged in _judge
+            status, reply = self._refuse(caller.codec, packet, self._judge(error))
+        finally:
+            correlation.leave(outer)
+        if self._observe is not None:
+            self._observe(pkg_id if pkg_id in self._routes else 0, status, perf_counter() - started)
+        return reply
+
+    def _admit(self, caller: Caller, packet: Packet | BadPacket) -> tuple[PacketRoute, RequestModel[Any]]:
+        """What handles the packet, and what it gets, if there is such a packet and the caller may send it."""
+        if isinstance(packet, BadPacket):
+            raise packet.error
+        pkg_id = packet.pkg_id
+        principal = caller.principal
+        if principal is None and pkg_id != _AUTH:
+            raise MissingTokenError("Send AUTH first")
+        route = self._routes.get(pkg_id)
+        if route is None:
+            raise UnknownPacketError(f"No handler found for pkg_id {pkg_id}")
+        if pkg_id > 0 and pkg_id not in caller.allowed:
+            raise PermissionDeniedError(f"Permission denied for pkg_id {pkg_id}")
+        data = _decode(route, caller.codec, packet)
+        # AUTH alone runs without a principal, and does not ask for it.
+        return route, RequestModel(pkg_id, packet.req_id, data, principal)  # type: ignore[arg-type]
+
+    async def _run_with_dependencies(
+        self, caller: Caller, route: PacketRoute, request: RequestModel[Any]
+    ) -> tuple[int, bytes]:
+        """Between the first provider and the last: encoded before the commit, so that what cannot be sent is undone."""
+        open_generators: list[Any] = []
+        given = {"request": request, "principal": request.principal, "connection": caller}
+        try:
+            arguments = await route.plan.enter(given, open_generators)
+            result = await route.declaration.handler(**arguments)
+            encoded = _encode(caller.codec, request.pkg_id, request.req_id, result)
+            if encoded[0] != RSPCode.OK:
+                await fail(open_generators, _Refused())
+            await finish(open_generators)
+        except BaseException as error:
+            await fail(open_generators, error)
+            raise
+        return encoded
+
+    def _refuse(self, codec: Codec, packet: Packet | BadPacket, error: AppError) -> tuple[int, bytes]:
+        try:
+            reply = ResponseModel(packet.pkg_id, packet.req_id, error.status_code, error.body())
+            return error.status_code, codec.encode(reply)
+        except (TypeError, ValueError, OverflowError) as unencodable:
+            # A message that no codec can write, such as a file's name that is no Unicode.
+            return self._refuse(codec, packet, self._incident(unencodable))
+
+    def _judge(self, error: Exception) -> AppError:
+        """A refusal for an exception: translated if it is known, else an incident."""
+        for translate in self._translators:
+            known = translate(error)
+            if known is not None:
+                log.info("packet_refused", code=known.code, cause=type(error).__name__)
+                return known
+        return self._incident(error)
+
+    @staticmethod
+    def _incident(error: Exception) -> InternalError:
+        """Log a fault of the program, once, and give the client the id under which the log knows it."""
+        incident = correlation.incident()
+        log.error("packet_failed", incident=incident, exc_info=error)
+        return InternalError(incident=incident)
+
+
+def _decode(route: PacketRoute, codec: Codec, packet: Packet) -> Any:
+    decoder = route.decoders[codec.name]
+    raw = packet.data or codec.empty_object
+    try:
+        # The usual case, in one call. What is wrong is looked at again below, to name every fault.
+        data = decoder.decode(raw)
+    except MALFORMED:
+        data = None
+    if data is not None:
+        return data
+    try:
+        data = decode_or_explain(decoder, codec.parse, raw, route.payload)
+        # `null` means `{}`: decoded as such, so that a required member is missed by its name.
+        return decode_or_explain(decoder, codec.parse, codec.empty_object, route.payload) if data is None else data
+    except MALFORMED:
+        # The envelope was fine and its `data` is not: then the frame as a whole is not of the codec.
+        raise BadFrameError from None
+
+
+def _encode(codec: Codec, pkg_id: int, req_id: UUID, result: Any) -> tuple[int, bytes]:
+    kind = type(result)
+    if kind is Page:
+        reply = ResponseModel(pkg_id, req_id, 0, result.items, result.meta)
+    elif kind is ResponseModel:
+        # The reply answers this packet, whatever the handler wrote into it.
+        reply = result
+        reply.pkg_id, reply.req_id = pkg_id, req_id
+    else:
+        reply = ResponseModel(pkg_id, req_id, 0, {} if result is None else result)
+    return reply.status_code, codec.encode(reply)

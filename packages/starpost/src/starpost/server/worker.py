@@ -1,0 +1,181 @@
+"""The first thing that runs in a worker process: logs, signals, the launcher's death, then the application."""
+
+import asyncio
+import importlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+import structlog
+
+from starpost.errors import StartError
+from starpost.observability.logs import LogFormat, LogLevel, configure_logs
+from starpost.observability.peers import DIRECTORY_VARIABLE
+from starpost.server.collector import settle, suspend
+from starpost.server.drain import DrainSignal
+from starpost.server.reports import Reporter
+from starpost.server.signals import MissedSignals
+from starpost.settings import SettingsError
+
+ORPHAN_GRACE: Final = 5.0
+"""Seconds that a worker without a launcher has to stop by itself. Its port may be wanted by the next launcher."""
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerStart:
+    """Makes the application in the worker; Granian's ``target_loader``. It is pickled into the new process.
+
+    Args:
+        target: ``module:function``; the function takes the ``DrainSignal`` and returns an ASGI application.
+        reports: The pipe's end to write to.
+        lifeline: The end to read from of a pipe that the launcher alone can write to, and never does: it reads as
+            closed when the launcher is gone, however it ended.
+        log_level: The least severe level that is logged.
+        log_format: How lines are written.
+    """
+
+    def __init__(
+        self, target: str, reports: Connection, lifeline: Connection, log_level: LogLevel, log_format: LogFormat
+    ) -> None:
+        self._target = target
+        self._reports = reports
+        self._lifeline = lifeline
+        self._log_level: LogLevel = log_level
+        self._log_format: LogFormat = log_format
+
+    def __call__(self) -> Any:
+        """Prepare the process and return the application.
+
+        Raises:
+            SystemExit: The application cannot be made; the reason is in the log.
+        """
+        # A closed terminal (SIGHUP) or Ctrl-C (SIGINT) is the launcher's to judge; SIGUSR1 is ignored until the
+        # application listens for it.
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_IGN)
+        threading.Thread(target=_end_with, args=(self._lifeline,), name="lifeline", daemon=True).start()
+        configure_logs(self._log_level, self._log_format)
+        drain = DrainSignal(Reporter(self._reports))
+        missed = MissedSignals()
+        suspend()
+        try:
+            module, _, function = self._target.partition(":")
+            app = getattr(importlib.import_module(module), function)(drain)
+            return DrainedApplication(ExplainedStart(app, lambda: _listen(missed)), drain)
+        except Exception as error:  # noqa: BLE001 - said in the log, and the process ends
+            _explain(error)
+        sys.exit(1)
+
+
+class DrainedApplication:
+    """The same ASGI application; no socket is let in that nobody would close.
+
+    Args:
+        app: The application.
+        drain: Of this worker.
+    """
+
+    def __init__(self, app: Any, drain: DrainSignal) -> None:
+        self._app = app
+        self._drain = drain
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] == "websocket" and self._drain.is_requested:
+            return self._end_socket(scope, receive, send)
+        return self._app(scope, receive, send)  # type: ignore[no-any-return]
+
+    async def _end_socket(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._drain.is_done:
+            # Before it is accepted: HTTP 403, as if nobody listened any more.
+            await send({"type": "websocket.close"})
+            return
+        with self._drain.late_socket():
+            await self._app(scope, receive, send)
+
+
+class ExplainedStart:
+    """The same ASGI application; when its lifespan has started, the garbage collector is set for what comes.
+
+    When it fails to start, the log has one line for it: Litestar and Granian would each write a trace, of groups of
+    exceptions, around the one sentence that matters.
+
+    Args:
+        app: The application.
+        listen: Called when the loop runs for the first time, before the application's own lifespan.
+    """
+
+    def __init__(self, app: Any, listen: Callable[[], None]) -> None:
+        self._app = app
+        self._listen = listen
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Awaitable[None]:
+        """Handle one connection, as the ASGI specification says."""
+        if scope["type"] == "lifespan":
+            return self._lifespan(scope, receive, send)
+        # Handed on and not awaited here: it costs a request nothing.
+        return self._app(scope, receive, send)  # type: ignore[no-any-return]
+
+    async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        told: set[str] = set()
+        self._listen()
+
+        def sending(message: Any) -> Awaitable[None]:
+            told.add(message["type"])
+            if message["type"] == "lifespan.startup.failed":
+                message = {"type": "lifespan.startup.failed", "message": ""}
+            elif message["type"] == "lifespan.startup.complete":
+                settle()
+            return send(message)  # type: ignore[no-any-return]
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:
+            if "lifespan.startup.complete" in told:
+                raise
+            _explain(error)
+
+
+def _listen(missed: MissedSignals) -> None:
+    loop = asyncio.get_running_loop()
+    # Ctrl-C on a terminal reaches every process of the group. Granian would drop the sockets of a worker at once, and
+    # be deaf to the launcher's SIGTERM if it has not served yet; the launcher hears it too, and drains first.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    missed.repeat_in(loop)
+
+
+def _explain(error: Exception) -> None:
+    reasons = [*_leaves(error)]
+    if all(isinstance(reason, StartError | SettingsError) for reason in reasons):
+        log.critical("not_started", reason="\n".join(map(str, reasons)))
+    else:
+        log.critical("not_started", exc_info=error)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
+
+
+def _end_with(lifeline: Connection) -> None:
+    """End this process when the launcher has ended: nobody would stop it, and it would keep the port."""
+    try:
+        lifeline.recv_bytes()
+    except (EOFError, OSError):
+        log.warning("launcher_gone", pid=os.getpid())
+    # What a launcher that was killed could not clear away.
+    if directory := os.environ.get(DIRECTORY_VARIABLE):
+        shutil.rmtree(directory, ignore_errors=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(ORPHAN_GRACE)
+    os._exit(1)

@@ -1,0 +1,212 @@
+"""Runs the background tasks of one worker: starts them in order, again after a failure, and stops them in reverse."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from random import uniform
+from typing import Any, Final
+
+import structlog
+
+from starpost.errors import UnavailableError
+from starpost.observability import correlation
+from starpost.observability.correlation import Correlation
+from starpost.packets.dependencies import fail, finish
+from starpost.tasks.lease import Lease, Leases
+from starpost.tasks.planning import PlannedTask
+from starpost.tasks.task import BackgroundTask
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 60.0
+"""Seconds before a task that has failed is tried again: doubled each time, up to this. A long-running one that has
+lasted so long counts as well again."""
+
+STOP_SECONDS: Final = 5.0
+"""For all tasks to end, well below the launcher's patience with a worker that shuts down."""
+
+log = structlog.get_logger(__name__)
+
+
+def pause(failures: int) -> float:
+    """Seconds before the next try, with jitter, so that workers do not come back all at once."""
+    return uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 20))  # noqa: S311 - no secret
+
+
+class TaskCorrelation(Correlation):
+    """One run of a task: what the lines of its log have in common."""
+
+    task: str
+
+    def fields(self) -> Mapping[str, Any]:
+        """What a log line says about it."""
+        return {"correlation_id": self.id, "task": self.task}
+
+
+class Supervisor:
+    """The tasks of one worker.
+
+    Args:
+        tasks: In the order in which they start.
+        given: Values for the names of ``GIVEN``, but the lease.
+        leases: For those that run once per cluster.
+        on_failure: Called with a task's name when it has failed.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[PlannedTask],
+        *,
+        given: Mapping[str, Any],
+        leases: Leases,
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._tasks = [_Supervised(planned, given, leases, on_failure) for planned in tasks]
+
+    def running(self) -> dict[str, int]:
+        """By name, 1 for each task that runs here now: its lease is here, its failure not the last word."""
+        return {supervised.name: int(supervised.is_running) for supervised in self._tasks}
+
+    async def check(self) -> None:
+        """Whether the vital tasks are well.
+
+        Raises:
+            UnavailableError: One of them is failing.
+        """
+        failing = [task.name for task in self._tasks if task.is_vital and task.is_failing]
+        if failing:
+            raise UnavailableError(f"Failing: {', '.join(failing)}")
+
+    async def start(self) -> None:
+        """Start them; none is waited for."""
+        for supervised in self._tasks:
+            supervised.start()
+
+    async def stop(self) -> None:
+        """Cancel them, last first, each before the next; for ``STOP_SECONDS`` in all."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + STOP_SECONDS
+        for supervised in reversed(self._tasks):
+            await supervised.stop(max(0.0, until - loop.time()))
+
+
+class _Supervised:
+    """One task."""
+
+    def __init__(
+        self, planned: PlannedTask, given: Mapping[str, Any], leases: Leases, on_failure: Callable[[str], None]
+    ) -> None:
+        self.name = planned.name
+        self.failures = 0
+        self.is_running = False
+        self._planned = planned
+        self._task: BackgroundTask = planned.task
+        self._given = given
+        self._leases = leases
+        self._on_failure = on_failure
+        self._runner: asyncio.Task[None] | None = None
+        self._is_pausing = False
+        self._running_since = 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last run has failed, and none has gone well since. Who waits for a lease does not fail."""
+        if not self.failures or self._is_pausing or not self.is_running:
+            return self._is_pausing
+        lasted = asyncio.get_running_loop().time() - self._running_since
+        # A periodic one is well when a run has ended, see `_repeat`.
+        return self._task.every is not None or lasted < min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 20))
+
+    @property
+    def is_vital(self) -> bool:
+        return self._task.is_vital
+
+    def start(self) -> None:
+        self._runner = asyncio.create_task(self._supervise(), name=f"task-{self.name}")
+
+    async def stop(self, patience: float) -> None:
+        if self._runner is None or self._runner.done():
+            return
+        self._runner.cancel()
+        await asyncio.wait({self._runner}, timeout=patience)
+        if not self._runner.done():
+            log.error("task_not_stopped", task=self.name, seconds=round(patience, 1))
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self._hold()
+            except asyncio.CancelledError as error:
+                if _is_being_cancelled():
+                    raise
+                # Something that the task waited for was cancelled; nobody has asked the task itself to end.
+                self._failed(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and tried again
+                self._failed(error)
+            else:
+                log.info("task_ended", task=self.name)
+                return
+            if loop.time() - began > LONGEST_PAUSE:
+                self.failures = 1
+            self._is_pausing = True
+            await asyncio.sleep(self._pause())
+            self._is_pausing = False
+
+    def _failed(self, error: BaseException) -> None:
+        self.failures += 1
+        self._on_failure(self.name)
+        log.error("task_failed", task=self.name, failures=self.failures, exc_info=error)
+
+    def _pause(self) -> float:
+        wanted = pause(self.failures)
+        return wanted if self._task.every is None else min(wanted, self._task.every)
+
+    async def _hold(self) -> None:
+        if self._task.once_per_cluster:
+            # After a failure the lease is free: another worker may have more luck.
+            await self._leases.hold(self.name, self._task.lease, self._run_under)
+        else:
+            await self._run_under(None)
+
+    async def _run_under(self, lease: Lease | None) -> None:
+        self.is_running = True
+        self._running_since = asyncio.get_running_loop().time()
+        try:
+            if self._task.every is None:
+                await self._run(lease)
+            else:
+                await self._repeat(self._task.every, lease)
+        finally:
+            self.is_running = False
+
+    async def _repeat(self, every: float, lease: Lease | None) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        if lease is not None and lease.since_last_run is not None:
+            due += max(0.0, every - lease.since_last_run)
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            began = loop.time()
+            await self._run(lease)
+            self.failures = 0
+            if lease is not None:
+                await self._leases.note_run(lease, began=loop.time() - began, keep=every)
+            # Runs that were missed are not made up for.
+            due = max(due + every, loop.time())
+
+    async def _run(self, lease: Lease | None) -> None:
+        """One run, with dependencies of its own."""
+        correlation.enter(TaskCorrelation(self.name))
+        open_generators: list[Any] = []
+        try:
+            arguments = await self._planned.plan.enter({**self._given, "lease": lease}, open_generators)
+            await self._task.run(**arguments)
+        except BaseException as error:
+            await fail(open_generators, error)
+            raise
+        await finish(open_generators)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

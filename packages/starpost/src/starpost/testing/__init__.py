@@ -1,0 +1,69 @@
+"""Pytest plugin: applications in real servers, tokens with real signatures, a client of the socket.
+
+    async def test_echo(serve: Serve, issuer: Issuer) -> None:
+        async with packet_client(serve().port, issuer.token()) as client:
+            assert (await client.ask(PkgID.ECHO, {"name": "a"}))["status_code"] == 0
+
+The plugin needs the services that the application needs: a fixture ``service_environment`` gives their variables.
+``starpost_dev.testing`` has one, with servers that it starts for the run.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from starpost.testing.issuer import Issuer
+from starpost.testing.launched import Launched
+from starpost.testing.packet_client import PacketClient, packet_client
+
+__all__ = ["Issuer", "Launched", "PacketClient", "Serve", "issuer", "packet_client", "serve", "serving"]
+
+Serve = Callable[..., Launched]
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    """Sign any token, with real keys, for applications whose ``KEYCLOAK_BASE_URL`` it is."""
+    issuer = Issuer()
+    yield issuer
+    issuer.stop()
+
+
+@contextmanager
+def serving(
+    service_environment: Mapping[str, str], log_dir: Path, target: str | None = None, **environ: str
+) -> Iterator[Launched]:
+    """Run an application in a real server: ``python -m app``, or another target of the launcher."""
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with Launched(log_dir, target, **{**service_environment, **environ}) as launched:
+        yield launched.started()
+
+
+@pytest.fixture(scope="session")
+def serve(
+    service_environment: Mapping[str, str], issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serve]:
+    """Run the application (or ``target=``) with these settings; one server for each combination, kept.
+
+    Its Keycloak is ``issuer``, so that a test can sign whatever token it needs.
+    """
+    running: dict[Any, Launched] = {}
+    with ExitStack() as stack:
+
+        def start(target: str | None = None, **environ: str) -> Launched:
+            key = (target, *sorted(environ.items()))
+            if key not in running:
+                settings = {
+                    "KEYCLOAK_BASE_URL": issuer.base_url,
+                    "DRAIN_SPREAD": "0",
+                    "KEYCLOAK_JWKS_COOLDOWN": "0.2",
+                } | environ
+                running[key] = stack.enter_context(
+                    serving(service_environment, tmp_path_factory.mktemp("server"), target, **settings)
+                )
+            return running[key]
+
+        yield start

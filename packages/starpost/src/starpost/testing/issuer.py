@@ -1,0 +1,159 @@
+"""A realm's signing side for tests: real keys, real tokens, and its documents served over real HTTP."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from jwt.algorithms import get_default_algorithms
+
+from starpost.auth.jwks import parse_jwks
+from starpost.settings import Settings
+
+CLIENT = "starpost"
+REALM_PATH = "/realms/starpost"
+
+_CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
+
+
+class SigningKey:
+    """A private key, its key id and its algorithm."""
+
+    def __init__(self, algorithm: str = "RS256", *, kid: str | None = None, bits: int = 2048) -> None:
+        self.algorithm = algorithm
+        self.kid = kid or uuid4().hex
+        self.private: Any
+        if algorithm in _CURVES:
+            self.private = ec.generate_private_key(_CURVES[algorithm])
+        elif algorithm == "EdDSA":
+            self.private = ed25519.Ed25519PrivateKey.generate()
+        else:
+            self.private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+    def jwk(self, **members: Any) -> dict[str, Any]:
+        """The public key as Keycloak publishes it."""
+        public: dict[str, Any] = json.loads(get_default_algorithms()[self.algorithm].to_jwk(self.private.public_key()))
+        # PyJWT writes what the key is for; Keycloak does not.
+        public.pop("key_ops", None)
+        return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"} | members
+
+    def sign(self, claims: Any, **header: Any) -> str:
+        """A token with these claims; further ``header`` members replace the usual ones, ``None`` removes one."""
+        headers = {"kid": self.kid, "typ": "JWT"} | header
+        headers = {name: value for name, value in headers.items() if value is not None}
+        payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
+        return jwt.PyJWS().encode(payload, self.private, algorithm=self.algorithm, headers=headers)
+
+
+# Made once: an RSA key takes a quarter of a second.
+RSA_KEY = SigningKey("RS256", kid="rsa-1")
+OTHER_RSA_KEY = SigningKey("RS256", kid="rsa-2")
+EC_KEY = SigningKey("ES256", kid="ec-1")
+
+
+def claims(issuer: str, **members: Any) -> dict[str, Any]:
+    """The claims of an access token of Keycloak; ``None`` removes one."""
+    now = int(time.time())
+    usual = {
+        "exp": now + 300,
+        "iat": now,
+        "jti": str(uuid4()),
+        "iss": issuer,
+        "aud": CLIENT,
+        "sub": "5f0a11ce-0000-4000-8000-000000000001",
+        "typ": "Bearer",
+        "azp": CLIENT,
+        "sid": "f0c3",
+        "realm_access": {"roles": ["author-reader", "offline_access"]},
+        "resource_access": {CLIENT: {"roles": ["admin"]}, "other-app": {"roles": ["author-editor"]}},
+        "scope": "openid profile",
+        "preferred_username": "alice",
+    }
+    return {name: value for name, value in (usual | members).items() if value is not None}
+
+
+class Issuer:
+    """Serves discovery document and JWK set of a realm on a free port, and counts what is asked."""
+
+    def __init__(self) -> None:
+        self.keys = [RSA_KEY.jwk(), EC_KEY.jwk()]
+        self.jwks_fetches = 0
+        self.metadata: dict[str, Any] = {}
+        self.status = 200
+        self.released = threading.Event()
+        self.released.set()
+        self.arrived = threading.Event()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+        self.port = 0
+        self.start()
+
+    @property
+    def base_url(self) -> str:
+        """Address of the server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """``iss`` of its tokens."""
+        return self.base_url + REALM_PATH
+
+    def settings(self, **changes: str) -> Settings:
+        """Settings that point here, the clock's difference and the cool-down short enough for a test."""
+        usual = {"KEYCLOAK_BASE_URL": self.base_url, "KEYCLOAK_JWKS_COOLDOWN": "60", "KEYCLOAK_TIMEOUT": "5"}
+        return Settings.from_strings(usual | changes)
+
+    def token(self, key: SigningKey = RSA_KEY, **members: Any) -> str:
+        """A good token but for the named claims."""
+        return key.sign(claims(self.url, **members))
+
+    def start(self) -> None:
+        """Serve, on the port of before if there was one."""
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                if self.path == f"{REALM_PATH}/.well-known/openid-configuration":
+                    document: dict[str, Any] = {"issuer": issuer.url} | issuer.metadata
+                elif self.path == f"{REALM_PATH}/protocol/openid-connect/certs":
+                    issuer.jwks_fetches += 1
+                    document = {"keys": issuer.keys}
+                    issuer.arrived.set()
+                    issuer.released.wait(10)
+                else:
+                    self.send_error(404)
+                    return
+                body = json.dumps(document).encode()
+                self.send_response(issuer.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_port
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Away: connections are refused until ``start``."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = None
+
+
+def known_keys(*keys: SigningKey) -> dict[str, jwt.PyJWK]:
+    """The keys as the application knows them."""
+    return parse_jwks(json.dumps({"keys": [key.jwk() for key in keys]}).encode())

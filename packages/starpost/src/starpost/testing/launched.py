@@ -1,0 +1,135 @@
+"""A real launcher in a process of its own, for tests over real sockets."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from starpost.testing import plain_http
+
+PATIENCE = 30.0
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait for the condition's first true value."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"not within {PATIENCE} s: {what}")
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Launched:
+    """A context: the launcher runs inside, and is killed with its workers at the end if it still does.
+
+    Args:
+        log_dir: Where its output goes.
+        target: The application's factory; ``None`` runs ``python -m app``.
+        cwd: The folder it runs in.
+        environ: Settings beside LOG_FORMAT=json and PORT=0.
+    """
+
+    def __init__(
+        self,
+        log_dir: Path,
+        target: str | None = "tests.framework.server.drainable:create",
+        *,
+        cwd: Path | str = ".",
+        **environ: str,
+    ) -> None:
+        self.cwd = cwd
+        self.output = log_dir / "launcher.log"
+        self.command = [sys.executable, "-m"]
+        self.command += ["app"] if target is None else ["starpost.testing.start", target]
+        self.environ = {**os.environ, "LOG_FORMAT": "json", "PORT": "0", "WS_MAX_CONNECTIONS": "100"}
+        self.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), **environ}
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        with self.output.open("wb") as output:
+            # Its own session, as a terminal would give it: a signal to the group reaches the workers too.
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.cwd,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        workers = self.workers()
+        self.process.kill()
+        self.process.wait()
+        for pid in workers:
+            if is_running(pid):
+                os.kill(pid, signal.SIGKILL)
+        if error is not None:
+            sys.stderr.write(self.output.read_text())
+
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        """The JSON lines of the log, those of one event if it is named."""
+        found = [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
+        return [line for line in found if event is None or line["event"] == event]
+
+    def started(self) -> Self:
+        """Wait until it listens."""
+
+        def look() -> bool:
+            assert self.process.poll() is None, self.output.read_text()
+            return bool(self.lines("listening"))
+
+        until(look, "listening")
+        self.port = self.lines("listening")[0]["port"]
+        return self
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    command = stat.with_name("cmdline").read_bytes()
+                    if b"resource_tracker" not in command and is_running(int(stat.parent.name)):
+                        found.append(int(stat.parent.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return found
+
+    def ended(self) -> int:
+        """Wait for its end; the exit status."""
+        return self.process.wait(PATIENCE)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        """One request, on a connection of its own."""
+        return plain_http.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        """One request, on a connection of its own."""
+        return plain_http.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+
+    @property
+    def ws_url(self) -> str:
+        """The socket of ``drainable``."""
+        return f"ws://127.0.0.1:{self.port}/ws"

@@ -1,0 +1,124 @@
+"""Checks of topics, beside the rules of the permission table: ``Topic(..., authorize=...)``.
+
+A check takes by name what it needs: ``principal``, the topic's parameters, and whatever handlers may depend on. It may
+be an ordinary function or an ``async def`` one. How its arguments are made is planned once, at start.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from litestar.di import Provide
+
+from starpost.auth.principal import Principal
+from starpost.packets.dependencies import Plan, WrongDependencyError, fail, finish
+from starpost.topics.topic import Authorize, Topic
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class TopicCheck:
+    """The check of one topic.
+
+    Args:
+        function: As declared.
+        plan: How its arguments are made.
+    """
+
+    __slots__ = ("_function", "_plan")
+
+    def __init__(self, function: Authorize, plan: Plan) -> None:
+        self._function = function
+        self._plan = plan
+
+    async def allows(self, principal: Principal, params: Mapping[str, Any]) -> bool:
+        """Ask the check. Waits only where the check or one of its dependencies does.
+
+        Raises:
+            TypeError: The answer is neither ``True`` nor ``False``.
+            Exception: Whatever the check raises.
+        """
+        open_generators: list[Any] = []
+        try:
+            arguments = await self._plan.enter({**params, "principal": principal}, open_generators)
+            answer: Any = self._function(**arguments)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            is_allowed = _bool(answer)
+            await finish(open_generators)
+        except BaseException as error:
+            await fail(open_generators, error)
+            raise
+        return is_allowed
+
+
+def _bool(answer: Any) -> bool:
+    """The answer as it is: what only looks true, such as a row, lets nobody in."""
+    if not isinstance(answer, bool):
+        raise TypeError(f"a check returns True or False, not {type(answer).__name__}")
+    return answer
+
+
+def plan_checks(
+    topics: Iterable[Topic[Any]], providers: Mapping[str, Provide]
+) -> tuple[dict[str, TopicCheck], list[str]]:
+    """Judge the declarations.
+
+    Args:
+        topics: All topics.
+        providers: Dependencies by parameter name.
+
+    Returns:
+        The checks by the topics' names as declared, and every fault found; an application with faults does not start.
+    """
+    checks: dict[str, TopicCheck] = {}
+    faults: list[str] = []
+    for topic in topics:
+        if topic.authorize is None:
+            continue
+        check, problems = _plan(topic, topic.authorize, providers)
+        if check is not None:
+            checks[topic.name] = check
+        faults += [f"{topic.location}: topic {topic.name!r}: authorize: {problem}" for problem in problems]
+    return checks, faults
+
+
+def _plan(
+    topic: Topic[Any], function: Authorize, providers: Mapping[str, Provide]
+) -> tuple[TopicCheck | None, list[str]]:
+    try:
+        signature = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        return None, [f"what it takes cannot be seen: {error}"]
+    problems = []
+    parameters = tuple(parameter.name for parameter in signature if parameter.kind in _NAMED)
+    if len(parameters) < len(signature):
+        problems.append("a check takes named parameters only, no `*`, no `**` and nothing before `/`")
+    if "principal" in topic.params:
+        problems.append("`principal` is who subscribes; the topic's parameter needs another name")
+    problems += _wrong_types(topic, function)
+    try:
+        plan = Plan(parameters, providers, frozenset({"principal", *topic.params}))
+    except WrongDependencyError as error:
+        return None, [*problems, str(error)]
+    return TopicCheck(function, plan), problems
+
+
+def _wrong_types(topic: Topic[Any], function: Authorize) -> Iterable[str]:
+    """Parameters that the check annotates with another class than they have: it would compare ``1`` with ``"1"``."""
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        yield f"an annotation cannot be resolved: {error}"
+        return
+    for name, declared in topic.params.items():
+        wanted, given = _plain(hints.get(name, object)), _plain(declared)
+        if isinstance(wanted, type) and isinstance(given, type) and not issubclass(given, wanted):
+            yield (
+                f"{name!r} is {given.__name__} in the topic's name and {wanted.__name__} in the check; "
+                f'declare params={{"{name}": {wanted.__name__}}}'
+            )
+
+
+def _plain(annotation: Any) -> Any:
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation

@@ -1,0 +1,364 @@
+"""This worker's part of the fan-out: what its sockets want is joined, what is published here goes out, in order.
+
+Nothing waits for Redis but who subscribes. Events are queued per topic and sent by a task per topic, so that one shard
+that is away holds up its own topics only; while it is away they wait, up to a bound.
+
+Control messages (a logout, a connection to be closed) have a queue of their own and are never dropped: a lost event is
+a GAP, a lost logout is a socket that stays open.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from itertools import islice
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from starpost.redis import REDIS_FAULTS, RedisClients
+from starpost.redis.tasks import end_task
+from starpost.topics.channel import TopicChannel
+from starpost.topics.event import Frames
+from starpost.topics.links import Links, Listener, pause
+from starpost.topics.stream import Streams
+from starpost.topics.topic import Push, Topic
+
+MAX_OUTGOING: Final = 10_000
+"""Events that may wait in this worker for Redis. Above, the newest are lost, and subscribers learn it by a GAP. Control
+messages are not counted."""
+
+BATCH: Final = 128
+LINGER: Final = 5.0
+"""Seconds for which a topic without subscribers stays joined: most come back."""
+
+_SPUBLISH: Final = """
+for i = 1, #ARGV do
+  redis.call('SPUBLISH', KEYS[1], ARGV[i])
+end
+"""
+
+log = structlog.get_logger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+class _Outgoing:
+    """What one topic or audience still has to be sent from here."""
+
+    __slots__ = ("lost", "payloads", "task")
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.lost = 0
+        self.task: asyncio.Task[None] | None = None
+
+
+class _Audience:
+    """The listener of a channel without history: everybody, a user, a role."""
+
+    def __init__(self, send: Callable[[Frames], None]) -> None:
+        self._send = send
+
+    def joined(self) -> None:
+        """Nothing was kept that could be fetched."""
+
+    def lost(self) -> None:
+        """Nor can it be told what is missed."""
+
+    def message(self, data: bytes) -> None:
+        pkg_id, _, payload = data.partition(b" ")
+        self._send(Frames(int(pkg_id), payload))
+
+
+class _Control:
+    """The listener of what workers tell each other."""
+
+    def __init__(self) -> None:
+        self.is_joined = False
+        self.handlers: dict[str, Callable[[Any], None]] = {}
+        self.on_join: list[Callable[[], None]] = []
+
+    def joined(self) -> None:
+        self.is_joined = True
+        for call in self.on_join:
+            call()
+
+    def lost(self) -> None:
+        self.is_joined = False
+
+    def message(self, data: bytes) -> None:
+        try:
+            kind, content = msgspec.json.decode(data, type=tuple[str, Any])
+            handler = self.handlers.get(kind)
+            if handler is not None:
+                handler(content)
+        except Exception:
+            # One message that cannot be used must not end the link that all topics of this worker come through.
+            log.exception("control_message_failed")
+
+
+class Broker:
+    """Publishes, and joins what is wanted. Start and stop it in the loop that uses it."""
+
+    def __init__(self, clients: RedisClients) -> None:
+        self.streams = Streams(clients)
+        self._keys = clients.keys
+        self._links = Links(clients)
+        self._spublish = clients.script(_SPUBLISH)
+        self._channels: dict[str, TopicChannel] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._outgoing: dict[str, _Outgoing] = {}
+        self._waiting = 0
+        self._untold: dict[tuple[str, str], bytes] = {}
+        self._telling: asyncio.Task[None] | None = None
+        self._batch = 0
+        self._sender = uuid4().hex
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._control = _Control()
+        self.is_stopping = False
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether this worker hears the others."""
+        return self._control.is_joined
+
+    @property
+    def waiting(self) -> int:
+        """Events and control messages that wait for Redis."""
+        return self._waiting + len(self._untold)
+
+    async def start(self) -> None:
+        """Begin; Redis need not be there."""
+        await self._links.start()
+        self._links.want(self._keys.control_channel(), self._control)
+
+    async def flush(self, patience: float) -> bool:
+        """Send what waits, for ``patience`` seconds at most; whether all of it is gone."""
+        sending = [self._telling, *(outgoing.task for outgoing in self._outgoing.values())]
+        tasks = [task for task in sending if task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        if self.waiting:
+            log.error("events_not_published", events=self._waiting, control=len(self._untold))
+        return self.waiting == 0
+
+    async def stop(self) -> None:
+        """Stop everything; ``flush`` first."""
+        self.is_stopping = True
+        for handle in self._leaving.values():
+            handle.cancel()
+        await self._links.stop()
+        await asyncio.gather(*(end_task(task) for task in list(self._tasks)))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that is kept, and whose failure is logged."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("broker_task_failed", exc_info=task.exception())
+
+    # ---- joining -----------------------------------------------------------------------------------------------------
+
+    def channel(self, topic: Topic[Any], name: str) -> TopicChannel:
+        """The topic in this worker, joined from now on. ``release`` it when the last receiver has gone."""
+        leaving = self._leaving.pop(name, None)
+        if leaving is not None:
+            leaving.cancel()
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = TopicChannel(topic, name, self.streams, self.spawn)
+            self._links.want(self._keys.topic_channel(name), channel)
+        return channel
+
+    def release(self, channel: TopicChannel) -> None:
+        """Leave the topic, after a while, if nobody here is subscribed."""
+        if not channel.receivers and channel.name not in self._leaving and not self.is_stopping:
+            loop = asyncio.get_running_loop()
+            self._leaving[channel.name] = loop.call_later(LINGER, self._leave, channel.name)
+
+    def _leave(self, name: str) -> None:
+        del self._leaving[name]
+        channel = self._channels[name]
+        if not channel.receivers:
+            del self._channels[name]
+            channel.lost()
+            self._links.unwant(self._keys.topic_channel(name))
+
+    def listen(self, channel: str, listener: Listener) -> None:
+        """Hear a Redis channel."""
+        self._links.want(channel, listener)
+
+    def unlisten(self, channel: str) -> None:
+        """Hear it no more."""
+        self._links.unwant(channel)
+
+    def join_audience(self, kind: str, name: str, send: Callable[[Frames], None]) -> None:
+        """Hear what is pushed to a user (``user``), a role (``role``) or everybody (``all``)."""
+        self._links.want(self._keys.audience_channel(kind, name), _Audience(send))
+
+    def leave_audience(self, kind: str, name: str) -> None:
+        """Hear it no more."""
+        self._links.unwant(self._keys.audience_channel(kind, name))
+
+    # ---- publishing --------------------------------------------------------------------------------------------------
+
+    def publish(self, topic: Topic[Any], name: str, payload: bytes) -> None:
+        """Send an event to everyone who is subscribed to ``name``, on all workers. Returns at once."""
+        self._enqueue(f"topic {name}", payload, lambda outgoing: self._send_events(topic, name, outgoing))
+
+    def push(self, push: Push[Any], kind: str, name: str, payload: bytes) -> None:
+        """Send an event to a user, a role or everybody, on all workers; who is not connected misses it."""
+        channel = self._keys.audience_channel(kind, name)
+        message = b"%d %s" % (push.pkg_id, payload)
+        self._enqueue(channel, message, lambda outgoing: self._send_messages(channel, outgoing))
+
+    def on_control(self, kind: str, handler: Callable[[Any], None]) -> None:
+        """Hear what other workers, and this one, ``tell`` under this name."""
+        self._control.handlers[kind] = handler
+
+    def on_control_joined(self, call: Callable[[], None]) -> None:
+        """Be called whenever the control channel is joined: what was told before may have been missed."""
+        self._control.on_join.append(call)
+
+    def tell(self, kind: str, content: Any, *, about: str) -> None:
+        """Tell all workers, this one too; a message may come twice.
+
+        Returns at once. Nothing is dropped, however much waits for Redis.
+
+        Args:
+            kind: Names the handler.
+            content: For it; encoded as JSON.
+            about: The subject. While the message waits, a later one of this kind about the same subject takes its
+                place, which bounds the queue by the number of subjects. So the later one must say all that the
+                earlier one did.
+        """
+        self._untold[kind, about] = _encode((kind, content))
+        if self._telling is None:
+            self._telling = self.spawn(self._tell())
+
+    async def _tell(self) -> None:
+        channel = self._keys.control_channel()
+        try:
+            while self._untold:
+                batch = dict(islice(self._untold.items(), BATCH))
+                await self._persist(channel, partial(self._spublish, keys=[channel], args=list(batch.values())))
+                for subject, message in batch.items():
+                    # Unless another has taken its place while it was sent.
+                    if self._untold[subject] is message:
+                        del self._untold[subject]
+        finally:
+            self._telling = None
+
+    def _enqueue(self, key: str, payload: bytes, send: Callable[[_Outgoing], Coroutine[Any, Any, None]]) -> None:
+        outgoing = self._outgoing.get(key)
+        if outgoing is None:
+            outgoing = self._outgoing[key] = _Outgoing()
+        if self._waiting >= MAX_OUTGOING:
+            outgoing.lost += 1
+            log.error("event_lost", key=key, waiting=self._waiting)
+            return
+        outgoing.payloads.append(payload)
+        self._waiting += 1
+        if outgoing.task is None:
+            outgoing.task = self.spawn(self._send(key, outgoing, send))
+
+    async def _send(
+        self, key: str, outgoing: _Outgoing, send: Callable[[_Outgoing], Coroutine[Any, Any, None]]
+    ) -> None:
+        while outgoing.payloads or outgoing.lost:
+            await send(outgoing)
+        del self._outgoing[key]
+
+    async def _persist(self, key: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Try until Redis has answered."""
+        tries = 0
+        while True:
+            try:
+                await call()
+            except REDIS_FAULTS as error:
+                log.warning("not_published", key=key, waiting=self._waiting, cause=repr(error))
+                await asyncio.sleep(pause(tries))
+                tries += 1
+            else:
+                return
+
+    async def _send_events(self, topic: Topic[Any], name: str, outgoing: _Outgoing) -> None:
+        """One batch; tried again under the same number until Redis has answered."""
+        payloads = outgoing.payloads[:BATCH]
+        # The lost ones were newer than all that waited: their hole comes behind the last batch.
+        lost = outgoing.lost if len(payloads) == len(outgoing.payloads) else 0
+        self._batch += 1
+        batch = self._batch
+        await self._persist(
+            name,
+            lambda: self.streams.publish(
+                name, payloads, sender=self._sender, batch=batch, history=topic.history, lost=lost
+            ),
+        )
+        self._sent(outgoing, len(payloads))
+        outgoing.lost -= lost
+
+    async def _send_messages(self, channel: str, outgoing: _Outgoing) -> None:
+        payload = outgoing.payloads[0] if outgoing.payloads else None
+        outgoing.lost = 0
+        if payload is not None:
+            await self._persist(channel, lambda: self._spublish(keys=[channel], args=[payload]))
+            self._sent(outgoing, 1)
+
+    def _sent(self, outgoing: _Outgoing, count: int) -> None:
+        del outgoing.payloads[:count]
+        self._waiting -= count
+
+
+class Publisher:
+    """What a handler publishes with: nothing leaves before its work is committed, and nothing if it is not.
+
+    Args:
+        broker: The worker's.
+        after_commit: Takes what to do then; ``None``: at once, for tasks that have no unit of work.
+    """
+
+    __slots__ = ("_after_commit", "_broker")
+
+    def __init__(self, broker: Broker, after_commit: Callable[[Callable[[], object]], None] | None = None) -> None:
+        self._broker = broker
+        self._after_commit = after_commit
+
+    def publish(self, topic: Topic[Any], event: Any, **params: Any) -> None:
+        """Send an event to the subscribers of a topic.
+
+        Args:
+            topic: The topic.
+            event: Of the topic's type; encoded here, so that what cannot be encoded is undone with its cause.
+            params: The topic's parameters.
+        """
+        name, payload = topic.instance(**params), _encode(event)
+        self._then(lambda: self._broker.publish(topic, name, payload))
+
+    def to_user(self, user_id: str, push: Push[Any], event: Any) -> None:
+        """Send an event to all connections of a user (``sub``)."""
+        self._push(push, "user", user_id, event)
+
+    def to_role(self, role: str, push: Push[Any], event: Any) -> None:
+        """Send an event to all connections of everyone who has a role."""
+        self._push(push, "role", role, event)
+
+    def to_all(self, push: Push[Any], event: Any) -> None:
+        """Send an event to all authenticated connections."""
+        self._push(push, "all", "", event)
+
+    def _push(self, push: Push[Any], kind: str, name: str, event: Any) -> None:
+        payload = _encode(event)
+        self._then(lambda: self._broker.push(push, kind, name, payload))
+
+    def _then(self, call: Callable[[], object]) -> None:
+        if self._after_commit is None:
+            call()
+        else:
+            self._after_commit(call)

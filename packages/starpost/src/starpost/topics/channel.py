@@ -1,0 +1,238 @@
+"""One topic in this worker: who is subscribed here, and every event to them, in order, each once.
+
+Live events come from pub/sub, which may lose some; the stream in Redis has them all, as far as its history reaches.
+The numbers tell: the next one is delivered, an older one is ignored, and a hole is filled from the stream. What cannot
+be filled is told to the subscribers as a GAP.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+import structlog
+
+from starpost.errors import UnavailableError
+from starpost.redis import REDIS_FAULTS
+from starpost.topics.event import EventMeta, Frames
+from starpost.topics.links import pause
+from starpost.topics.stream import UNBORN, Snapshot, Streams, parse_message
+from starpost.topics.topic import Topic
+
+MAX_BUFFER: Final = 10_000
+"""Events kept while the stream is being read; more are dropped and fetched from the stream again."""
+
+log = structlog.get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """A subscription, as its channel sees it. No method may block. What one raises is logged, and harms no other."""
+
+    def deliver(self, seq: int, frames: Frames) -> None:
+        """The next event."""
+        ...
+
+    def gap(self, first: int, last: int) -> None:
+        """Events that will not come."""
+        ...
+
+    def reset(self, seq: int) -> None:
+        """Redis has lost the topic: what was missed cannot be known, and the next event is ``seq + 1``."""
+        ...
+
+
+class TopicChannel:
+    """One topic, by its canonical name, in this worker. A ``Listener`` of its Redis channel."""
+
+    def __init__(
+        self,
+        topic: Topic[Any],
+        name: str,
+        streams: Streams,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self.topic = topic
+        self.name = name
+        self.receivers: set[Receiver] = set()
+        self.epoch: str | None = None
+        """As Redis has it: ``None`` before it was read, ``UNBORN`` before the first event."""
+        self.seq = 0
+        self.is_live = False
+        """Whether every event up to ``seq``, and none else, has been delivered, and the next ones arrive."""
+        self._streams = streams
+        self._spawn = spawn
+        self._is_joined = False
+        self._buffer: list[tuple[str, int, bytes]] = []
+        self._reading: asyncio.Task[None] | None = None
+        self._went_live = asyncio.Event()
+        self._promised = uuid4().hex
+
+    @property
+    def promised_epoch(self) -> str:
+        """The epoch for clients: before the first event a promise, which is kept when the first event has come."""
+        return self.epoch or self._promised
+
+    async def live(self, patience: float) -> None:
+        """Wait until it is live.
+
+        Raises:
+            UnavailableError: It is not, after ``patience`` seconds: Redis is away.
+        """
+        if self.is_live:
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await self._went_live.wait()
+        except TimeoutError:
+            raise UnavailableError("The topic cannot be reached") from None
+
+    async def recover(self, since: int, epoch: str | None) -> tuple[Snapshot, bool]:
+        """The topic in Redis now, with the events behind ``since``, and whether they are all that a client missed.
+
+        Args:
+            since: The last number that the client has seen.
+            epoch: The epoch that the client kept; ``None``: it takes any.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        snapshot = await self._streams.read(self.name, since, claimed=epoch or UNBORN)
+        is_unborn = snapshot.epoch == UNBORN
+        is_same = epoch is None or snapshot.is_claimed or (is_unborn and epoch == self._promised)
+        first = snapshot.events[0][0] if snapshot.events else snapshot.seq + 1
+        is_complete = len(snapshot.events) == snapshot.seq - since and first == since + 1
+        return snapshot, is_same and is_complete and since <= snapshot.seq
+
+    # ---- as a listener -----------------------------------------------------------------------------------------------
+
+    def joined(self) -> None:
+        """See ``Listener``."""
+        self._is_joined = True
+        self._read_up()
+
+    def lost(self) -> None:
+        """See ``Listener``."""
+        self._is_joined = False
+        self._stop_being_live()
+
+    def message(self, data: bytes) -> None:
+        """See ``Listener``."""
+        epoch, seq, payload = parse_message(data)
+        if not self.is_live:
+            if len(self._buffer) >= MAX_BUFFER:
+                self._buffer.clear()
+            self._buffer.append((epoch, seq, payload))
+        elif epoch == self.epoch and seq <= self.seq + 1:
+            self._advance(seq, payload)
+        elif self.epoch == UNBORN and seq == 1:
+            self._begin(epoch)
+            self._advance(seq, payload)
+        else:
+            self._stop_being_live()
+            self._buffer.append((epoch, seq, payload))
+            self._read_up()
+
+    # ---- reading what was missed -------------------------------------------------------------------------------------
+
+    def _stop_being_live(self) -> None:
+        self.is_live = False
+        self._went_live.clear()
+
+    def _read_up(self) -> None:
+        if self._reading is None or self._reading.done():
+            self._reading = self._spawn(self._read())
+
+    async def _read(self) -> None:
+        """Read the stream until this channel has caught up with it."""
+        tries = 0
+        while self._is_joined and not self.is_live:
+            came_before = len(self._buffer)
+            try:
+                snapshot = await self._streams.read(self.name, None if self.epoch is None else self.seq, is_seen=True)
+            except REDIS_FAULTS as error:
+                log.warning("topic_not_read", topic=self.name, cause=repr(error))
+                await asyncio.sleep(pause(tries))
+                tries += 1
+                continue
+            self._catch_up(snapshot, came_before)
+
+    def _catch_up(self, snapshot: Snapshot, came_before: int) -> None:
+        """Take a snapshot, then what is buffered. The first ``came_before`` messages are older than the snapshot."""
+        if self.epoch == UNBORN != snapshot.epoch:
+            self._begin(snapshot.epoch)
+        if snapshot.epoch == self.epoch:
+            for seq, payload in snapshot.events:
+                self._advance(seq, payload)
+            self._skip_to(snapshot.seq)
+        else:
+            is_known = self.epoch is not None
+            self.epoch, self.seq = snapshot.epoch, snapshot.seq
+            if is_known:
+                log.warning("topic_epoch_changed", topic=self.name)
+                for receiver in list(self.receivers):
+                    with self._isolated():
+                        receiver.reset(self.seq)
+        buffered, self._buffer = self._buffer, []
+        for index, (epoch, seq, payload) in enumerate(buffered):
+            if epoch == self.epoch and seq <= self.seq + 1:
+                self._advance(seq, payload)
+            elif index >= came_before:
+                # Still behind: the loop in `_read` looks again.
+                self._buffer = buffered[index:]
+                return
+        self.is_live = True
+        self._went_live.set()
+
+    def _begin(self, epoch: str) -> None:
+        """The first epoch, of which nothing can have been missed. Clients know it by the name that was promised."""
+        self.epoch = epoch
+        promised, self._promised = self._promised, uuid4().hex
+        self._spawn(self._keep_promise(epoch, promised))
+
+    async def _keep_promise(self, epoch: str, promised: str) -> None:
+        tries = 0
+        while self.epoch == epoch:
+            try:
+                await self._streams.promise(self.name, epoch, promised)
+            except REDIS_FAULTS as error:
+                # Until it is kept, a client that comes back loads its state anew.
+                log.warning("topic_epoch_not_kept", topic=self.name, cause=repr(error))
+                await asyncio.sleep(pause(tries))
+                tries += 1
+            else:
+                return
+
+    def _advance(self, seq: int, payload: bytes) -> None:
+        if seq <= self.seq:
+            return
+        self._skip_to(seq - 1)
+        self.seq = seq
+        frames = self.frames(seq, payload)
+        for receiver in list(self.receivers):
+            try:
+                receiver.deliver(seq, frames)
+            except Exception:
+                log.exception("event_not_delivered", topic=self.name, seq=seq)
+                with self._isolated():
+                    receiver.gap(seq, seq)
+
+    def _skip_to(self, seq: int) -> None:
+        """Give up the events up to ``seq`` that are not to be had any more."""
+        if seq > self.seq:
+            for receiver in list(self.receivers):
+                with self._isolated():
+                    receiver.gap(self.seq + 1, seq)
+            self.seq = seq
+
+    @contextmanager
+    def _isolated(self) -> Iterator[None]:
+        """Keep one receiver's fault from the next one."""
+        try:
+            yield
+        except Exception:
+            log.exception("gap_not_delivered", topic=self.name, seq=self.seq)
+
+    def frames(self, seq: int, payload: bytes) -> Frames:
+        """An event as clients get it."""
+        return Frames(self.topic.pkg_id, payload, EventMeta(self.name, str(seq)))

@@ -1,0 +1,362 @@
+"""The topics of this worker: who subscribes, who may, and what ends with a connection."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from starpost.auth.principal import Principal
+from starpost.db import cursor as cursors
+from starpost.errors import (
+    AppError,
+    ConflictError,
+    FieldError,
+    InvalidDataError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
+from starpost.observability import correlation
+from starpost.packets.numbers import SystemPacket
+from starpost.protocol.pages import CursorMeta
+from starpost.rbac.actions import ActionTable
+from starpost.redis import REDIS_AWAY
+from starpost.topics.authorization import TopicCheck
+from starpost.topics.broker import Broker
+from starpost.topics.presence import Presence, PresentUser
+from starpost.topics.subscriber import Subscriber
+from starpost.topics.subscription import Subscription
+from starpost.topics.topic import TopicInstance, Topics
+from starpost.topics.watch import Watcher, Watchers
+
+PATIENCE: Final = 3.0
+"""Seconds that SUBSCRIBE waits for Redis before it says that the topic is not to be had now."""
+
+CHECK_PATIENCE: Final = 10.0
+"""Seconds that a topic's check may take when a token was replaced; after that its answer is no."""
+
+MAX_OFFSET: Final = 2**53
+_PAGES: Final = "presence"
+
+log = structlog.get_logger(__name__)
+
+
+class _Interests:
+    """What one connection subscribes to and watches. Lives as long as the connection, so that nobody holds another."""
+
+    __slots__ = ("checking", "connection_id", "is_released", "subscriptions", "watched")
+
+    def __init__(self, connection_id: str) -> None:
+        self.connection_id = connection_id
+        self.subscriptions: dict[str, Subscription] = {}
+        self.watched: dict[str, Watcher] = {}
+        self.checking: asyncio.Task[None] | None = None
+        self.is_released = False
+
+    def stop_checking(self) -> None:
+        """The answers that are awaited are about a token that counts no more."""
+        if self.checking is not None:
+            self.checking.cancel()
+            self.checking = None
+
+
+class TopicHub:
+    """Subscriptions and watches of this worker's connections.
+
+    Args:
+        topics: What may be subscribed to.
+        table: Who may.
+        checks: What topics ask beside the table, by the topics' names as declared.
+        broker: The way to the other workers.
+        presence: Who is subscribed, on all of them.
+        max_subscriptions: Topics of one connection, watched ones included.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        table: ActionTable,
+        checks: Mapping[str, TopicCheck],
+        broker: Broker,
+        presence: Presence,
+        *,
+        max_subscriptions: int,
+    ) -> None:
+        self._topics = topics
+        self._table = table
+        self._checks = checks
+        self._broker = broker
+        self._presence = presence
+        self._max = max_subscriptions
+        self._interests: dict[str, _Interests] = {}
+        self._watchers: dict[str, Watchers] = {}
+
+    async def subscribe(
+        self, subscriber: Subscriber, name: str, since: str | None, epoch: str | None
+    ) -> tuple[Subscription, str, int, bool]:
+        """Subscribe a connection; its events follow the reply to the packet that runs now.
+
+        Returns:
+            The subscription, the epoch, the offset behind which events follow, and whether all missed ones do.
+
+        Raises:
+            NotFoundError: There is no such topic.
+            PermissionDeniedError: The connection may not, or no longer.
+            InvalidDataError: ``since`` is no offset.
+            ConflictError: The connection has as many subscriptions as it may have, or ended this one meanwhile.
+            UnavailableError: Redis is away.
+            Exception: Whatever the topic's check raises.
+        """
+        interests = self._interests_of(subscriber)
+        instance, principal = await self._admit(subscriber, name)
+        offset = _offset(since)
+        name = instance.name
+        replaced = interests.subscriptions.get(name)
+        if replaced is None:
+            self._make_room(interests)
+        channel = self._broker.channel(instance.topic, name)
+        subscription = Subscription(subscriber, channel)
+        # From here on events are held back for it: nothing is missed between the snapshot and the first live one. And
+        # whatever happens to the connection meanwhile finds it.
+        channel.receivers.add(subscription)
+        interests.subscriptions[name] = subscription
+        if replaced is not None:
+            self._drop(interests, replaced, ConflictError("Another SUBSCRIBE to this topic came after this one"))
+        try:
+            await channel.live(PATIENCE)
+            missed, is_recovered = await self._recover(subscription, offset, epoch)
+            # Who ends it finds it present from here on, and takes it out; before, there is nothing to take out.
+            subscription.check()
+            async with asyncio.timeout(PATIENCE):
+                await self._presence.join(name, subscriber.principal or principal, subscriber.id)
+            subscription.check()
+        except BaseException as error:
+            self._drop(interests, subscription, ConflictError("The SUBSCRIBE failed"))
+            if isinstance(error, REDIS_AWAY):
+                raise UnavailableError("The topic cannot be reached") from error
+            raise
+        subscriber.after_reply(lambda: subscription.begin(missed))
+        return subscription, channel.promised_epoch, subscription.position, is_recovered
+
+    async def _recover(
+        self, subscription: Subscription, since: int | None, epoch: str | None
+    ) -> tuple[list[tuple[int, bytes]], bool]:
+        """Set the subscription's position; the events that its client missed, if they are all there."""
+        channel = subscription.channel
+        if since is None:
+            subscription.position = channel.seq
+            return [], False
+        snapshot, is_complete = await channel.recover(since, epoch)
+        if subscription.is_reset:
+            # Redis has lost what the snapshot says.
+            return [], False
+        subscription.position = since if is_complete else snapshot.seq
+        return (snapshot.events if is_complete else []), is_complete
+
+    def unsubscribe(self, subscriber: Subscriber, name: str) -> bool:
+        """End a subscription; whether there was one."""
+        interests = self._interests.get(subscriber.id)
+        instance = self._topics.resolve(name)
+        subscription = interests.subscriptions.get(instance.name) if interests and instance else None
+        if interests is None or subscription is None:
+            return False
+        self._drop(interests, subscription, ConflictError("UNSUBSCRIBE came before the SUBSCRIBE was done"))
+        return True
+
+    async def present(
+        self, subscriber: Subscriber, name: str, watch: bool | None, *, size: int, cursor: str | None
+    ) -> tuple[str, list[PresentUser], CursorMeta]:
+        """A page of who is subscribed; with ``watch``, changes follow the reply to the packet that runs now.
+
+        Args:
+            subscriber: Who asks.
+            name: The topic.
+            watch: True: tell changes from now on; false: no longer.
+            size: Users of a page.
+            cursor: ``next`` of the page before.
+
+        Raises:
+            NotFoundError: There is no such topic.
+            PermissionDeniedError: The connection may not, or no longer.
+            InvalidDataError: ``cursor`` is none of this list.
+            ConflictError: The connection has as many subscriptions as it may have.
+            UnavailableError: Redis is away.
+            Exception: Whatever the topic's check raises.
+        """
+        interests = self._interests_of(subscriber)
+        instance, _ = await self._admit(subscriber, name)
+        name = instance.name
+        (after,) = cursors.decode(cursor, _PAGES, (int,)) if cursor else (0,)
+        watcher = None
+        if watch is False:
+            self._unwatch(interests, name, ConflictError("Another PRESENCE has ended the watch"))
+        elif watch and name not in interests.watched:
+            self._make_room(interests)
+            watcher = self._watch(interests, subscriber, name)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                if watch:
+                    await self._watchers[name].has_joined.wait()
+                users, last = await self._presence.page(name, size, after)
+            if watcher is not None:
+                watcher.check()
+        except BaseException as error:
+            if watcher is not None and interests.watched.get(name) is watcher:
+                self._unwatch(interests, name, ConflictError("The PRESENCE failed"))
+            if isinstance(error, REDIS_AWAY):
+                raise UnavailableError("The topic cannot be reached") from error
+            raise
+        if watcher is not None:
+            subscriber.after_reply(watcher.begin)
+        return name, users, CursorMeta(size, None if last is None else cursors.encode(_PAGES, [last]), last is not None)
+
+    def recheck(self, subscriber: Subscriber) -> None:
+        """End what the subscriber may no longer see; called when its token is replaced.
+
+        What a topic's own check has to decide is held back until it has answered.
+        """
+        interests = self._interests.get(subscriber.id)
+        principal = subscriber.principal
+        if interests is None or principal is None:
+            return
+        interests.stop_checking()
+        undecided = []
+        for name in {*interests.subscriptions, *interests.watched}:
+            instance = self._topics.resolve(name)
+            if instance is None or not self._has_role(principal, instance):
+                self._deny(interests, name)
+                continue
+            self._presence.rename(name, principal, subscriber.id)
+            if instance.topic.name in self._checks:
+                for held in _both(interests, name):
+                    held.suspend()
+                undecided.append(instance)
+        if undecided:
+            interests.checking = self._broker.spawn(self._check_again(interests, principal, undecided))
+
+    def release(self, subscriber: Subscriber) -> None:
+        """End everything; called when a connection ends."""
+        interests = self._interests.pop(subscriber.id, None)
+        if interests is None:
+            return
+        interests.is_released = True
+        interests.stop_checking()
+        for subscription in list(interests.subscriptions.values()):
+            self._drop(interests, subscription, ConflictError("The connection has ended"))
+        for name in list(interests.watched):
+            self._unwatch(interests, name, ConflictError("The connection has ended"))
+
+    # ---- who may -----------------------------------------------------------------------------------------------------
+
+    async def _admit(self, subscriber: Subscriber, name: str) -> tuple[TopicInstance, Principal]:
+        """The topic that ``name`` means, and the principal that may see it: the one that the subscriber has now."""
+        instance = self._topics.resolve(name)
+        if instance is None:
+            raise NotFoundError(f"There is no topic {name[:200]!r}")
+        while True:
+            principal = subscriber.principal
+            if principal is None or not self._has_role(principal, instance):
+                raise _denied(name)
+            check = self._checks.get(instance.topic.name)
+            if check is not None and not await check.allows(principal, instance.params):
+                raise _denied(name)
+            if subscriber.principal is principal:
+                return instance, principal
+
+    def _has_role(self, principal: Principal, instance: TopicInstance) -> bool:
+        rule = self._table.topic_rule(instance.topic.name)
+        return rule is not None and rule.allows(principal.roles)
+
+    async def _check_again(self, interests: _Interests, principal: Principal, undecided: list[TopicInstance]) -> None:
+        """Ask the checks about a new token, one after the other: one client must not take all database connections."""
+        for topic, name, params in undecided:
+            is_allowed = False
+            try:
+                async with asyncio.timeout(CHECK_PATIENCE):
+                    is_allowed = await self._checks[topic.name].allows(principal, params)
+            except AppError as error:
+                log.info("topic_denied", topic=name, user=principal.username, code=error.code)
+            except Exception:
+                log.exception(
+                    "topic_check_failed",
+                    topic=name,
+                    user=principal.username,
+                    incident=correlation.incident(),
+                )
+            if interests.checking is not asyncio.current_task():
+                return  # another token has come, or the connection has ended
+            if not is_allowed:
+                self._deny(interests, name)
+            for held in _both(interests, name):
+                held.resume()
+        interests.checking = None
+
+    def _deny(self, interests: _Interests, name: str) -> None:
+        subscription = interests.subscriptions.get(name)
+        if subscription is not None:
+            subscription.deny(_denied(name))
+            self._drop(interests, subscription, _denied(name))
+        self._unwatch(interests, name, _denied(name))
+
+    # ---- beginning and ending ----------------------------------------------------------------------------------------
+
+    def _interests_of(self, subscriber: Subscriber) -> _Interests:
+        return self._interests.setdefault(subscriber.id, _Interests(subscriber.id))
+
+    def _make_room(self, interests: _Interests) -> None:
+        if interests.is_released:
+            raise ConflictError("The connection has ended")
+        if len(interests.subscriptions) + len(interests.watched) >= self._max:
+            raise ConflictError(f"A connection has at most {self._max} subscriptions and watches")
+
+    def _drop(self, interests: _Interests, subscription: Subscription, reason: AppError) -> None:
+        channel = subscription.channel
+        if subscription not in channel.receivers:
+            return  # whoever ended it while its SUBSCRIBE waited has done all this
+        if subscription.ended is None:
+            subscription.end(reason)
+        channel.receivers.discard(subscription)
+        if interests.subscriptions.get(channel.name) is subscription:
+            del interests.subscriptions[channel.name]
+            self._presence.leave(channel.name, interests.connection_id)
+        self._broker.release(channel)
+
+    def _watch(self, interests: _Interests, subscriber: Subscriber, name: str) -> Watcher:
+        watchers = self._watchers.get(name)
+        if watchers is None:
+            watchers = self._watchers[name] = Watchers(name, SystemPacket.PRESENCE)
+            self._broker.listen(self._presence.channel(name), watchers)
+        watcher = watchers.of_connection[interests.connection_id] = interests.watched[name] = Watcher(subscriber)
+        self._presence.watch(name, 1)
+        return watcher
+
+    def _unwatch(self, interests: _Interests, name: str, reason: AppError) -> None:
+        watcher = interests.watched.pop(name, None)
+        if watcher is None:
+            return
+        watcher.end(reason)
+        self._presence.watch(name, -1)
+        watchers = self._watchers[name]
+        del watchers.of_connection[interests.connection_id]
+        if not watchers.of_connection:
+            del self._watchers[name]
+            self._broker.unlisten(self._presence.channel(name))
+
+
+def _both(interests: _Interests, name: str) -> list[Subscription | Watcher]:
+    """The subscription to a topic and the watch of it, as far as the connection has them."""
+    found = (interests.subscriptions.get(name), interests.watched.get(name))
+    return [each for each in found if each is not None]
+
+
+def _denied(name: str) -> PermissionDeniedError:
+    return PermissionDeniedError(f"Permission denied for topic {name[:200]!r}")
+
+
+def _offset(since: str | None) -> int | None:
+    if since is None:
+        return None
+    if since.isascii() and since.isdigit() and len(since) <= 16 and int(since) <= MAX_OFFSET:
+        return int(since)
+    raise InvalidDataError.of([FieldError("$.since", "Not an offset of this topic")])

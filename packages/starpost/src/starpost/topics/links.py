@@ -1,0 +1,306 @@
+"""Sharded pub/sub connections: one per server that holds a channel somebody here wants.
+
+A channel is *placed* on the link of its server, *joined* when the server has confirmed it, and *lost* when the link
+breaks or the slot moves; then it is placed anew, with back-off and jitter, for as long as it is wanted. What is sent
+while a channel is lost is not seen here: its listener learns of each joining and fetches what it missed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from random import uniform
+from typing import Any, Final, Protocol
+
+import structlog
+from redis.crc import key_slot
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MovedError
+
+from starpost.redis import REDIS_FAULTS, Address, RedisClients
+from starpost.redis.tasks import end_task
+
+SILENCE: Final = 5.0
+"""Seconds after which a silent server is asked whether it is there, and again until it is given up."""
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Listener(Protocol):
+    """What wants a channel. Its methods must not block or raise."""
+
+    def joined(self) -> None:
+        """From here on messages arrive; what came before, since the last ``lost``, was not seen."""
+        ...
+
+    def lost(self) -> None:
+        """No messages until the next ``joined``."""
+        ...
+
+    def message(self, data: bytes) -> None:
+        """A message."""
+        ...
+
+
+def pause(tries: int) -> float:
+    """Seconds before another try: exponential, with full jitter, so that workers do not come back all at once."""
+    return uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries, 10))  # noqa: S311 - no secret
+
+
+class Links:
+    """Keeps wanted channels joined."""
+
+    def __init__(self, clients: RedisClients) -> None:
+        self._clients = clients
+        self._wanted: dict[str, Listener] = {}
+        self._links: dict[Address, _Link] = {}
+        self._unplaced: set[str] = set()
+        self._is_stale = False
+        self._asks_again_at = 0.0
+        self._asked_in_vain = 0
+        self._absences: dict[Address, _Absence] = {}
+        self._work = asyncio.Event()
+        self._placer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to place channels."""
+        self._placer = asyncio.create_task(self._place(), name="links")
+
+    async def stop(self) -> None:
+        """Close all links."""
+        await end_task(self._placer)
+        await asyncio.gather(*(end_task(link.task) for link in list(self._links.values())))
+
+    def want(self, channel: str, listener: Listener) -> None:
+        """Join a channel, and again whenever it is lost."""
+        self._wanted[channel] = listener
+        self._unplaced.add(channel)
+        self._work.set()
+
+    def unwant(self, channel: str) -> None:
+        """Leave a channel."""
+        self._wanted.pop(channel, None)
+        self._unplaced.discard(channel)
+        for link in list(self._links.values()):
+            link.remove(channel)
+
+    def listener(self, channel: str) -> Listener | None:
+        """Who wants the channel."""
+        return self._wanted.get(channel)
+
+    def confirmed(self, link: "_Link", channel: str) -> None:
+        """Called by a link: its server sends the channel from here on."""
+        self._absences.pop(link.address, None)
+        listener = self._wanted.get(channel)
+        if listener is not None:
+            listener.joined()
+
+    def link_ended(self, link: "_Link", channels: set[str], error: BaseException | None) -> None:
+        """Called by a link, once: its channels need another."""
+        if self._links.get(link.address) is link:
+            del self._links[link.address]
+        if error is not None:
+            log.warning("redis_link_lost", host=link.address.host, port=link.address.port, cause=repr(error))
+            self._absences.setdefault(link.address, _Absence()).prolong()
+        self.lost(channels)
+
+    def lost(self, channels: set[str]) -> None:
+        """These channels are joined no more."""
+        for channel in channels:
+            listener = self._wanted.get(channel)
+            if listener is not None:
+                listener.lost()
+                self._unplaced.add(channel)
+                # Their server may be another one now.
+                self._is_stale = True
+        self._work.set()
+
+    async def _place(self) -> None:
+        """Bring unplaced channels to the links of their servers, for ever."""
+        tries = 0
+        while True:
+            # A new channel does not wait for the time to try those again whose server is away.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause(tries) if tries else None):
+                    await self._work.wait()
+            self._work.clear()
+            try:
+                is_done = await self._place_all()
+            except REDIS_FAULTS as error:
+                log.warning("redis_servers_unknown", channels=len(self._unplaced), cause=repr(error))
+                is_done = False
+            tries = 0 if is_done else tries + 1
+
+    async def _place_all(self) -> bool:
+        """Place what can be placed; whether that was all. A server that is away holds up its own channels only."""
+        if not self._unplaced:
+            return True
+        place = await self._places()
+        now = asyncio.get_running_loop().time()
+        for channel in list(self._unplaced):
+            address = place(channel)
+            if address is None or (address in self._absences and now < self._absences[address].until):
+                self._is_stale = True
+                continue
+            link = self._links.get(address)
+            if link is None:
+                link = self._links[address] = _Link(self, self._clients, address)
+            link.add(channel)
+            self._unplaced.discard(channel)
+        if not self._unplaced:
+            self._asked_in_vain = 0
+        return not self._unplaced
+
+    async def _places(self) -> Callable[[str], Address | None]:
+        now = asyncio.get_running_loop().time()
+        is_asking = self._is_stale and now >= self._asks_again_at
+        if is_asking:
+            self._is_stale = False
+            self._asks_again_at = now + pause(self._asked_in_vain)
+            self._asked_in_vain += 1
+        try:
+            return await self._clients.places(anew=is_asking)
+        except REDIS_FAULTS:
+            self._is_stale = True
+            raise
+
+
+class _Absence:
+    """How long to leave a server alone whose link was lost."""
+
+    def __init__(self) -> None:
+        self.until = 0.0
+        self._tries = 0
+
+    def prolong(self) -> None:
+        self.until = asyncio.get_running_loop().time() + pause(self._tries)
+        self._tries += 1
+
+
+class _Link:
+    """One pub/sub connection to one server."""
+
+    def __init__(self, links: Links, clients: RedisClients, address: Address) -> None:
+        self.address = address
+        self._links = links
+        self._client = clients.subscriber(address)
+        self._pubsub: Any = self._client.pubsub()
+        self._channels: set[str] = set()
+        self._joined: set[str] = set()
+        # What is to be written: one task writes, one reads.
+        self._joining: dict[str, None] = {}
+        self._leaving: dict[str, None] = {}
+        self._has_orders = asyncio.Event()
+        self.task = asyncio.create_task(self._run(), name=f"redis-link-{address.host}:{address.port}")
+
+    def add(self, channel: str) -> None:
+        """Ask the server for a channel; ``joined`` follows."""
+        self._channels.add(channel)
+        self._leaving.pop(channel, None)
+        self._joining[channel] = None
+        self._has_orders.set()
+
+    def remove(self, channel: str) -> None:
+        """Leave a channel, if it is here."""
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._joined.discard(channel)
+            self._joining.pop(channel, None)
+            self._leaving[channel] = None
+            self._has_orders.set()
+
+    async def _run(self) -> None:
+        error: BaseException | None = None
+        writer: asyncio.Task[None] | None = None
+        try:
+            await self._pubsub.connect()
+            writer = asyncio.create_task(self._write())
+            await self._listen(writer)
+        except REDIS_FAULTS as failure:
+            error = failure
+        except Exception as failure:
+            log.exception("redis_link_failed")
+            error = failure
+        finally:
+            # The channels first: whatever closing brings, somebody must look after them.
+            self._links.link_ended(self, self._channels, error)
+            if writer is not None:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
+            with suppress(*REDIS_FAULTS):
+                await self._pubsub.aclose()
+                await self._client.aclose()
+
+    async def _write(self) -> None:
+        """Send the orders."""
+        while True:
+            await self._has_orders.wait()
+            self._has_orders.clear()
+            while self._leaving or self._joining:
+                leaving, joining = _take(self._leaving), _take(self._joining)
+                # One by one: on a cluster, one command names channels of one slot only.
+                for channel in leaving:
+                    await self._pubsub.sunsubscribe(channel)
+                for channel in joining:
+                    await self._pubsub.ssubscribe(channel)
+
+    async def _listen(self, writer: "asyncio.Task[None]") -> None:
+        is_asked = False
+        while True:
+            if writer.done():
+                writer.result()
+            try:
+                message = await self._pubsub.get_message(timeout=SILENCE)
+            except MovedError as error:
+                # The answer to one SSUBSCRIBE; the connection and its other channels are as they were.
+                self._moved(error.slot_id)
+                continue
+            if message is None:
+                if is_asked:
+                    raise RedisConnectionError(f"the server was silent for {2 * SILENCE:.0f} s")
+                is_asked = True
+                await self._pubsub.ping()
+                continue
+            is_asked = False
+            self._hear(message)
+            # Messages that have arrived together are read without waiting: let those who write them out have a turn.
+            await asyncio.sleep(0)
+
+    def _moved(self, slot: int) -> None:
+        moved = {channel for channel in self._channels - self._joined if key_slot(channel.encode()) == slot}
+        self._channels -= moved
+        self._links.lost(moved)
+
+    def _hear(self, message: Any) -> None:
+        kind = message["type"]
+        if kind == "pong":
+            return
+        channel = message["channel"].decode()
+        if kind == "smessage":
+            listener = self._links.listener(channel)
+            if listener is not None:
+                self._hand_over(listener, channel, message["data"])
+        elif channel in self._channels:
+            if kind == "ssubscribe":
+                self._joined.add(channel)
+                self._links.confirmed(self, channel)
+            elif kind == "sunsubscribe" and channel in self._joined:
+                # Nobody here asked for it: the slot has moved.
+                self._channels.discard(channel)
+                self._joined.discard(channel)
+                self._links.lost({channel})
+
+    def _hand_over(self, listener: Listener, channel: str, data: bytes) -> None:
+        try:
+            listener.message(data)
+        except Exception:
+            # One message that cannot be read must not end the link that other channels come through.
+            log.exception("message_failed", channel=channel)
+
+
+def _take(orders: dict[str, None]) -> list[str]:
+    taken = list(orders)
+    orders.clear()
+    return taken

@@ -1,0 +1,95 @@
+"""The system packets of topics: SUBSCRIBE, UNSUBSCRIBE, PRESENCE.
+
+Those of one connection about one topic have a lane: they keep their order when packets run in parallel.
+"""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from starpost.errors import NotFoundError
+from starpost.packets.numbers import SystemPacket
+from starpost.packets.request import RequestModel
+from starpost.packets.router import PackageRouter
+from starpost.protocol.envelope import ResponseModel
+from starpost.topics.hub import TopicHub
+from starpost.topics.presence import PresentUser
+from starpost.topics.subscriber import Subscriber
+
+MAX_PAGE: Final = 1000
+_LANE: Final = "topic {topic}"
+
+TopicName = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class SubscribeRequest(Struct, frozen=True):
+    """A topic; ``since`` and ``epoch`` are what the client kept of it, to recover what it missed."""
+
+    topic: TopicName
+    since: Annotated[str, Meta(max_length=40)] | None = None
+    epoch: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class SubscribeReply(Struct, frozen=True):
+    """``offset`` is where the client stands: the events behind it follow. Not ``recovered``: load the state anew."""
+
+    topic: str
+    offset: str
+    epoch: str
+    recovered: bool
+
+
+class UnsubscribeRequest(Struct, frozen=True):
+    """A topic."""
+
+    topic: TopicName
+
+
+class PresenceRequest(Struct, frozen=True):
+    """A topic; ``watch`` true: tell changes from now on, false: no longer. ``cursor``: ``next`` of the page before."""
+
+    topic: TopicName
+    watch: bool | None = None
+    per_page: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = 100
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class PresenceReply(Struct, frozen=True):
+    """Users who are subscribed, on all workers, in the order in which they joined."""
+
+    topic: str
+    users: list[PresentUser]
+
+
+topic_router = PackageRouter()
+
+
+@topic_router.register(SystemPacket.SUBSCRIBE, lane=_LANE)
+async def subscribe(
+    request: RequestModel[SubscribeRequest], connection: Subscriber, topic_hub: TopicHub
+) -> SubscribeReply:
+    """Subscribe to a topic; again, to begin anew."""
+    wanted = request.data
+    subscription, epoch, offset, is_recovered = await topic_hub.subscribe(
+        connection, wanted.topic, wanted.since, wanted.epoch
+    )
+    return SubscribeReply(subscription.channel.name, str(offset), epoch, is_recovered)
+
+
+@topic_router.register(SystemPacket.UNSUBSCRIBE, lane=_LANE)
+async def unsubscribe(request: RequestModel[UnsubscribeRequest], connection: Subscriber, topic_hub: TopicHub) -> None:
+    """End a subscription."""
+    if not topic_hub.unsubscribe(connection, request.data.topic):
+        raise NotFoundError(f"There is no subscription to {request.data.topic!r}")
+
+
+@topic_router.register(SystemPacket.PRESENCE, lane=_LANE)
+async def presence(
+    request: RequestModel[PresenceRequest], connection: Subscriber, topic_hub: TopicHub
+) -> ResponseModel[PresenceReply]:
+    """Who is subscribed to a topic."""
+    wanted = request.data
+    name, users, meta = await topic_hub.present(
+        connection, wanted.topic, wanted.watch, size=wanted.per_page, cursor=wanted.cursor
+    )
+    return ResponseModel.ok_msg(request.pkg_id, request.req_id, PresenceReply(name, users), meta)

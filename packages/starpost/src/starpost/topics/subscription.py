@@ -1,0 +1,159 @@
+"""One connection's subscription to one topic."""
+
+from typing import Final
+
+import msgspec
+
+from starpost.errors import AppError
+from starpost.packets.numbers import SystemPacket
+from starpost.protocol.envelope import ServerPacket
+from starpost.topics.channel import TopicChannel
+from starpost.topics.event import Frames
+from starpost.topics.subscriber import Subscriber
+from starpost.topics.topic import Overflow
+
+MAX_HELD: Final = 1000
+"""Events kept until the reply to SUBSCRIBE is written, or a check has answered. A GAP stands for those above."""
+
+
+class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """Events that this client did not get. ``lost`` is ``None`` when nobody can know: the state must be loaded anew."""
+
+    topic: str
+    lost: int | None
+    first: str | None
+    last: str | None
+
+    @classmethod
+    def of(cls, topic: str, first: int | None, last: int | None) -> "Gap":
+        """The gap from the event ``first`` to the event ``last``."""
+        if first is None or last is None:
+            return cls(topic, None, None, None)
+        return cls(topic, last - first + 1, str(first), str(last))
+
+
+class Subscription:
+    """Hands a channel's events to a connection, each once.
+
+    Events are held back until the reply to SUBSCRIBE is written, and while a check decides whether the connection may
+    still have them. Once ended it sends nothing, whatever else is called.
+
+    A ``Receiver`` of its channel, and the ``EventSource`` of its events in the outbox.
+    """
+
+    __slots__ = (
+        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "channel", "ended", "is_reset", "overflow", "position",
+        "subscriber",
+    )  # fmt: skip
+
+    def __init__(self, subscriber: Subscriber, channel: TopicChannel) -> None:
+        self.subscriber = subscriber
+        self.channel = channel
+        self.overflow: Overflow = channel.topic.overflow
+        self.position = 0
+        """The number of the last event that was sent, or told as lost."""
+        self.is_reset = False
+        """Whether Redis has lost the topic while events were held back."""
+        self.ended: AppError | None = None
+        """Why it has ended; ``None`` while it goes on."""
+        self._held: list[tuple[int, Frames]] | None = []
+        self._is_begun = False
+        self._is_suspended = False
+        self._is_gap_owed = False
+
+    @property
+    def name(self) -> str:
+        """See ``EventSource``."""
+        return self.channel.name
+
+    def check(self) -> None:
+        """Find out, after waiting, that it has ended meanwhile.
+
+        Raises:
+            AppError: Why it has.
+        """
+        if self.ended is not None:
+            raise self.ended
+
+    def begin(self, missed: list[tuple[int, bytes]]) -> None:
+        """Send what the client missed, then what came meanwhile; the reply to SUBSCRIBE has been written."""
+        self._is_begun = True
+        if self.ended is not None:
+            if self._is_gap_owed:
+                self.subscriber.outbox.push_gap(self, None, None)
+            return
+        if self._held is not None and not self.is_reset:
+            self._held[:0] = [(seq, self.channel.frames(seq, payload)) for seq, payload in missed]
+        self._release()
+
+    def suspend(self) -> None:
+        """Hold events back until ``resume``."""
+        self._is_suspended = True
+        if self._held is None:
+            self._held = []
+
+    def resume(self) -> None:
+        """Send what was held back, and go on."""
+        self._is_suspended = False
+        self._release()
+
+    def _release(self) -> None:
+        if self._held is None or self._is_suspended or not self._is_begun:
+            return
+        held, self._held = self._held, None
+        if self.is_reset:
+            self.is_reset = False
+            self.subscriber.outbox.push_gap(self, None, None)
+        for seq, frames in held:
+            self.deliver(seq, frames)
+        # More may have come than could be held back, or the channel has told of a hole.
+        self.gap(self.position + 1, self.channel.seq)
+
+    def deliver(self, seq: int, frames: Frames) -> None:
+        """See ``Receiver``."""
+        if self._held is not None:
+            if len(self._held) < MAX_HELD:
+                self._held.append((seq, frames))
+            return
+        if seq <= self.position:
+            return
+        self.gap(self.position + 1, seq - 1)
+        self.subscriber.outbox.push_event(frames.of(self.subscriber.codec), self, seq)
+        # Last: a frame that could not be made or taken is still missing, and its gap is told.
+        self.position = seq
+
+    def gap(self, first: int, last: int) -> None:
+        """See ``Receiver``."""
+        if self._held is None and last > self.position:
+            self.subscriber.outbox.push_gap(self, max(first, self.position + 1), last)
+            self.position = last
+
+    def reset(self, seq: int) -> None:
+        """See ``Receiver``."""
+        self.position = seq
+        if self._held is None:
+            self.subscriber.outbox.push_gap(self, None, None)
+        else:
+            self._held.clear()
+            self.is_reset = True
+
+    def end(self, reason: AppError) -> None:
+        """Send nothing more."""
+        self.ended = reason
+        self._held = []
+        self._is_suspended = True
+
+    def deny(self, reason: AppError) -> None:
+        """Send nothing more, and tell the client so: it may not see the topic any longer."""
+        self.end(reason)
+        if self._is_begun:
+            self.subscriber.outbox.push_gap(self, None, None)
+        else:
+            # Told after the reply, should it still say that the client is subscribed.
+            self._is_gap_owed = True
+
+    def gap_frame(self, first: int | None, last: int | None) -> str | bytes:
+        """See ``EventSource``."""
+        codec = self.subscriber.codec
+        gap = Gap.of(self.channel.name, first, last)
+        return codec.frame(codec.encode(ServerPacket(SystemPacket.GAP, gap)))

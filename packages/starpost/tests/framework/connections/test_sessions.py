@@ -1,0 +1,323 @@
+"""The registry on a real server, and on a real cluster."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from starpost.auth.principal import Principal
+from starpost.connections import sessions as module
+from starpost.connections.sessions import Session, SessionRegistry, TooManyConnectionsError
+from starpost.errors import UnavailableError
+from starpost.redis import RedisClients
+from starpost.settings import Settings
+from starpost_dev.services.ephemeral import ephemeral_valkey, ephemeral_valkey_cluster
+from starpost_dev.services.valkey import Valkey
+
+NOW = datetime.now(UTC)
+LIMIT = 3
+LEASE = 2.0
+"""Seconds; a busy machine lets a process wait for more than one."""
+
+
+def principal(user: str, *, session: str | None = None) -> Principal:
+    return Principal(
+        user_id=f"{user}-id",
+        username=user,
+        roles=frozenset({"admin"}),
+        issued_at=time.time(),
+        expires_at=2_000_000_000,
+        session_id=session,
+    )
+
+
+def new_id() -> str:
+    return uuid4().hex
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    """A server for this module alone: it is stopped."""
+    with ephemeral_valkey() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["single", "cluster"])
+def redis(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Settings of one server, and of a cluster."""
+    if request.param == "single":
+        yield request.getfixturevalue("valkey").endpoint.environment()
+    else:
+        with ephemeral_valkey_cluster() as cluster:
+            nodes = ",".join(f"{host}:{port}" for host, port in cluster.addresses)
+            yield {"REDIS_MODE": "cluster", "REDIS_NODES": nodes, "REDIS_PASSWORD": cluster.password}
+
+
+class MakeWorker(Protocol):
+    async def __call__(self, name: str = ..., *, is_running: bool = ..., lease: float = ...) -> SessionRegistry: ...
+
+
+async def workers_of(redis: dict[str, str]) -> AsyncIterator[MakeWorker]:
+    """Make workers of one application; each application has names of its own."""
+    prefix = f"test*[{uuid4().hex}]"
+    async with AsyncExitStack() as stack:
+
+        async def make(name: str = "one", *, is_running: bool = True, lease: float = LEASE) -> SessionRegistry:
+            clients = RedisClients(Settings.from_strings({**redis, "REDIS_PREFIX": prefix}))
+            stack.push_async_callback(clients.close)
+            registry = SessionRegistry(clients, node="here", worker=name, limit=LIMIT, lease=lease)
+            if is_running:
+                await registry.start()
+                stack.push_async_callback(registry.stop)
+            return registry
+
+        yield make
+
+
+@pytest.fixture
+async def worker(redis: dict[str, str]) -> AsyncIterator[MakeWorker]:
+    async for make in workers_of(redis):
+        yield make
+
+
+@pytest.fixture
+async def worker_of_valkey(valkey: Valkey) -> AsyncIterator[MakeWorker]:
+    async for make in workers_of(valkey.endpoint.environment()):
+        yield make
+
+
+async def until(registry: SessionRegistry, is_right: Callable[[list[Session]], bool]) -> list[Session]:
+    deadline = time.monotonic() + 20
+    while not is_right(found := await registry.sessions()):
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def test_what_is_entered_is_seen_by_every_worker(worker: MakeWorker) -> None:
+    one, two = await worker("one"), await worker("two")
+    await one.enter("c2", principal("bob", session="s"), NOW)
+    await two.enter("c1", principal("alice{}%"), NOW)
+    assert await one.sessions() == await two.sessions()
+    found = await one.sessions()
+    assert [held.connection_id for held in found] == ["c1", "c2"]
+    assert found[1] == Session(
+        connection_id="c2",
+        user="bob",
+        user_id="bob-id",
+        session_id="s",
+        node="here",
+        worker="one",
+        since=NOW,
+        expires_at=datetime.fromtimestamp(2_000_000_000, UTC),
+    )
+    assert await two.find("c2") == found[1]
+    assert await two.find("c3") is None
+
+
+async def test_the_limit_is_kept_by_redis(worker: MakeWorker) -> None:
+    one, two = await worker("one"), await worker("two")
+    outcomes = await asyncio.gather(
+        *(registry.enter(new_id(), principal("alice"), NOW) for registry in (one, two) for _ in range(10)),
+        return_exceptions=True,
+    )
+    assert outcomes.count(None) == LIMIT
+    assert all(outcome is None or isinstance(outcome, TooManyConnectionsError) for outcome in outcomes)
+    await one.enter(new_id(), principal("bob"), NOW)
+    assert len(await two.sessions()) == LIMIT + 1
+
+
+async def test_who_leaves_makes_room(worker: MakeWorker) -> None:
+    registry = await worker()
+    ids = [new_id() for _ in range(LIMIT)]
+    for connection_id in ids:
+        await registry.enter(connection_id, principal("alice"), NOW)
+    registry.leave(ids[0])
+    registry.leave(ids[0])
+    registry.leave("unknown")
+    found = await until(registry, lambda found: len(found) == LIMIT - 1)
+    assert {held.connection_id for held in found} == set(ids[1:])
+    await registry.enter(new_id(), principal("alice"), NOW)
+
+
+async def test_leases_are_renewed(worker: MakeWorker) -> None:
+    registry = await worker()
+    await registry.enter("c1", principal("alice"), NOW)
+    await asyncio.sleep(2.5 * LEASE)
+    assert [held.connection_id for held in await registry.sessions()] == ["c1"]
+    await registry.check()
+
+
+async def test_the_entries_of_a_dead_worker_end(worker: MakeWorker) -> None:
+    # Dead, but not yet for as long as its lease: until then its entries count.
+    dead, living = await worker("dead", is_running=False, lease=2 * LEASE), await worker("living")
+    for _ in range(LIMIT - 1):
+        await dead.enter(new_id(), principal("alice"), NOW)
+    await living.enter("c1", principal("alice"), NOW)
+    with pytest.raises(TooManyConnectionsError):
+        await living.enter(new_id(), principal("alice"), NOW)
+    found = await until(living, lambda found: len(found) == 1)
+    assert found[0].worker == "living"
+    await living.enter(new_id(), principal("alice"), NOW)
+
+
+async def test_a_replaced_token_is_noted(worker: MakeWorker) -> None:
+    registry = await worker()
+    await registry.enter("c1", principal("alice", session="old"), NOW)
+    registry.update("c1", principal("alice", session="new"))
+    registry.update("unknown", principal("alice"))
+    (held,) = await until(registry, lambda found: found[0].session_id == "new")
+    assert held.since == NOW
+
+
+async def test_a_worker_that_stops_takes_its_entries_out(worker: MakeWorker) -> None:
+    stopping, staying = await worker("stopping"), await worker("staying")
+    await stopping.enter("c1", principal("alice"), NOW)
+    await staying.enter("c2", principal("alice"), NOW)
+    await stopping.stop()
+    assert [held.connection_id for held in await staying.sessions()] == ["c2"]
+
+
+async def test_many_users(worker: MakeWorker) -> None:
+    """More than one call, and more than one page of the scan, have room for."""
+    count = module.USERS_PER_CALL * 3 + 7
+    registry = await worker()
+    await asyncio.gather(*(registry.enter(f"c{n}", principal(f"user{n}"), NOW) for n in range(count)))
+    await asyncio.sleep(1.5 * LEASE)
+    assert {held.connection_id for held in await registry.sessions()} == {f"c{n}" for n in range(count)}
+    for n in range(count):
+        registry.leave(f"c{n}")
+    await until(registry, lambda found: not found)
+
+
+async def test_two_applications_do_not_see_each_other(redis: dict[str, str]) -> None:
+    async for one in workers_of(redis):
+        async for other in workers_of(redis):
+            first, second = await one(), await other()
+            for _ in range(LIMIT):
+                await first.enter(new_id(), principal("alice"), NOW)
+            await second.enter("c1", principal("alice"), NOW)
+            assert [held.connection_id for held in await second.sessions()] == ["c1"]
+            assert len(await first.sessions()) == LIMIT
+
+
+# ---- Redis is away ---------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_is_let_in_while_redis_is_away(worker_of_valkey: MakeWorker, valkey: Valkey) -> None:
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    await registry.enter("c2", principal("alice"), NOW)
+    await asyncio.to_thread(valkey.kill)
+    try:
+        with pytest.raises(UnavailableError):
+            await registry.enter("c3", principal("alice"), NOW)
+        with pytest.raises(UnavailableError):
+            await registry.sessions()
+        registry.leave("c2")
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                await registry.check()
+            except UnavailableError:
+                break
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.02)
+    finally:
+        await asyncio.to_thread(valkey.start)
+    found = await until(registry, lambda found: len(found) == 1)
+    assert found[0].connection_id == "c1"
+    await registry.enter("c4", principal("alice"), NOW)
+
+
+async def test_what_redis_lost_is_entered_anew(worker_of_valkey: MakeWorker, valkey: Valkey) -> None:
+    registry = await worker_of_valkey()
+    for connection_id in ("c1", "c2", "c3"):
+        await registry.enter(connection_id, principal("alice"), NOW)
+    await asyncio.to_thread(valkey.command, "FLUSHALL")
+    registry.renew_soon()
+    found = await until(registry, lambda found: len(found) == LIMIT)
+    assert {held.connection_id for held in found} == {"c1", "c2", "c3"}
+    with pytest.raises(TooManyConnectionsError):
+        await registry.enter("c4", principal("alice"), NOW)
+
+
+async def test_a_lost_answer_leaves_nothing_behind(
+    worker_of_valkey: MakeWorker, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis hangs, heeds the call when it goes on, and nobody waits for that any more."""
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    monkeypatch.setattr(module, "ENTER_TIMEOUT", 0.1)
+    pid = valkey.pid
+    assert pid is not None
+    signalled(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(UnavailableError):
+            await registry.enter("c2", principal("alice"), NOW)
+        cancelled = asyncio.create_task(registry.enter("c3", principal("alice"), NOW))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+    finally:
+        signalled(pid, signal.SIGCONT)
+    found = await until(registry, lambda found: [held.connection_id for held in found] == ["c1"])
+    assert len(found) == 1
+
+
+def signalled(pid: int, number: int) -> None:
+    os.kill(pid, number)
+
+
+async def test_a_fault_that_nobody_foresaw_does_not_end_the_renewing(
+    worker_of_valkey: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    calls = 0
+    renew = registry._renew
+
+    async def fail_once(user_ids: list[str]) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("nobody foresaw this")
+        await renew(user_ids)
+
+    monkeypatch.setattr(registry, "_renew", fail_once)
+    await asyncio.sleep(2.5 * LEASE)
+    assert calls > 1
+    assert [held.connection_id for held in await registry.sessions()] == ["c1"]
+
+
+async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_than_one_may_have(
+    worker_of_valkey: MakeWorker, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    monkeypatch.setattr(module, "ENTER_TIMEOUT", 60.0)
+    pid = valkey.pid
+    assert pid is not None
+    signalled(pid, signal.SIGSTOP)
+    try:
+        waiting = [asyncio.create_task(registry.enter(f"w{n}", principal("alice"), NOW)) for n in range(LIMIT - 1)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyConnectionsError):
+            await registry.enter("one too many", principal("alice"), NOW)
+        others = asyncio.create_task(registry.enter("b1", principal("bob"), NOW))
+        await asyncio.sleep(0)
+        assert not others.done()
+    finally:
+        signalled(pid, signal.SIGCONT)
+    await asyncio.gather(*waiting, others)
+    registry.leave("w0")
+    await until(registry, lambda found: len(found) == LIMIT)
+    await registry.enter("again", principal("alice"), NOW)

@@ -1,0 +1,45 @@
+"""The example client, and the documents that show it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from starpost.testing import serving
+from starpost.testing.launched import Launched
+from starpost_dev.services.services import Services
+
+ROOT = Path.cwd()
+
+CLIENT = ROOT / "examples" / "client.py"
+
+
+@pytest.fixture(scope="module")
+def application(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """With the development realm as its Keycloak."""
+    with serving(services.environment(), tmp_path_factory.mktemp("application")) as launched:
+        yield launched
+
+
+def test_client_signs_in_creates_an_author_and_lists(application: Launched) -> None:
+    command = [sys.executable, str(CLIENT), f"http://127.0.0.1:{application.port}"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    created, listed = (json.loads(text) for text in re.split(r"(?<=^})\n", ran.stdout.strip(), flags=re.MULTILINE))
+    assert (created["pkg_id"], created["status_code"]) == (2, 0)
+    assert created["data"]["name"].startswith("Author ")
+    assert (listed["pkg_id"], listed["status_code"]) == (1, 0)
+    assert listed["meta"]["total"] >= 1
+
+
+def test_readme_shows_this_client() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert CLIENT.read_text() in blocks
+
+
+def test_client_is_short() -> None:
+    assert len(CLIENT.read_text().splitlines()) <= 30

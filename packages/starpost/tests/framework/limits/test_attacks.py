@@ -1,0 +1,260 @@
+"""What the limits are for, over real sockets: whoever wants more than a fair part of a worker."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from starpost.connections.limits import UNIT
+from starpost.testing import Serve, plain_http
+from starpost.testing.issuer import OTHER_RSA_KEY, RSA_KEY, Issuer, SigningKey
+from starpost.testing.launched import Launched
+from starpost.testing.packet_client import NIL, PacketClient, packet_client
+from tests.framework.auth.test_backchannel import logout_claims
+from tests.framework.probe import ProbeID
+
+AUTH, PING = -2, -1
+BURST = 20
+"""Of the server below: twice its rate. Low enough that what a test lasts adds few tokens."""
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Launched:
+    return serve(USER_RATE_LIMIT="10", ADDRESS_RATE_LIMIT="10")
+
+
+@pytest.fixture
+def token(issuer: Issuer) -> str:
+    return issuer.token(sub=str(uuid4()))
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def flood(client: PacketClient, count: int) -> int:
+    """Send so many packets at once; how many of them were served."""
+    for _ in range(count):
+        await client.send(ProbeID.ECHO, {"name": "a"})
+    replies: list[int] = []
+    codes: set[int] = set()
+    try:
+        while len(replies) < count:
+            reply = await client.receive()
+            if reply["req_id"] != NIL:
+                replies.append(reply["status_code"])
+    except ConnectionClosed as closed:
+        codes.add(closed.rcvd.code if closed.rcvd else 1006)
+    assert codes <= {4429}
+    assert set(replies) <= {0, 6}
+    return replies.count(0)
+
+
+async def test_several_sockets_have_one_budget(server: Launched, token: str) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_flood_socket(server, token)) for _ in range(5)]
+    served = sum(task.result() for task in tasks)
+    # The five handshakes took part of the burst, and what time passes brings tokens.
+    assert BURST - 5 <= served <= BURST - 5 + 10 * (loop.time() - began) + 1
+
+
+async def _flood_socket(server: Launched, token: str) -> int:
+    async with packet_client(server.port, token) as client:
+        return await flood(client, 30)
+
+
+async def test_a_reconnect_brings_no_new_burst(server: Launched, token: str) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    served = 0
+    for _ in range(8):
+        async with packet_client(server.port, token) as client:
+            served += await flood(client, 30)
+    assert served <= BURST + 10 * (loop.time() - began) + 1
+
+
+async def test_who_has_no_budget_is_not_let_in(server: Launched, token: str) -> None:
+    async with packet_client(server.port, token) as client:
+        await flood(client, 25)
+        for _ in range(20):
+            async with packet_client(server.port, token) as again:
+                code, closing = await again.closed()
+            if code == 4429:
+                break
+    assert (closing["reason"], closing["reconnect"]) == ("rate_limited", True)
+    assert closing["after_ms"] > 0
+
+
+async def test_requests_and_packets_have_one_budget(server: Launched, token: str) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    async with packet_client(server.port, token) as client:
+        assert await flood(client, 15) == 15
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{server.port}", headers=bearer(token), verify=plain_http.NO_TLS
+        ) as web:
+            # At once: while each waited for its answer, a busy machine would give the next its token.
+            answers = await asyncio.gather(*(web.get("/nothing") for _ in range(60)))
+        statuses = [answer.status_code for answer in answers]
+        assert 404 in statuses
+        assert 429 in statuses
+        refused = answers[statuses.index(429)]
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["code"] == "rate_limited"
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["ratelimit-policy"] == '"user";q=20;w=2'
+        assert refused.headers["ratelimit"] == '"user";r=0;t=1'
+        assert refused.headers["cache-control"] == "no-store"
+        assert refused.headers["x-content-type-options"] == "nosniff"
+        served = answers[statuses.index(404)]
+        assert served.headers["ratelimit-policy"] == '"user";q=20;w=2'
+        name, left = served.headers["ratelimit"].split(";r=")
+        assert name == '"user"'
+        assert 0 <= int(left) <= BURST - 16 + 10 * (loop.time() - began)
+        # With the handshake. Two budgets would have let twice the burst pass.
+        passed = 1 + 15 + statuses.count(404) + await flood(client, 30)
+    assert passed <= BURST + 10 * (loop.time() - began) + 1
+
+
+async def test_one_user_takes_nothing_from_another(server: Launched, token: str, issuer: Issuer) -> None:
+    async with packet_client(server.port, token) as client:
+        await flood(client, 25)
+    async with packet_client(server.port, issuer.token(sub=str(uuid4()))) as other:
+        assert await flood(other, 15) == 15
+
+
+async def test_system_packets_and_batches_are_charged_too(server: Launched, token: str) -> None:
+    async with packet_client(server.port, token) as client:
+        await client.send_value([{"pkg_id": PING, "req_id": str(uuid4())} for _ in range(64)])
+        statuses = [reply["status_code"] for reply in await client.receive()]
+    # One was the handshake's.
+    assert statuses[: BURST - 1] == [0] * (BURST - 1)
+    assert statuses.count(0) <= BURST + 1
+
+
+@pytest.fixture(scope="module")
+def wide(serve: Serve) -> Launched:
+    """One second has room for a frame of 100 units, none for a large one."""
+    return serve(USER_RATE_LIMIT="0", WS_RATE_LIMIT="50", WS_MAX_BAD_FRAMES="1000")
+
+
+async def test_a_large_frame_costs_more(wide: Launched, token: str) -> None:
+    packet = {"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a", "note": "x" * (60 * UNIT)}}
+    async with packet_client(wide.port, token) as client:
+        await client.send_value(packet)
+        await client.send_value(packet)
+        served, refused = await client.receive(), await client.receive()
+        assert served["status_code"] == 0
+        # Not decoded, so there is no id to answer with.
+        assert (refused["status_code"], refused["pkg_id"], refused["req_id"]) == (6, 0, NIL)
+        assert refused["data"]["code"] == "rate_limited"
+        await asyncio.sleep(refused["data"]["retry_after"])
+        await client.send_value(packet)
+        assert (await client.receive())["status_code"] == 0
+
+
+async def test_a_flood_of_large_bad_frames_ends(wide: Launched, token: str) -> None:
+    frame = "[" + "1," * 500_000 + "1]"
+    async with packet_client(wide.port, token) as client:
+        for _ in range(8):
+            await client.send_frame(frame)
+        codes = []
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                reply = await client.receive()
+                codes.append(reply["data"]["code"])
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4429
+    assert codes.count("batch_too_large") == 1, "only the first was looked at"
+
+
+async def test_a_batch_costs_its_packets_or_its_size(wide: Launched, token: str) -> None:
+    small = [{"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a"}} for _ in range(40)]
+    large = [dict(packet, data={"name": "a", "note": "x" * UNIT}) for packet in small]
+    async with packet_client(wide.port, token) as client:
+        await client.send_value(small)
+        await client.send_value(large)
+        await client.send_value(small)
+        first, second, third = [await client.receive() for _ in range(3)]
+    assert {reply["status_code"] for reply in first} == {0}
+    assert {reply["status_code"] for reply in second} == {0}
+    assert {reply["status_code"] for reply in third[20:]} == {6}
+
+
+@pytest.fixture
+def strangers(server: Launched) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", verify=plain_http.NO_TLS) as client:
+        yield client
+
+
+def ask(client: httpx.Client, path: str, token: str | None = None) -> httpx.Response:
+    return client.get(path, headers={} if token is None else bearer(token))
+
+
+async def test_a_flood_of_bad_tokens_is_refused_and_users_are_not(
+    server: Launched, strangers: httpx.Client, issuer: Issuer
+) -> None:
+    bad = issuer.token(OTHER_RSA_KEY)
+    remembered = issuer.token(sub=str(uuid4()), realm_access={"roles": ["admin"]})
+    assert ask(strangers, "/connections", remembered).status_code == 200
+    assert {ask(strangers, "/connections", bad).status_code for _ in range(2 * BURST)} == {401, 429}
+    refused = ask(strangers, "/connections", bad)
+    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    assert refused.headers["ratelimit-policy"] == '"address";q=20;w=2'
+    # The same address, with a token that has been seen: a request and a handshake.
+    assert ask(strangers, "/connections", remembered).status_code == 200
+    async with packet_client(server.port, remembered) as client:
+        assert (await client.ask(ProbeID.WHO))["status_code"] == 0
+    assert ask(strangers, "/health/ready").status_code == 200, "a balancer must not take the node for dead"
+    assert {ask(strangers, "/").status_code for _ in range(BURST)} >= {429}, "what is public counts, too"
+
+
+async def test_handshakes_without_a_valid_token_are_limited(server: Launched, issuer: Issuer) -> None:
+    bad = issuer.token(OTHER_RSA_KEY)
+    answers = []
+    for token in [bad, None] * BURST:
+        try:
+            async with packet_client(server.port, token):
+                pass
+        except InvalidStatus as refused:
+            answers.append(refused.response)
+    assert answers
+    for answer in answers:
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["ratelimit-policy"] == '"address";q=20;w=2'
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert b"rate_limited" in (answer.body or b"")
+    assert "rate_limited" in [line["reason"] for line in server.lines("handshake_refused")]
+
+
+async def test_a_first_auth_that_is_good_gives_the_handshake_back(server: Launched, issuer: Issuer) -> None:
+    await asyncio.sleep(2)
+    for _ in range(2 * BURST):
+        async with packet_client(server.port) as client:
+            assert (await client.ask(AUTH, {"token": issuer.token(sub=str(uuid4()))}))["status_code"] == 0
+
+
+async def test_keycloak_may_end_more_sessions_than_an_address_may_ask(server: Launched, issuer: Issuer) -> None:
+    """A logout that was refused would not come again, and its session would stay."""
+    await asyncio.sleep(2)
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", verify=plain_http.NO_TLS) as keycloak:
+
+        def log_out(key: SigningKey) -> int:
+            now = int(time.time())
+            claims = logout_claims(iss=issuer.url, iat=now, exp=now + 120, sid=str(uuid4()), sub=str(uuid4()))
+            form = {"logout_token": key.sign(claims)}
+            return keycloak.post("/auth/backchannel-logout", data=form).status_code
+
+        def flood() -> list[int]:
+            return [keycloak.post("/auth/backchannel-logout").status_code for _ in range(2 * BURST)]
+
+        assert {log_out(RSA_KEY) for _ in range(3 * BURST)} == {200}
+        assert {log_out(SigningKey(kid=RSA_KEY.kid)) for _ in range(3)} == {400}
+        assert 429 in flood()
