@@ -22,7 +22,7 @@ from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
 from starpost_dev.testing.realm import CLIENT, IdentityServer, start_development_realm
-from tests.framework.auth.test_backchannel import logout_claims
+from tests.framework.auth.test_logout_token import logout_claims
 
 PING, AUTH = -1, -2
 ADMIN = {"roles": ["admin"]}

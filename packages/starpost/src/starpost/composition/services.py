@@ -12,14 +12,10 @@ from litestar.di import NamedDependency
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from starpost.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevocationList, RealmVerifier
-from starpost.auth.backchannel import LogoutTokenVerifier, backchannel_logout_route
-from starpost.auth.revocation_store import RevocationStore
+from starpost.auth.logout_token import LogoutTokenVerifier
 from starpost.composition.blueprint import Blueprint
 from starpost.connections import Audiences, ConnectionHub, ConnectionLimits, Endpoint
 from starpost.connections.places import Places
-from starpost.connections.revocations import Revocations
-from starpost.connections.routes import connection_routes
-from starpost.connections.sessions import SessionRegistry
 from starpost.db import Database, UnitOfWork, translate
 from starpost.errors import UnavailableError
 from starpost.http.disconnects import RunningRequests
@@ -37,6 +33,13 @@ from starpost.redis import RedisClients, translate_redis
 from starpost.redis.tasks import end_task
 from starpost.server import DrainSignal
 from starpost.server.drain import FLUSH_SECONDS
+from starpost.sessions import (
+    Revocations,
+    RevocationStore,
+    SessionRegistry,
+    backchannel_logout_route,
+    connection_routes,
+)
 from starpost.settings import Settings
 from starpost.tasks import Leases, Supervisor
 from starpost.topics import Broker, Publisher
@@ -135,7 +138,7 @@ class Services:
             self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles)
         return Endpoint(
             hub=self.hub,
-            sessions=self.sessions,
+            registry=self.sessions,
             dispatcher=Dispatcher(
                 blueprint.registry,
                 translators=TRANSLATORS,

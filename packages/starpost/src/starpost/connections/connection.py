@@ -41,7 +41,7 @@ from starpost.connections.limits import (
 from starpost.connections.outbox import Outbox
 from starpost.connections.parallel import ParallelPackets
 from starpost.connections.places import Place
-from starpost.connections.sessions import SessionRegistry, TooManyConnectionsError
+from starpost.connections.registry import ConnectionRegistry, TooManyConnectionsError
 from starpost.connections.token_clock import TokenClock
 from starpost.errors import (
     AppError,
@@ -121,7 +121,7 @@ class Connection:
         channel: Channel,
         codec: Codec,
         hub: ConnectionHub,
-        sessions: SessionRegistry,
+        registry: ConnectionRegistry,
         dispatcher: Dispatcher,
         verifier: Verifier,
         allowed_for: Callable[[frozenset[str]], frozenset[int]],
@@ -160,7 +160,7 @@ class Connection:
         # Before the upgrade is accepted, after which a client may send as much as it likes.
         self._received_before = None if channel.link is None else hub.received.of(channel.link)
         self._hub = hub
-        self._sessions = sessions
+        self._registry = registry
         self._dispatcher = dispatcher
         self._verifier = verifier
         self._allowed_for = allowed_for
@@ -254,7 +254,7 @@ class Connection:
         if principal.user_id != self.principal.user_id:
             raise DifferentUserError
         self._identify(principal)
-        self._sessions.update(self.id, principal)
+        self._registry.update(self.id, principal)
         return principal
 
     async def admit(self, principal: Principal) -> None:
@@ -276,7 +276,7 @@ class Connection:
         self._rate.belong_to(budget)
         self._is_signing_in = True
         try:
-            await self._sessions.enter(self.id, principal, self.since)
+            await self._registry.enter(self.id, principal, self.since)
             # Whoever ended the session while Redis was asked did not find this connection among its sockets.
             self._verifier.check(principal)
         finally:

@@ -19,7 +19,7 @@ from starpost.connections.connection import Connection, Verifier, verdict_on
 from starpost.connections.hub import ConnectionHub
 from starpost.connections.limits import ConnectionLimits
 from starpost.connections.places import Places
-from starpost.connections.sessions import SessionRegistry
+from starpost.connections.registry import ConnectionRegistry
 from starpost.errors import AppError, UnauthenticatedError
 from starpost.limits import RequestLimits
 from starpost.observability.metrics import Metrics
@@ -35,7 +35,7 @@ class Endpoint:
     """What a handshake is judged by, and what a connection is made of."""
 
     hub: ConnectionHub
-    sessions: SessionRegistry
+    registry: ConnectionRegistry
     dispatcher: Dispatcher
     verifier: Verifier
     authenticator: Authenticator
@@ -75,7 +75,7 @@ class Endpoint:
             channel=channel,
             codec=MSGPACK if chosen == "msgpack" else JSON,
             hub=self.hub,
-            sessions=self.sessions,
+            registry=self.registry,
             dispatcher=self.dispatcher,
             verifier=self.verifier,
             allowed_for=self.allowed_for,
@@ -101,7 +101,7 @@ class Endpoint:
         finally:
             # Here and not in the connection: also one that ends before it runs has been counted.
             connection.give_back_place()
-            self.sessions.leave(connection.id)
+            self.registry.leave(connection.id)
             connection.let_go()
             forget_channel(socket)
 

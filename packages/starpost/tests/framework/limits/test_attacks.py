@@ -14,7 +14,7 @@ from starpost.testing import Serve, plain_http
 from starpost.testing.issuer import OTHER_RSA_KEY, RSA_KEY, Issuer, SigningKey
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import NIL, PacketClient, packet_client
-from tests.framework.auth.test_backchannel import logout_claims
+from tests.framework.auth.test_logout_token import logout_claims
 from tests.framework.probe import ProbeID
 
 AUTH, PING = -2, -1

@@ -12,9 +12,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from starpost.auth.backchannel import Logout
+from starpost.auth.logout_token import Logout
 from starpost.auth.revocation import MemoryRevocationList, Revocation
-from starpost.auth.revocation_store import RevocationStore
 from starpost.connections.connection import Connection
 from starpost.connections.hub import ConnectionHub
 from starpost.errors import UnauthenticatedError, UnavailableError
@@ -22,6 +21,7 @@ from starpost.observability.security_log import SecurityLog
 from starpost.protocol.close_codes import CloseCode, Verdict
 from starpost.redis import REDIS_AWAY, REDIS_FAULTS
 from starpost.redis.tasks import end_task
+from starpost.sessions.revocation_store import RevocationStore
 from starpost.topics.broker import Broker
 from starpost.topics.links import pause
 

@@ -1,26 +1,20 @@
-"""Logout tokens of the realm (OpenID Connect Back-Channel Logout 1.0): whose sessions end, and the route they come to.
+"""Logout tokens of the realm (OpenID Connect Back-Channel Logout 1.0): whose sessions end.
 
 The token itself is the proof: it is signed with the realm's keys, for this client, now, and counts once.
 """
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import msgspec
-import structlog
-from litestar import MediaType, Request, Response, post
-from litestar.handlers import HTTPRouteHandler
-from litestar.types import Scope
 from msgspec import UNSET, Struct, UnsetType
 
 from starpost.auth.claims import Identifier, NumericDate
 from starpost.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier
 from starpost.errors import UnauthenticatedError
 
-PATH: Final = "/auth/backchannel-logout"
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 LIFETIME: Final = 120.0
@@ -30,13 +24,8 @@ recommends (2.4), and that Keycloak writes. Without a bound its ``jti`` would ha
 MAX_LIFETIME: Final = 3600.0
 """A token that claims to live longer is refused: as long as it lives its ``jti`` has to be remembered."""
 
-MAX_BODY: Final = MAX_TOKEN_BYTES + 4096
-_MAX_FIELDS: Final = 16
-_MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _TYPES: Final = frozenset({None, "jwt", "logout+jwt"})
 """The header's ``typ``: ``logout+jwt`` is recommended (2.4), ``JWT`` is what Keycloak writes."""
-
-log = structlog.get_logger(__name__)
 
 
 class InvalidLogoutTokenError(UnauthenticatedError):
@@ -165,81 +154,3 @@ class LogoutTokenVerifier:
 
 def _expiry(claims: _Claims) -> float:
     return claims.iat + LIFETIME if claims.exp is None else claims.exp
-
-
-EndSessions = Callable[[Logout], Awaitable[bool]]
-"""Ends what a logout token names; returns whether the token came for the first time."""
-
-
-class _Refusal(Struct, frozen=True):
-    """The body of a 400 (2.8): an error of OAuth 2.0 (RFC 6749, 5.2)."""
-
-    error: str
-    error_description: str
-
-
-def backchannel_logout_route(
-    tokens: LogoutTokenVerifier, end_sessions: EndSessions, on_known: Callable[[Scope], None] = lambda _: None
-) -> HTTPRouteHandler:
-    """The route that Keycloak posts logout tokens to.
-
-    Args:
-        tokens: Judges them.
-        end_sessions: Ends the sessions; raises ``UnavailableError`` when not every worker can be told.
-        on_known: Called with the ASGI scope of a request that was Keycloak's: no stranger's, although it has no access
-            token. A realm that ends thousands of sessions must not run into the limit of its address.
-    """
-
-    @post(
-        PATH,
-        status_code=200,
-        tags=["sessions"],
-        request_max_body_size=MAX_BODY,
-        outlives_client=True,
-        summary="Back-channel logout",
-        operation_id="BackchannelLogout",
-    )
-    async def backchannel_logout(request: Request[Any, Any, Any]) -> Response[bytes]:
-        """End the session, or all sessions of the user, that a logout token of the realm names. For Keycloak alone.
-
-        The form has one field, `logout_token` (OpenID Connect Back-Channel Logout 1.0, section 2.5).
-        """
-        try:
-            token = _token_of(request.headers.get("content-type", ""), await request.body())
-            logout = await tokens.verify(token)
-        except InvalidLogoutTokenError as error:
-            return _refused(error)
-        if not await end_sessions(logout):
-            return _refused(InvalidLogoutTokenError("The logout token has been used before"))
-        on_known(request.scope)
-        log.info("logged_out", session_id=logout.session_id, user_id=logout.user_id)
-        return Response(b"", media_type=MediaType.TEXT, headers=_NOT_STORED)
-
-    return backchannel_logout
-
-
-_NOT_STORED: Final = {"Cache-Control": "no-store"}
-
-
-def _refused(error: InvalidLogoutTokenError) -> Response[bytes]:
-    log.warning("logout_token_refused", reason=error.msg, cause=repr(error.__cause__))
-    body = msgspec.json.encode(_Refusal("invalid_request", error.msg))
-    return Response(body, status_code=400, media_type=MediaType.JSON, headers=_NOT_STORED)
-
-
-def _token_of(media_type: str, body: bytes) -> str:
-    """The ``logout_token`` of a form.
-
-    Raises:
-        InvalidLogoutTokenError: There is no form, or not exactly one token in it.
-    """
-    if media_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
-        raise InvalidLogoutTokenError(f"The body must be {_MEDIA_TYPE}")
-    try:
-        fields = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except ValueError as error:
-        raise InvalidLogoutTokenError("The form is malformed") from error
-    found = [value for name, value in fields if name == "logout_token"]
-    if len(found) != 1 or not found[0]:
-        raise InvalidLogoutTokenError("The form must have one logout_token")
-    return found[0]

@@ -13,10 +13,11 @@ from uuid import uuid4
 import pytest
 
 from starpost.auth.principal import Principal
-from starpost.connections import sessions as module
-from starpost.connections.sessions import Session, SessionRegistry, TooManyConnectionsError
+from starpost.connections.registry import TooManyConnectionsError
 from starpost.errors import UnavailableError
 from starpost.redis import RedisClients
+from starpost.sessions import registry as module
+from starpost.sessions.registry import Session, SessionRegistry
 from starpost.settings import Settings
 from starpost_dev.services.ephemeral import ephemeral_valkey, ephemeral_valkey_cluster
 from starpost_dev.services.valkey import Valkey

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from starpost.auth.revocation import Revocation
-from starpost.auth.revocation_store import BATCH, RevocationStore
 from starpost.redis import RedisClients
+from starpost.sessions.revocation_store import BATCH, RevocationStore
 from starpost.settings import Settings
 from starpost_dev.services.services import Services
 

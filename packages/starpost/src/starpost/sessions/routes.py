@@ -6,11 +6,11 @@ from litestar import Router, delete, get
 from litestar.params import PathParameter, QueryParameter
 
 from starpost.auth import KeycloakClient
-from starpost.connections.revocations import Revocations
-from starpost.connections.sessions import Session, SessionRegistry
 from starpost.errors import NotFoundError, UnavailableError
 from starpost.http.parameters import PageInQuery, PageSizeInQuery
 from starpost.protocol.pages import OffsetMeta, Page
+from starpost.sessions.registry import Session, SessionRegistry
+from starpost.sessions.revocations import Revocations
 
 SignOutInQuery = Annotated[bool, QueryParameter(description="also end the user's sessions at Keycloak")]
 UserInQuery = Annotated[str, QueryParameter(min_length=1, max_length=255, description="the user's name")]

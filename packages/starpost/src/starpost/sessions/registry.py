@@ -19,7 +19,8 @@ import structlog
 from redis.asyncio import RedisCluster
 
 from starpost.auth.principal import Principal
-from starpost.errors import RateLimitedError, UnavailableError
+from starpost.connections.registry import TooManyConnectionsError
+from starpost.errors import UnavailableError
 from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients, Script
 from starpost.redis.tasks import end_task
 from starpost.topics.links import pause
@@ -103,12 +104,6 @@ _Call = tuple[list[str], list[Any]]
 """Keys and arguments of a script."""
 
 log = structlog.get_logger(__name__)
-
-
-class TooManyConnectionsError(RateLimitedError):
-    """The user has as many connections as one may have, on all workers together."""
-
-    default_msg = "Too many connections of this user"
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,33 +1,17 @@
-"""Logout tokens, good and hostile, and the route that takes them."""
+"""Logout tokens, good and hostile."""
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
-from litestar import Litestar
-from litestar.testing import AsyncTestClient
 
-from starpost.auth.backchannel import (
-    EVENT,
-    LIFETIME,
-    MAX_BODY,
-    PATH,
-    InvalidLogoutTokenError,
-    Logout,
-    LogoutTokenVerifier,
-    backchannel_logout_route,
-)
+from starpost.auth.logout_token import EVENT, LIFETIME, InvalidLogoutTokenError, Logout, LogoutTokenVerifier
 from starpost.auth.verifier import MAX_TOKEN_BYTES
-from starpost.errors import UnavailableError
-from starpost.http.problems import problem_handlers
 from starpost.testing.issuer import EC_KEY, OTHER_RSA_KEY, RSA_KEY, SigningKey, claims
 from tests.framework.auth.test_verifier import ISSUER, offline_verifier, segment
 
 NOW = int(time.time())
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def logout_claims(**members: Any) -> dict[str, Any]:
@@ -184,98 +168,3 @@ async def test_a_token_that_is_too_long() -> None:
 async def test_an_unknown_key_is_not_fetched_for_what_would_be_refused_anyhow() -> None:
     """The key set of this verifier fails the test when it is asked for another key."""
     assert "client" in await refused(logout_token(OTHER_RSA_KEY, aud="other"))
-
-
-# ---- the route -------------------------------------------------------------------------------------------------------
-
-
-class Ended:
-    """What the route was asked to end."""
-
-    def __init__(self) -> None:
-        self.logouts: list[Logout] = []
-        self.is_away = False
-
-    async def end_sessions(self, logout: Logout) -> bool:
-        if self.is_away:
-            raise UnavailableError("Not every worker could be told")
-        if any(logout.token_id == earlier.token_id for earlier in self.logouts):
-            return False
-        self.logouts.append(logout)
-        return True
-
-
-@pytest.fixture
-def ended() -> Ended:
-    return Ended()
-
-
-@pytest.fixture
-async def client(ended: Ended) -> AsyncIterator[AsyncTestClient[Litestar]]:
-    route = backchannel_logout_route(await tokens(), ended.end_sessions)
-    app = Litestar([route], exception_handlers=problem_handlers(), openapi_config=None)
-    async with AsyncTestClient(app) as client:
-        yield client
-
-
-async def test_a_logout(client: AsyncTestClient[Litestar], ended: Ended) -> None:
-    answer = await client.post(PATH, data={"logout_token": logout_token(sid="s7")})
-    assert (answer.status_code, answer.content, answer.headers["Cache-Control"]) == (200, b"", "no-store")
-    assert [logout.session_id for logout in ended.logouts] == ["s7"]
-
-
-async def test_a_token_counts_once(client: AsyncTestClient[Litestar]) -> None:
-    token = logout_token()
-    assert (await client.post(PATH, data={"logout_token": token})).status_code == 200
-    again = await client.post(PATH, data={"logout_token": token})
-    assert again.status_code == 400
-    assert again.json() == {"error": "invalid_request", "error_description": "The logout token has been used before"}
-    assert again.headers["Cache-Control"] == "no-store"
-
-
-@pytest.mark.parametrize(
-    ("headers", "body"),
-    [
-        ({}, b""),
-        (FORM, b""),
-        (FORM, b"logout_token="),
-        (FORM, b"token=x"),
-        (FORM, b"logout_token=a&logout_token=b"),
-        (FORM, b"logout_token=%ff%fe"),
-        (FORM, "logout_token=ü".encode()),
-        (FORM, b"&".join(b"x=1" for _ in range(100))),
-        (FORM, b"\xff\xfe\x00"),
-        ({"Content-Type": "application/json"}, b'{"logout_token": "x"}'),
-        ({"Content-Type": "text/plain"}, urlencode({"logout_token": logout_token()}).encode()),
-        ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x--"),
-    ],
-)
-async def test_bad_requests(
-    client: AsyncTestClient[Litestar], ended: Ended, headers: dict[str, str], body: bytes
-) -> None:
-    answer = await client.post(PATH, content=body, headers=headers)
-    assert (answer.status_code, answer.headers["Cache-Control"]) == (400, "no-store")
-    assert answer.headers["Content-Type"].startswith("application/json")
-    assert answer.json()["error"] == "invalid_request"
-    assert not ended.logouts
-
-
-async def test_a_form_with_a_charset_and_other_fields(client: AsyncTestClient[Litestar], ended: Ended) -> None:
-    body = urlencode({"state": "x", "logout_token": logout_token()})
-    headers = {"Content-Type": "Application/X-WWW-form-urlencoded; charset=UTF-8"}
-    assert (await client.post(PATH, content=body, headers=headers)).status_code == 200
-    assert len(ended.logouts) == 1
-
-
-async def test_a_body_that_is_too_large(client: AsyncTestClient[Litestar]) -> None:
-    answer = await client.post(PATH, content=b"logout_token=" + b"x" * MAX_BODY, headers=FORM)
-    assert answer.status_code == 413
-
-
-async def test_redis_away(client: AsyncTestClient[Litestar], ended: Ended) -> None:
-    ended.is_away = True
-    answer = await client.post(PATH, data={"logout_token": (token := logout_token())})
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
-    assert answer.headers["Cache-Control"] == "no-store"
-    ended.is_away = False
-    assert (await client.post(PATH, data={"logout_token": token})).status_code == 200, "it may be sent again"

@@ -12,17 +12,17 @@ import msgspec
 import pytest
 from litestar.routes import HTTPRoute
 
-from starpost.auth.backchannel import Logout
+from starpost.auth.logout_token import Logout
 from starpost.auth.principal import Principal
 from starpost.auth.revocation import MemoryRevocationList, Revocation
-from starpost.auth.revocation_store import RevocationStore
 from starpost.connections.hub import ConnectionHub
-from starpost.connections.revocations import Revocations
-from starpost.connections.routes import connection_routes
-from starpost.connections.sessions import Session
 from starpost.errors import UnavailableError
 from starpost.observability.security_log import SecurityLog
 from starpost.redis import RedisClients
+from starpost.sessions.registry import Session
+from starpost.sessions.revocation_store import RevocationStore
+from starpost.sessions.revocations import Revocations
+from starpost.sessions.routes import connection_routes
 from starpost.settings import Settings
 from starpost.topics import Broker
 from starpost_dev.services.ephemeral import ephemeral_valkey
