@@ -28,11 +28,15 @@ CHECKS = {
     # From medium severity on: below, ruff's S rules look at the same, and are answered with a reason in the line.
     "security": ("bandit", "-ll", "--quiet", "--configfile", "pyproject.toml", "--recursive", SOURCES),
     "imports": ("starpost_dev.checks.imports",),
+    "private names": ("starpost_dev.checks.private_names",),
     "lock files": ("starpost_dev.checks.check_locks",),
     ".env.example": ("scripts.env_example", "--check"),
     "permissions": ("scripts.check_actions",),
 }
 """Module and arguments, run as ``python -m`` in the root of the project."""
+
+SHOWN = {"private names"}
+"""Checks whose output is to be read even if they are good."""
 
 
 def run(name: str) -> bool:
@@ -48,7 +52,7 @@ def run(name: str) -> bool:
     is_good = done.returncode == 0
     verdict = "ok" if is_good else "FAILED"
     print(f"{verdict:>6}  {name} ({time.monotonic() - started:.1f} s)", flush=True)
-    if not is_good:
+    if not is_good or name in SHOWN:
         print(f"{done.stdout}{done.stderr}".rstrip(), flush=True)
     return is_good
 
