@@ -14,6 +14,8 @@ from uuid import uuid4
 
 import msgspec
 import pytest
+from advanced_alchemy.exceptions import RepositoryError
+from litestar.di import Provide
 from sqlalchemy import bindparam, delete, func, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -22,6 +24,8 @@ from app.domains.authors.service import ADD_AUTHOR
 from starpost import (
     BaseModel,
     ConflictError,
+    KeycloakClient,
+    NoData,
     NotFoundError,
     Principal,
     Publisher,
@@ -29,18 +33,22 @@ from starpost import (
     Statement,
     Statements,
     Topic,
+    UnauthenticatedError,
     UnitOfWork,
 )
 from starpost.db import Database, database_dependencies, translate
+from starpost.packets.registry import freeze
 from starpost.settings import Settings
 from starpost.tasks import plan_tasks
 from starpost.testing import Serve
 from starpost.testing.issuer import Issuer
 from starpost.topics.authorization import plan_checks
 from starpost_dev.services.services import Services
+from starpost_dev.testing.realm import IdentityServer
 from tests.dev.checkouts import clean_environment
 from tests.docs.pages import ROOT, documents, python_blocks, run
 from tests.docs.reviews import NAMES, Index
+from tests.framework.auth.conftest import settings_for
 from tests.framework.db.conftest import create_database
 
 ELSEWHERE = {"README.md": "packages/starpost/tests/framework/contract/test_client_example.py"}
@@ -136,7 +144,63 @@ async def test_database_single_statements_and_pages(database: Database, database
         await database_page.rate(statements, review.id + 1000, 3)
 
 
+async def test_database_repositories(database: Database, database_page: ModuleType) -> None:
+    """Both in one unit of work, which commits; what a repository raises is understood."""
+    async with UnitOfWork(database) as unit_of_work:
+        reviews = database_page.provide_reviews(unit_of_work.session)
+        created = await database_page.review(reviews, "Always Coming Home")
+        assert (created.title, created.stars) == ("Always Coming Home", 4)
+    found = await database_page.search(Statements(database), "always", 1)
+    assert [review.id for review in found.items] == [created.id]
+
+    with pytest.raises(RepositoryError) as raised:
+        async with UnitOfWork(database) as unit_of_work:
+            await database_page.review(database_page.provide_reviews(unit_of_work.session), "Always Coming Home")
+    refused = translate(raised.value)
+    assert isinstance(refused, ConflictError)
+    assert (refused.msg, [fault.path for fault in refused.errors]) == ("There is a review of this title", ["$.title"])
+
+    with pytest.raises(RepositoryError) as raised:
+        async with UnitOfWork(database) as unit_of_work:
+            await database_page.provide_reviews(unit_of_work.session).get(created.id + 1000)
+    assert isinstance(translate(raised.value), NotFoundError)
+
+
+# ---- docs/authentication.md ------------------------------------------------------------------------------------------
+
+
+async def test_authentication(realm: IdentityServer) -> None:
+    """The page's handler gets the client, and ends a session of the realm."""
+    keycloak = KeycloakClient(settings_for(realm))
+    try:
+        await end_a_session(keycloak)
+    finally:
+        await keycloak.close()
+
+
+async def end_a_session(keycloak: KeycloakClient) -> None:
+    page = run("docs/authentication.md", PkgID=AccountID)
+    given = {"keycloak": Provide(lambda: keycloak, sync_to_thread=False)}
+    registry, faults = freeze(page.pkg_router.declarations, numbers=[AccountID], providers=given)
+    assert faults == []
+    assert [route.name for route in registry.values()] == ["END_SESSIONS"]
+
+    tokens = await keycloak.sign_in("carol", "carol")
+    request = SimpleNamespace(data=page.User("carol"))
+    assert await page.end_sessions(request, keycloak) == NoData()
+    with pytest.raises(UnauthenticatedError):
+        await keycloak.refresh(tokens.refresh_token)
+    with pytest.raises(NotFoundError):
+        await page.end_sessions(SimpleNamespace(data=page.User("nobody")), keycloak)
+
+
 # ---- docs/topics.md --------------------------------------------------------------------------------------------------
+
+
+class AccountID(IntEnum):
+    """The number that the page takes for granted."""
+
+    END_SESSIONS = 13
 
 
 class PageID(IntEnum):

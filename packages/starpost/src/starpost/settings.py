@@ -1,4 +1,4 @@
-"""Settings: one frozen struct, filled from the environment and ``.env``.
+"""Settings: one frozen struct, filled from the environment and ``.env``. An application adds fields in a subclass.
 
 Nothing is read at import. ``Settings.load()`` reads the process environment over the file ``.env`` of the working
 directory (the environment wins), converts every variable and reports **all** wrong ones at once. A variable's name is
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -56,7 +56,11 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an installation may set. Seconds are floats, sizes are bytes."""
+    """Everything that an installation may set. Seconds are floats, sizes are bytes.
+
+    An application subclasses it with fields of its own. A field without a default is a variable that has to be set; a
+    ``Secret`` with a default is refused in production while it has it. ``faults`` judges the settings together.
+    """
 
     environment: Annotated[
         Literal["development", "production"],
@@ -340,28 +344,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         hints = get_type_hints(cls, include_extras=True)
         values: dict[str, Any] = {}
         faults: list[str] = []
-        for field in msgspec.structs.fields(cls):
+        fields = msgspec.structs.fields(cls)
+        for field in fields:
             name = field.name.upper()
             text = raw.get(name)
-            if text is None:
-                continue
             hint = hints[field.name]
-            base = hint.__origin__
-            if text == "" and not (isinstance(base, type) and issubclass(base, str)):
+            base = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+            if text is None or (text == "" and not (isinstance(base, type) and issubclass(base, str))):
+                if field.required:
+                    faults.append(f"{name}: needed, and not set")
                 continue
             try:
                 values[field.name] = _convert(text, hint, base)
             except msgspec.ValidationError as error:
-                shown = "" if base is Secret else f" (got {text[:MAX_SHOWN]!r})"
+                shown = "" if _is_secret(base) else f" (got {text[:MAX_SHOWN]!r})"
                 faults.append(f"{name}: {error}{shown}")
-        settings = cls(**values)
-        faults += settings._faults()
-        if faults:
+        is_whole = all(field.name in values for field in fields if field.required)
+        settings = cls(**values) if is_whole else None
+        if settings is not None:
+            faults += settings.faults()
+        if settings is None or faults:
             raise SettingsError("wrong settings:\n" + "\n".join(f"  {fault}" for fault in sorted(faults)))
         return settings
 
-    def _faults(self) -> list[str]:
-        """What is wrong with the settings together."""
+    def faults(self) -> list[str]:
+        """What is wrong with the settings together, a line for each fault: ``NAME: why``.
+
+        A subclass adds to it: ``[*super().faults(), ...]``. No line may show the value of a secret.
+        """
         faults = []
         if self.redis_mode != "single" and not self.redis_nodes:
             faults.append(f"REDIS_NODES: needed when REDIS_MODE is {self.redis_mode}")
@@ -517,13 +527,22 @@ def _is_network(text: str) -> bool:
 
 def _convert(text: str, hint: Any, base: Any) -> Any:
     """One variable's text to its type; constraints included."""
-    if base is Secret:
+    if _is_secret(base):
         return Secret(text)
-    if hint is not str and getattr(base, "__origin__", None) is tuple:
-        return tuple(part for part in (part.strip() for part in text.split(",")) if part)
+    if get_origin(base) is tuple:
+        return msgspec.convert([part for part in map(str.strip, text.split(",")) if part], hint, strict=False)
     if base is bool:
         return _boolean(text)
-    return msgspec.convert(text.strip(), hint, strict=False)
+    return msgspec.convert(text.strip(), hint, strict=False, dec_hook=_make)
+
+
+def _is_secret(base: Any) -> bool:
+    return base is Secret or Secret in get_args(base)
+
+
+def _make(kind: type[Any], text: Any) -> Any:
+    """A value of a class that msgspec does not know: a ``Path``, for example."""
+    return kind(text)
 
 
 def _boolean(text: str) -> bool:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -30,6 +30,10 @@ _SECTIONS = {
 """A section begins at the first field whose name begins so."""
 
 
+OWN = "The application's own"
+"""The section of the fields that the framework does not have; the last."""
+
+
 def render(settings: type[Settings]) -> str:
     """The text of the file."""
     return HEAD + "".join(_lines(settings))
@@ -37,22 +41,40 @@ def render(settings: type[Settings]) -> str:
 
 def _lines(settings: type[Settings]) -> Iterator[str]:
     hints = get_type_hints(settings, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(settings)}
+    framework = Settings.__struct_fields__
     begun = set()
-    for field in msgspec.structs.fields(settings):
-        prefix = field.name.partition("_")[0]
+    for name in framework:
+        prefix = name.partition("_")[0]
         if prefix in _SECTIONS and prefix not in begun:
             begun.add(prefix)
             yield f"\n# ---- {_SECTIONS[prefix]} ----\n"
-        yield f"\n# {describe(hints[field.name])}\n# {field.name.upper()}={value_text(field.default)}\n"
+        yield _variable(fields[name], hints[name])
+    own = [field for name, field in fields.items() if name not in framework]
+    if own:
+        yield f"\n# ---- {OWN} ----\n"
+    yield from (_variable(field, hints[field.name]) for field in own)
 
 
-def describe(hint: Any) -> str:
-    """What a field is for, and what it may be."""
-    base, *metas = get_args(hint)
-    text = next(meta.description for meta in metas if isinstance(meta, msgspec.Meta) and meta.description)
+def _variable(field: msgspec.structs.FieldInfo, hint: Any) -> str:
+    value = "" if field.required else value_text(field.default)
+    needed = " (needed)" if field.required else ""
+    return f"\n# {_describe(field.name, hint)}{needed}\n# {field.name.upper()}={value}\n"
+
+
+def _describe(name: str, hint: Any) -> str:
+    """What a field is for, and what it may be.
+
+    Raises:
+        ValueError: It has no description.
+    """
+    base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    text = next((meta.description for meta in metas if isinstance(meta, msgspec.Meta) and meta.description), None)
+    if text is None:
+        raise ValueError(f"{name}: a field without a description: Annotated[..., Meta(description=...)]")
     if get_origin(base) is Literal:
-        text += f" ({', '.join(get_args(base))})"
-    return str(text)
+        text += f" ({', '.join(map(str, get_args(base)))})"
+    return text
 
 
 def value_text(value: Any) -> str:
@@ -60,7 +82,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(value)
+        return ",".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

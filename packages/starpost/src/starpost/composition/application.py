@@ -24,7 +24,7 @@ from starpost.http.problems import problem_handlers
 from starpost.observability.routes import observability_routes
 from starpost.packets import DeclarationError
 from starpost.packets.registry import GIVEN
-from starpost.rbac.guard import permission_guard
+from starpost.rbac.guard import permission_guard, principal_of
 from starpost.server import DrainSignal
 from starpost.settings import Settings
 from starpost.tasks import GIVEN as GIVEN_TO_TASKS
@@ -67,7 +67,8 @@ def create_app(
             *observability_routes(services.readiness, services.peers),
             *_pages(settings, blueprint, pkg_ids, title=title, version=version),
         ],
-        dependencies=providers,
+        # Packets, tasks and topics bring the principal themselves.
+        dependencies={**providers, "principal": Provide(principal_of, sync_to_thread=False)},
         guards=[permission_guard(blueprint.table)],
         request_class=JSONRequest,
         request_max_body_size=settings.max_body_bytes,
@@ -123,6 +124,8 @@ def _providers(services: Services, domains: Sequence[Domain]) -> dict[str, Provi
         **database_dependencies(services.database),
         "events": Provide(services.provide_events, sync_to_thread=False),
         "topic_hub": Provide(services.provide_topic_hub, sync_to_thread=False),
+        "settings": Provide(lambda: services.settings, sync_to_thread=False),
+        "keycloak": Provide(lambda: services.keycloak, sync_to_thread=False),
     }
     owners = dict.fromkeys(providers, "the framework")
     faults = []

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
+from advanced_alchemy.exceptions import NotFoundError as NoRowError
+from advanced_alchemy.exceptions import RepositoryError
 from asyncpg.exceptions._base import DataError as DriverDataError
 from sqlalchemy import Constraint, ForeignKeyConstraint, Table
 from sqlalchemy.exc import DBAPIError
@@ -49,14 +51,20 @@ _KEY = re.compile(r"\(([^()]+)\)=")
 def translate(error: BaseException) -> AppError | None:
     """The application error that a fault of the database stands for; ``None`` when it is a fault of the program.
 
-    Understands errors of asyncpg and of SQLAlchemy, application errors (given back as they are) and groups of these:
-    Litestar wraps what a dependency raises while it ends into an ``ExceptionGroup``. No message holds SQL, a value or
+    Understands errors of asyncpg, of SQLAlchemy and of advanced-alchemy's repositories, application errors (given back
+    as they are) and groups of these: Litestar wraps what a dependency raises while it ends into an ``ExceptionGroup``.
+    No message holds SQL, a value or
     a host. Asyncio's ``TimeoutError`` and ``CancelledError`` are not the database's and give ``None``.
     """
     if isinstance(error, AppError):
         return error
     if isinstance(error, BaseExceptionGroup):
         return next((found for each in error.exceptions if (found := translate(each)) is not None), None)
+    if isinstance(error, RepositoryError):
+        # Raised from SQLAlchemy's; that it found no row is its own finding.
+        if isinstance(error, NoRowError):
+            return NotFoundError()
+        return None if error.__cause__ is None else translate(error.__cause__)
     if isinstance(error, PoolTimeoutError):
         return UnavailableError("No database connection is free")
     if isinstance(error, DBAPIError):

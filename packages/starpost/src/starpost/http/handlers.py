@@ -25,6 +25,8 @@ from msgspec import Struct
 
 from starpost.packets.dependencies import Plan, fail, finish
 
+_GIVEN: Final = frozenset({"request"})
+"""Beside the handler's own parameters, what Litestar brings for a provider that asks for it."""
 _KINDS: Final = (get, post, put, patch, delete, head)
 _BODILESS: Final = frozenset({204, 304})
 """Statuses without content (RFC 9110, 6.4.1)."""
@@ -146,7 +148,7 @@ def plan_of(handler: HTTPRouteHandler, batches: Iterable[Iterable[Any]]) -> Plan
         batches: What Litestar would make side by side, in this order.
 
     Returns:
-        ``None`` where it is Litestar's work: there are none, one asks for something of the request (a query parameter,
+        ``None`` where it is Litestar's work: there are none, one asks for a part of the request (a query parameter,
         a header), or several of a batch may wait, and do so at the same time.
     """
     providers = handler.resolve_dependencies()
@@ -154,10 +156,11 @@ def plan_of(handler: HTTPRouteHandler, batches: Iterable[Iterable[Any]]) -> Plan
         provides: list[Provide] = [dependency.provide for dependency in batch]
         if sum(map(_may_wait, provides)) > 1:
             return None
-        if any(not provide.parsed_fn_signature.parameters.keys() <= providers.keys() for provide in provides):
+        known = providers.keys() | _GIVEN
+        if any(not provide.parsed_fn_signature.parameters.keys() <= known for provide in provides):
             return None
     wanted = tuple(name for name in handler.parsed_fn_signature.parameters if name in providers)
-    return Plan(wanted, providers, frozenset()) if wanted else None
+    return Plan(wanted, providers, _GIVEN) if wanted else None
 
 
 def _may_wait(provide: Provide) -> bool:

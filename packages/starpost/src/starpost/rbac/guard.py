@@ -12,6 +12,7 @@ from litestar.routes import BaseRoute, HTTPRoute
 from litestar.types import Guard
 
 from starpost.auth.challenge import MissingTokenError
+from starpost.auth.principal import Principal
 from starpost.errors import PermissionDeniedError
 from starpost.header_fields import HTTP
 from starpost.rbac.actions import ActionTable
@@ -48,13 +49,24 @@ def permission_guard(table: ActionTable, socket_paths: Collection[str] = SOCKET_
             raise PermissionDeniedError
         if rule.is_public:
             return
-        principal = scope["user"]
-        if principal is None:
-            raise scope["auth"] or MissingTokenError()
-        if not rule.allows(principal.roles):
+        if not rule.allows(principal_of(connection).roles):
             raise PermissionDeniedError
 
     return guard
+
+
+def principal_of(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
+    """Who sends the request: the dependency ``principal`` of routes.
+
+    Raises:
+        MissingTokenError: The request brought no token; a public route lets it in all the same.
+        UnauthenticatedError: It brought one that is not accepted.
+        UnavailableError: It brought one that cannot be judged now.
+    """
+    principal: Principal | None = request.scope["user"]
+    if principal is None:
+        raise request.scope["auth"] or MissingTokenError()
+    return principal
 
 
 def declared_routes(
