@@ -5,8 +5,7 @@ from collections.abc import Iterable
 import structlog
 
 from starpost.auth.principal import Principal
-from starpost.connections.connection import Connection
-from starpost.connections.hub import ConnectionHub
+from starpost.connections.hub import ConnectionHub, Member
 from starpost.topics.broker import Broker
 from starpost.topics.event import Frames
 
@@ -63,7 +62,7 @@ class Audiences:
         _push(frames, [found for found in everybody if found.principal is not None and role in found.principal.roles])
 
 
-def _push(frames: Frames, connections: Iterable[Connection]) -> None:
+def _push(frames: Frames, connections: Iterable[Member]) -> None:
     """Push to each of them, whatever becomes of the one before."""
     for connection in connections:
         try:

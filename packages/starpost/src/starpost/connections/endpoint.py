@@ -97,12 +97,11 @@ class Endpoint:
                 self.security.record(
                     "handshake_refused", reason=verdict.reason, address=address, connection=connection.id
                 )
-                await self._turn_away(connection, verdict)
+                with self.places.goodbye() as is_there_time:
+                    await connection.turn_away(verdict, is_there_time=is_there_time)
         finally:
             # Here and not in the connection: also one that ends before it runs has been counted.
-            connection.give_back_place()
-            self.registry.leave(connection.id)
-            connection.let_go()
+            connection.release()
             forget_channel(socket)
 
     def _token(self, scope: Any) -> str | UnauthenticatedError | None:
@@ -142,13 +141,3 @@ class Endpoint:
                 raise
             return verdict
         return None
-
-    async def _turn_away(self, connection: Connection, verdict: Verdict) -> None:
-        """Close with a verdict, without a place."""
-        connection.give_back_place()
-        connection.stop(verdict)
-        with self.places.goodbye() as is_there_time:
-            if is_there_time:
-                await connection.run()
-            else:
-                await connection.close_at_once(verdict)

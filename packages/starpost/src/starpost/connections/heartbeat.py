@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 
-class Pulse(Enum):
+class Judgement(Enum):
     """What the silence asks for now."""
 
     NOTHING = auto()
@@ -30,18 +30,18 @@ class Heartbeat:
         self._asked_at: float | None = None
         self.knows_ping = False
 
-    def judge(self, now: float, last_seen: float) -> Pulse:
+    def judge(self, now: float, last_seen: float) -> Judgement:
         """Look at the clock; both times are on the same one, in seconds."""
         if self._asked_at is not None and last_seen >= self._asked_at:
             self._asked_at = None
         if self._asked_at is None:
             if now - last_seen < self._interval:
-                return Pulse.NOTHING
+                return Judgement.NOTHING
             self._asked_at = now
-            return Pulse.PING
+            return Judgement.PING
         if self.knows_ping:
-            return Pulse.LOST if now - self._asked_at >= self._timeout else Pulse.NOTHING
+            return Judgement.LOST if now - self._asked_at >= self._timeout else Judgement.NOTHING
         if now - self._asked_at >= self._interval:
             self._asked_at = now
-            return Pulse.PING
-        return Pulse.NOTHING
+            return Judgement.PING
+        return Judgement.NOTHING

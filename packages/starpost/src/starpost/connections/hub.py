@@ -1,8 +1,4 @@
-"""The connections of one worker, and their common pulse.
-
-One task looks after all of them: a packet's deadline, a client that reads too slowly, a heartbeat that stays away.
-So a packet costs no timer and an idle connection no task. Times are kept to one tick.
-"""
+"""The connections of one worker, by what others look for them with, and how they all end."""
 
 import asyncio
 from collections import defaultdict
@@ -10,23 +6,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
 from random import uniform
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import structlog
 
 from starpost.auth.principal import Principal
+from starpost.connections.outbox import Outbox
+from starpost.connections.pulse import TICK, Patient, Pulse
 from starpost.connections.received import ReceivedBytes
 from starpost.protocol.close_codes import CloseCode, Verdict
-
-if TYPE_CHECKING:
-    # The two know each other; only the types of one are needed here.
-    from starpost.connections.connection import Connection
-
-TICK: Final = 0.05
-"""Seconds between two looks at the busy connections."""
-
-STRANGER_LOOK: Final = 0.2
-"""Seconds between two looks at what strangers have sent. Each costs 6 µs per stranger; what comes meanwhile is held."""
+from starpost.topics.event import Frames
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for what a connection still has to say when it closes; a client that does not read must not hold it."""
@@ -40,20 +29,45 @@ SMALLEST_BATCH: Final = 25
 log = structlog.get_logger(__name__)
 
 
+class Member(Patient, Protocol):
+    """A connection, as far as the hub and those who ask it see it."""
+
+    @property
+    def principal(self) -> Principal | None:
+        """``None`` until the client has signed in."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """Its sending side."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Why it closes; ``None`` while it does not."""
+        ...
+
+    def push_frames(self, frames: Frames) -> None:
+        """Send something unasked."""
+        ...
+
+    def stop(self, verdict: Verdict, *, grace: float = ...) -> None:
+        """Close, soon; what runs has so many seconds."""
+        ...
+
+
 class ConnectionHub:
     """This worker's connections, by id, by user and by Keycloak session."""
 
     def __init__(self, *, heartbeat: float, heartbeat_timeout: float) -> None:
-        self.connections: dict[str, Connection] = {}
-        self.busy: set[Connection] = set()
+        self.connections: dict[str, Member] = {}
         self.received = ReceivedBytes()
-        self._strangers: set[Connection] = set()
-        self.now = 0.0
-        """The loop's time at the last tick: a coarse clock that costs an attribute."""
-        self._users: defaultdict[str, set[Connection]] = defaultdict(set)
-        self._sessions: defaultdict[str, set[Connection]] = defaultdict(set)
-        self._sweep_interval = max(TICK, min(1.0, heartbeat / 4, heartbeat_timeout / 4))
-        self._pulse: asyncio.Task[None] | None = None
+        self._strangers: set[Member] = set()
+        self._users: defaultdict[str, set[Member]] = defaultdict(set)
+        self._sessions: defaultdict[str, set[Member]] = defaultdict(set)
+        self._keys: dict[str, tuple[str, str | None]] = {}
+        """User and session under which a connection is found, by its id."""
+        self.pulse = Pulse(self.connections, self._strangers, max(TICK, min(1.0, heartbeat / 4, heartbeat_timeout / 4)))
         self._emptied = asyncio.Event()
         self._emptied.set()
         self.is_draining = False
@@ -61,68 +75,66 @@ class ConnectionHub:
         self.on_user_came: Callable[[Principal], None] | None = None
         self.on_user_left: Callable[[str], None] | None = None
 
-    def clock(self) -> float:
-        """``now``, as a function."""
-        return self.now
-
     async def start(self) -> None:
         """Start the pulse."""
-        self.now = asyncio.get_running_loop().time()
         self.received.open()
-        self._pulse = asyncio.create_task(self._beat(), name="connections-pulse")
+        self.pulse.start()
 
     async def stop(self) -> None:
         """Stop the pulse; the connections must be gone."""
-        if self._pulse is not None:
-            self._pulse.cancel()
-            await asyncio.gather(self._pulse, return_exceptions=True)
+        await self.pulse.stop()
         self.received.close()
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: Member) -> None:
         """Know a connection, authenticated or not."""
         self.connections[connection.id] = connection
         if connection.principal is None:
             self._strangers.add(connection)
         self._emptied.clear()
 
-    def identify(self, connection: "Connection") -> None:
+    def identify(self, connection: Member) -> None:
         """Know whose connection it is; again after each change of its token."""
         principal = connection.principal
         if principal is None:
             return
         self._strangers.discard(connection)
+        self._forget_keys(connection)
+        self._keys[connection.id] = (principal.user_id, principal.session_id)
         self._users[principal.user_id].add(connection)
-        if connection.session_id is not None and connection.session_id != principal.session_id:
-            _discard(self._sessions, connection.session_id, connection)
         if principal.session_id is not None:
             self._sessions[principal.session_id].add(connection)
         if self.on_user_came is not None:
             self.on_user_came(principal)
 
-    def remove(self, connection: "Connection") -> None:
+    def remove(self, connection: Member) -> None:
         """Forget a connection."""
         self.connections.pop(connection.id, None)
-        self.busy.discard(connection)
+        self.pulse.busy.discard(connection)
         self._strangers.discard(connection)
-        if connection.principal is not None:
-            user_id = connection.principal.user_id
-            _discard(self._users, user_id, connection)
-            if user_id not in self._users and self.on_user_left is not None:
-                self.on_user_left(user_id)
-        if connection.session_id is not None:
-            _discard(self._sessions, connection.session_id, connection)
+        user_id = self._forget_keys(connection)
+        if user_id is not None and user_id not in self._users and self.on_user_left is not None:
+            self.on_user_left(user_id)
         if not self.connections:
             self._emptied.set()
+
+    def _forget_keys(self, connection: Member) -> str | None:
+        """Find it under its user and its session no longer; returns the user, if it had one."""
+        user_id, session_id = self._keys.pop(connection.id, (None, None))
+        if user_id is not None:
+            _discard(self._users, user_id, connection)
+        if session_id is not None:
+            _discard(self._sessions, session_id, connection)
+        return user_id
 
     def waiting_frames(self) -> int:
         """Frames that wait in all outboxes."""
         return sum(connection.outbox.depth for connection in self.connections.values())
 
-    def of_user(self, user_id: str) -> frozenset["Connection"]:
+    def of_user(self, user_id: str) -> frozenset[Member]:
         """The connections of one user, by ``sub``."""
         return frozenset(self._users.get(user_id, ()))
 
-    def of_session(self, session_id: str) -> frozenset["Connection"]:
+    def of_session(self, session_id: str) -> frozenset[Member]:
         """The connections of one Keycloak session, by ``sid``."""
         return frozenset(self._sessions.get(session_id, ()))
 
@@ -167,33 +179,8 @@ class ConnectionHub:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._emptied.wait(), seconds)
 
-    async def _beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        next_sweep = next_weighing = 0.0
-        while True:
-            await asyncio.sleep(TICK)
-            self.now = loop.time()
-            for connection in list(self.busy):
-                self._look_after(connection, connection.tick)
-            if self.now >= next_weighing:
-                next_weighing = self.now + STRANGER_LOOK
-                for connection in list(self._strangers):
-                    self._look_after(connection, connection.weigh)
-            if self.now >= next_sweep:
-                next_sweep = self.now + self._sweep_interval
-                for connection in list(self.connections.values()):
-                    self._look_after(connection, connection.sweep)
 
-    def _look_after(self, connection: "Connection", check: Callable[[float], None]) -> None:
-        """One connection's fault must not stop the pulse of all others."""
-        try:
-            check(self.now)
-        except Exception:
-            log.exception("connection_check_failed", connection_id=connection.id)
-            connection.stop(Verdict(CloseCode.INTERNAL_ERROR, "internal_error"))
-
-
-def _discard(index: defaultdict[str, set["Connection"]], key: str, connection: "Connection") -> None:
+def _discard(index: defaultdict[str, set[Member]], key: str, connection: Member) -> None:
     found = index.get(key)
     if found is not None:
         found.discard(connection)

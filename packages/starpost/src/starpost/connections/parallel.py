@@ -5,30 +5,41 @@ Packets with the same lane run one after the other, in the order in which they c
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
+
 from starpost.auth.principal import Principal
-from starpost.connections.outbox import Outbox
+from starpost.connections.ending import Ending
+from starpost.connections.execution import CANCELLED, TOO_LONG, time_for
+from starpost.connections.intake import Found
+from starpost.connections.pulse import Pulse
 from starpost.errors import DuplicateRequestError
+from starpost.packets.caller import Caller
 from starpost.packets.dispatcher import Dispatcher
+from starpost.protocol.close_codes import CloseCode, Verdict
 from starpost.protocol.codecs import MALFORMED, BadPacket, Codec
 from starpost.protocol.envelope import Packet
 from starpost.topics.event import Frames
+from starpost.topics.subscriber import EventOutbox, Subscriber
 
-if TYPE_CHECKING:
-    from starpost.connections.connection import Connection, Found
+log = structlog.get_logger(__name__)
+
+
+class _Sender(Caller, Subscriber, Protocol):
+    """Sends the packets: the connection."""
 
 
 class _RunningFrame:
     """One frame on its way; to its packets, the ``Caller``."""
 
-    def __init__(self, connection: "Connection", now: float) -> None:
-        self.connection = connection
-        self.id = connection.id
-        self.address = connection.address
-        self.codec: Codec = connection.codec
+    def __init__(self, sender: _Sender, now: float) -> None:
+        self._sender = sender
+        self.id = sender.id
+        self.address = sender.address
+        self.codec: Codec = sender.codec
         self.task: asyncio.Task[None] | None = None
         self.packet: Packet | None = None
         self.deadline = now
@@ -37,24 +48,24 @@ class _RunningFrame:
 
     @property
     def principal(self) -> Principal | None:
-        return self.connection.principal
+        return self._sender.principal
 
     @property
     def allowed(self) -> frozenset[int]:
-        return self.connection.allowed
+        return self._sender.allowed
 
     async def authenticate(self, token: str) -> Principal:
-        return await self.connection.authenticate(token)
+        return await self._sender.authenticate(token)
 
     def cancel(self, req_id: UUID) -> bool:
-        return self.connection.cancel(req_id)
+        return self._sender.cancel(req_id)
 
     @property
-    def outbox(self) -> Outbox:
-        return self.connection.outbox
+    def outbox(self) -> EventOutbox:
+        return self._sender.outbox
 
     def push_frames(self, frames: Frames) -> None:
-        self.connection.push_frames(frames)
+        self._sender.push_frames(frames)
 
     def after_reply(self, call: Callable[[], None]) -> None:
         """After this frame's reply, whichever others come before it."""
@@ -66,25 +77,61 @@ class _RunningFrame:
             self.task.cancel()
 
 
-class ParallelPackets:
-    """The packets of one connection that run now."""
+class Parallel:
+    """Some frames at once, each in a task of its own.
 
-    def __init__(self, connection: "Connection", dispatcher: Dispatcher, limit: int) -> None:
-        self._connection = connection
+    Args:
+        sender: The connection, to its packets.
+        dispatcher: Answers them.
+        ending: Says what may not begin.
+        pulse: The clock of the deadlines.
+        limit: Frames at once.
+        max_timeout: Seconds that a packet may take at most.
+        reply: Sends a reply.
+        on_idle: Called when nothing runs any more.
+    """
+
+    interrupted = None
+    """No packet runs in the connection's own task."""
+
+    def __init__(
+        self,
+        sender: _Sender,
+        dispatcher: Dispatcher,
+        ending: Ending,
+        pulse: Pulse,
+        *,
+        limit: int,
+        max_timeout: float,
+        reply: Callable[[bytes], Awaitable[None]],
+        on_idle: Callable[[], None],
+    ) -> None:
+        self._sender = sender
         self._dispatcher = dispatcher
+        self._ending = ending
+        self._pulse = pulse
         self._slots = asyncio.Semaphore(limit)
+        self._max_timeout = max_timeout
+        self._reply = reply
+        self._on_idle = on_idle
         self._frames: dict[asyncio.Task[None], _RunningFrame] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
+        self.occupied_since: float | None = None
+        """See ``Execution``: since when it waits for a slot, or for the last of them to end."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs."""
+        """Nothing runs."""
         return not self._frames
 
-    async def run(self, found: "Found", now: float) -> None:
+    async def run(self, found: Found) -> None:
         """Start what a frame holds; waits while all slots are taken, so that the client waits too."""
-        await self._slots.acquire()
-        frame = _RunningFrame(self._connection, now)
+        self.occupied_since = self._pulse.now
+        try:
+            await self._slots.acquire()
+        finally:
+            self.occupied_since = None
+        frame = _RunningFrame(self._sender, self._pulse.now)
         packets = found if isinstance(found, list) else [found]
         lanes = sorted({lane for packet in packets if (lane := self._lane(packet)) is not None})
         before = {self._lanes[lane] for lane in lanes if lane in self._lanes}
@@ -99,7 +146,7 @@ class ParallelPackets:
         asking = asyncio.current_task()
         for task, frame in self._frames.items():
             if task is not asking and frame.packet is not None and frame.packet.req_id == req_id:
-                frame.interrupt("Cancelled by the client")
+                frame.interrupt(CANCELLED)
                 return True
         return False
 
@@ -107,38 +154,43 @@ class ParallelPackets:
         """Interrupt what is over its time."""
         for frame in list(self._frames.values()):
             if now >= frame.deadline:
-                frame.interrupt("The request took too long")
+                frame.interrupt(TOO_LONG)
 
-    def interrupt_all(self, reason: str) -> None:
+    def interrupt(self, reason: str) -> None:
         """Interrupt everything."""
         for frame in list(self._frames.values()):
             frame.interrupt(reason)
 
+    def abandon_reply(self) -> None:
+        """See ``Execution``: who waits here waits for the outbox, which forgets what it holds."""
+
     async def finish(self) -> None:
         """Wait for what runs; the pulse goes on bounding it."""
+        self.occupied_since = self._pulse.now
         while self._frames:
             await asyncio.wait(self._frames)
+        self.occupied_since = None
 
-    async def _run(self, frame: _RunningFrame, found: "Found", before: Iterable[asyncio.Task[None]]) -> None:
+    async def _run(self, frame: _RunningFrame, found: Found, before: Iterable[asyncio.Task[None]]) -> None:
         if before:
             await asyncio.wait(before)
         if isinstance(found, list):
             reply = frame.codec.join([await self._answer(frame, packet) for packet in found])
         else:
             reply = await self._answer(frame, found)
-        await self._connection.reply(reply)
+        await self._reply(reply)
         for call in frame.calls:
             call()
 
     async def _answer(self, frame: _RunningFrame, packet: Packet | BadPacket) -> bytes:
-        packet = self._connection.unless_ending(packet)
+        packet = self._ending.unless_over(packet)
         if isinstance(packet, BadPacket):
             return await self._dispatcher.answer(frame, packet)
         if any(other.packet is not None and other.packet.req_id == packet.req_id for other in self._frames.values()):
             return await self._dispatcher.answer(
                 frame, BadPacket(DuplicateRequestError(), packet.pkg_id, packet.req_id)
             )
-        frame.deadline = self._connection.deadline_of(packet)
+        frame.deadline = self._pulse.now + time_for(packet, self._max_timeout)
         frame.packet = packet
         try:
             return await self._dispatcher.answer(frame, packet)
@@ -157,7 +209,7 @@ class ParallelPackets:
         if route is None or route.declaration.lane is None:
             return None
         try:
-            members = self._connection.codec.parse(packet.data, dict[str, Any])
+            members = self._sender.codec.parse(packet.data, dict[str, Any])
             return route.declaration.lane.format_map(members)
         except (*MALFORMED, KeyError):
             return None  # wrong data: the packet is refused anyway, in whatever order
@@ -167,4 +219,8 @@ class ParallelPackets:
         self._slots.release()
         for lane in [lane for lane, last in self._lanes.items() if last is task]:
             del self._lanes[lane]
-        self._connection.frame_done(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("frame_failed", connection_id=self._sender.id, exc_info=task.exception())
+            self._ending.stop(Verdict(CloseCode.INTERNAL_ERROR, "internal_error"))
+        if not self._frames:
+            self._on_idle()

@@ -14,8 +14,7 @@ import structlog
 
 from starpost.auth.logout_token import Logout
 from starpost.auth.revocation import MemoryRevocationList, Revocation
-from starpost.connections.connection import Connection
-from starpost.connections.hub import ConnectionHub
+from starpost.connections.hub import ConnectionHub, Member
 from starpost.errors import UnauthenticatedError, UnavailableError
 from starpost.observability.security_log import SecurityLog
 from starpost.protocol.close_codes import CloseCode, Verdict
@@ -212,7 +211,7 @@ class Revocations:
                 self._close(list(self._hub.connections.values()))
         return merged
 
-    def _close(self, connections: Iterable[Connection]) -> None:
+    def _close(self, connections: Iterable[Member]) -> None:
         """Close those whose token is refused now."""
         for connection in connections:
             if connection.principal is not None and self._memory.is_revoked(connection.principal):

@@ -8,10 +8,10 @@ import pytest
 
 from starpost.testing.issuer import Issuer
 from starpost.testing.launched import Launched
-from starpost.testing.packet_client import packet_client
+from starpost.testing.packet_client import NIL, packet_client
 from tests.framework.probe import ProbeID
 
-CANCEL = -5
+PING, CANCEL = -1, -5
 
 
 @pytest.fixture
@@ -89,3 +89,10 @@ async def test_what_runs_is_finished_before_the_close(parallel: Launched, issuer
         slow = await client.send(ProbeID.SLEEP, {"seconds": 30})
         assert (await client.reply_to(slow))["status_code"] == 8
         assert (await client.closed())[0] == 4401
+
+
+async def test_an_answer_to_the_heartbeat_is_not_answered(parallel: Launched, token: str) -> None:
+    async with packet_client(parallel.port, token) as client:
+        await client.send(PING, {}, req_id=NIL)
+        own = await client.send(PING)
+        assert (await client.receive())["req_id"] == own

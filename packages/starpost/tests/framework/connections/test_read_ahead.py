@@ -12,7 +12,7 @@ from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
 from tests.framework.probe import ProbeID
 
-PING, CANCEL = -1, -5
+PING, SUBSCRIBE, CANCEL = -1, -3, -5
 
 
 @pytest.fixture
@@ -117,3 +117,21 @@ async def test_what_has_not_begun_when_the_token_expires_is_not_run(either: Laun
     assert not [line for line in begun for req_id in waiting if req_id in line]
     ended = [packet["req_id"] for packet, status in zip(batch, statuses, strict=True) if status == 0]
     assert not {line.removeprefix("begin ") for line in begun} & ({packet["req_id"] for packet in batch} - {*ended})
+
+
+async def test_an_answer_beside_a_batch_lets_no_event_before_its_reply(either: Launched, token: str) -> None:
+    room = uuid4().int % 10**9
+    async with packet_client(either.port, token) as client, packet_client(either.port, token) as other:
+        batch = [(SUBSCRIBE, {"topic": f"rooms.{room}"}), (ProbeID.SLEEP, {"seconds": 1.5})]
+        ids = [str(uuid4()) for _ in batch]
+        await client.send_value(
+            [
+                {"pkg_id": number, "req_id": req_id, "data": data}
+                for req_id, (number, data) in zip(ids, batch, strict=True)
+            ]
+        )
+        ping = await client.send(PING)
+        assert (await client.receive())["req_id"] == ping
+        assert (await other.ask(ProbeID.PUBLISH, {"topic": "rooms", "room": room}))["status_code"] == 0
+        assert [reply["req_id"] for reply in await client.receive()] == ids
+        assert (await client.next_push(ProbeID.ROOM_EVENT))["data"] == {"n": 1, "filler": ""}

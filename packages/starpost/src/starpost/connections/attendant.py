@@ -1,0 +1,98 @@
+"""Reads on while a connection's packets run, so that PING and CANCEL are answered, and a client that leaves is noticed.
+
+A packet that is done within a tick has no attendant: the pulse calls it for one that is not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from starpost.connections.channel import Receive, gone
+from starpost.connections.ending import Ending
+from starpost.connections.inbox import Inbox
+from starpost.connections.intake import Intake
+from starpost.protocol.envelope import Packet
+
+
+class Attendant:
+    """Reads the frames that come meanwhile, and keeps them in order.
+
+    Args:
+        receive: ASGI ``receive``.
+        intake: Tells control packets from others.
+        ending: No frame is read when the client is gone.
+        is_needed: True while the connection's own task reads no frames.
+        answer: Answers a control packet at once.
+        on_gone: Called when the client has left.
+    """
+
+    __slots__ = ("_answer", "_ending", "_intake", "_is_needed", "_on_gone", "_receive", "inbox", "task")
+
+    def __init__(
+        self,
+        receive: Receive,
+        intake: Intake,
+        ending: Ending,
+        *,
+        is_needed: Callable[[], bool],
+        answer: Callable[[Packet], Awaitable[None]],
+        on_gone: Callable[[], None],
+    ) -> None:
+        self._receive = receive
+        self._intake = intake
+        self._ending = ending
+        self._is_needed = is_needed
+        self._answer = answer
+        self._on_gone = on_gone
+        self.inbox = Inbox()
+        """The frames whose turn has not come."""
+        self.task: asyncio.Task[None] | None = None
+        """Set while it reads: it has a read pending then, and two readers would race."""
+
+    def begin(self) -> None:
+        """Read, if there is room; it ends with the first frame that it has to keep when nothing runs any more."""
+        if self.task is None and self._may_read:
+            self.task = asyncio.create_task(self._read())
+
+    async def end(self) -> None:
+        """Read no more."""
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+
+    def take(self) -> Any:
+        """The next message of those that were kept; the disconnect at once when nothing may run any more."""
+        if self._ending.is_client_gone and self._ending.is_grace_over:
+            self.inbox.skip_to_last()
+        return self.inbox.take()
+
+    def let_go(self) -> None:
+        """Hold the server's end no longer."""
+        self._receive = gone
+
+    @property
+    def _may_read(self) -> bool:
+        return not self._ending.is_client_gone and self.inbox.has_room(self._intake.room)
+
+    async def _read(self) -> None:
+        try:
+            while self._may_read:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    self.inbox.put(message)
+                    self._on_gone()
+                    return
+                frame = self._intake.frame_of(message)
+                if frame is None:
+                    return
+                control = self._intake.control(frame)
+                if control is None:
+                    self.inbox.put(message)
+                    if not self._is_needed():
+                        return
+                elif not self._intake.is_pong(control):
+                    await self._answer(control)
+        finally:
+            self.task = None

@@ -1,0 +1,69 @@
+"""The end of one connection: its verdict, its grace period, and what may still begin."""
+
+from collections.abc import Callable
+from typing import Final
+
+from starpost.connections.pulse import Pulse
+from starpost.errors import AppError, TimeoutExceededError, TokenExpiredError, UnauthenticatedError
+from starpost.protocol.close_codes import CloseCode, Verdict
+from starpost.protocol.codecs import BadPacket
+from starpost.protocol.envelope import Packet
+
+REVOKED_GRACE: Final = 0.5
+"""Seconds that a running packet has left when its sender is no longer welcome."""
+
+GONE_GRACE: Final = 1.0
+"""Grace period, in seconds, for what runs when its client has left: enough for a write that is about to commit."""
+
+
+class Ending:
+    """Decides that a connection ends, and when.
+
+    Args:
+        pulse: Its clock.
+        on_verdict: Called once, when a verdict has fallen.
+    """
+
+    __slots__ = ("_on_verdict", "_pulse", "grace_until", "is_client_gone", "verdict")
+
+    def __init__(self, pulse: Pulse, on_verdict: Callable[[], None]) -> None:
+        self._pulse = pulse
+        self._on_verdict = on_verdict
+        self.verdict: Verdict | None = None
+        """Why the server closes; ``None`` while it does not, or when the client has left first."""
+        self.is_client_gone = False
+        self.grace_until: float | None = None
+        """When what runs is interrupted, on the pulse's clock; ``None`` while the connection stays."""
+
+    def stop(self, verdict: Verdict, grace: float = REVOKED_GRACE) -> None:
+        """Close, soon, for the first reason given."""
+        if self.verdict is None:
+            self.verdict = verdict
+            self._end_within(grace)
+            self._on_verdict()
+
+    def client_left(self) -> None:
+        """Nobody hears what is sent, and what runs has to end soon."""
+        self.is_client_gone = True
+        self._end_within(GONE_GRACE)
+
+    @property
+    def is_grace_over(self) -> bool:
+        """The grace period has passed: nothing may run any more."""
+        return self.grace_until is not None and self._pulse.now >= self.grace_until
+
+    def unless_over(self, packet: Packet | BadPacket) -> Packet | BadPacket:
+        """The packet, or the refusal of one that may not begin: its sender is not signed in any more, or time is up."""
+        if self.verdict is not None and self.verdict.code is CloseCode.UNAUTHENTICATED:
+            is_expired = self.verdict.reason == TokenExpiredError.code
+            error: AppError = TokenExpiredError() if is_expired else UnauthenticatedError()
+        elif self.is_grace_over:
+            error = TimeoutExceededError("The connection is closing")
+        else:
+            return packet
+        return BadPacket(error, packet.pkg_id, packet.req_id)
+
+    def _end_within(self, grace: float) -> None:
+        """End what runs after so many seconds; a second reason makes it no later."""
+        end = self._pulse.now + grace
+        self.grace_until = end if self.grace_until is None else min(end, self.grace_until)

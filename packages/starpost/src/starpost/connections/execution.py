@@ -1,0 +1,185 @@
+"""Execution of the packets of one connection: one frame at a time, which is ``Serial``.
+
+The other way, for ``WS_MAX_PARALLEL`` above 1, is ``starpost.connections.parallel``.
+"""
+
+from collections.abc import Callable
+from typing import Final, Protocol
+from uuid import UUID
+
+from starpost.connections.ending import Ending
+from starpost.connections.intake import Found
+from starpost.connections.outbox import Outbox
+from starpost.connections.pulse import Pulse
+from starpost.packets.caller import Caller
+from starpost.packets.dispatcher import Dispatcher
+from starpost.packets.numbers import SystemPacket
+from starpost.protocol.codecs import BadPacket
+from starpost.protocol.envelope import Packet
+
+_CANCEL: Final = int(SystemPacket.CANCEL)
+
+CANCELLED: Final = "Cancelled by the client"
+TOO_LONG: Final = "The request took too long"
+
+
+class Execution(Protocol):
+    """Runs the packets of a connection's frames, and sends their replies."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs; asked between two frames."""
+        ...
+
+    @property
+    def interrupted(self) -> str | None:
+        """Reason of the present cancellation, if it is on purpose, of the packet in the connection's own task."""
+        ...
+
+    @property
+    def occupied_since(self) -> float | None:
+        """Time, on the pulse's clock, since which the connection's own task reads no frames; ``None`` while it does."""
+        ...
+
+    async def run(self, found: Found) -> None:
+        """Run what a frame holds, or begin to."""
+        ...
+
+    def tick(self, now: float) -> None:
+        """Interrupt what is over its time."""
+        ...
+
+    def cancel(self, req_id: UUID) -> bool:
+        """Interrupt the running packet with this id; whether there was one."""
+        ...
+
+    def interrupt(self, reason: str) -> None:
+        """Interrupt all that runs."""
+        ...
+
+    def abandon_reply(self) -> None:
+        """Wait no longer for a reply that the client does not read."""
+        ...
+
+    async def finish(self) -> None:
+        """Wait for what runs; the pulse bounds it."""
+        ...
+
+
+class Serial:
+    """One frame at a time, in the connection's own task.
+
+    Args:
+        caller: The connection, to its packets.
+        dispatcher: Answers them.
+        outbox: Takes the replies.
+        ending: Says what may not begin.
+        pulse: The clock of the deadlines.
+        max_timeout: Seconds that a packet may take at most.
+        after_reply: Calls that wait for the next reply; emptied when it has been sent.
+        cancel: Cancels the connection's own task.
+        uncancel: Takes that back.
+    """
+
+    __slots__ = (
+        "_after_reply", "_caller", "_cancel", "_deadline", "_dispatcher", "_ending", "_max_timeout", "_outbox",
+        "_pulse", "_running", "_started_at", "_uncancel", "interrupted",
+    )  # fmt: skip
+
+    is_idle = True
+    """Between two frames nothing runs."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        dispatcher: Dispatcher,
+        outbox: Outbox,
+        ending: Ending,
+        pulse: Pulse,
+        *,
+        max_timeout: float,
+        after_reply: list[Callable[[], None]],
+        cancel: Callable[[], None],
+        uncancel: Callable[[], None],
+    ) -> None:
+        self._caller = caller
+        self._dispatcher = dispatcher
+        self._outbox = outbox
+        self._ending = ending
+        self._pulse = pulse
+        self._max_timeout = max_timeout
+        self._after_reply = after_reply
+        self._cancel = cancel
+        self._uncancel = uncancel
+        self._running: Packet | None = None
+        self._started_at = 0.0
+        self._deadline = 0.0
+        self.interrupted: str | None = None
+
+    @property
+    def occupied_since(self) -> float | None:
+        """See ``Execution``."""
+        return None if self._running is None else self._started_at
+
+    async def run(self, found: Found) -> None:
+        """Run the packets of a frame one after the other; returns when their reply has been handed over."""
+        caller, codec = self._caller, self._caller.codec
+        is_batch = type(found) is list
+        packets: list[Packet | BadPacket] = found if is_batch else [found]  # type: ignore[list-item,assignment]
+        replies = []
+        for each in packets:
+            packet = each if self._ending.grace_until is None else self._ending.unless_over(each)
+            if type(packet) is Packet:
+                self._started_at = now = self._pulse.now
+                self._deadline = now + time_for(packet, self._max_timeout)
+                self._running = packet
+            try:
+                replies.append(await self._dispatcher.answer(caller, packet))
+            finally:
+                self._running = None
+                if self.interrupted is not None:
+                    self.interrupted = None
+                    self._uncancel()
+        frame = codec.frame(codec.join(replies) if is_batch else replies[0])
+        # The usual case, without a coroutine for it.
+        if not self._outbox.offer(frame):
+            await self._outbox.write(frame)
+        if self._after_reply:
+            # Forgotten first: one of them may leave another.
+            calls = self._after_reply.copy()
+            self._after_reply.clear()
+            for call in calls:
+                call()
+
+    def tick(self, now: float) -> None:
+        """See ``Execution``."""
+        if self._running is not None and now >= self._deadline:
+            self.interrupt(TOO_LONG)
+
+    def cancel(self, req_id: UUID) -> bool:
+        """See ``Execution``."""
+        running = self._running
+        # What runs may be the CANCEL itself, which has no `await` to be interrupted at.
+        if running is None or running.req_id != req_id or running.pkg_id == _CANCEL:
+            return False
+        self.interrupt(CANCELLED)
+        return True
+
+    def interrupt(self, reason: str) -> None:
+        """Cancel the running packet. It is at an ``await`` of its own, so the cancellation is delivered to it."""
+        if self.interrupted is None and self._running is not None:
+            self.interrupted = reason
+            self._cancel()
+
+    def abandon_reply(self) -> None:
+        """See ``Execution``."""
+        if self._outbox.is_written_by_owner:
+            self._cancel()
+
+    async def finish(self) -> None:
+        """See ``Execution``: nothing runs beside the connection's own task."""
+
+
+def time_for(packet: Packet, longest: float) -> float:
+    """Seconds that a packet may take: what it asks for, within the limit."""
+    return longest if packet.timeout_ms is None else min(longest, packet.timeout_ms / 1000)
