@@ -166,3 +166,13 @@ def test_a_dependency_of_two_domains(make: Make) -> None:
     provide = {"it": Provide(lambda: 1, sync_to_thread=False)}
     domains = (domain_of(name="one", dependencies=provide), domain_of(name="two", dependencies=provide))
     assert faults_of(make, *domains, numbers=numbers_of()) == ["dependency 'it' of two is already one's"]
+
+
+def test_a_table_that_is_not_there_hides_no_other_fault(tmp_path: Path) -> None:
+    settings = Settings.from_strings({"ACTIONS_FILE_PATH": str(tmp_path / "none.json")})
+    with pytest.raises(DeclarationError) as refused:
+        create_app(settings, domains=[domain_of(1)], pkg_ids=numbers_of(ONE=1, TWO=2), title="Test")
+    assert [fault.partition(": ")[2] for fault in refused.value.faults] == [
+        "TWO = 2: no handler, and no topic pushes it",
+        "$: cannot be read: No such file or directory",
+    ]

@@ -1,21 +1,23 @@
 """The application: the one place where framework and domains meet.
 
-``create_app`` makes everything and starts nothing; what has a life begins and ends in the lifespan.
+``create_app`` loads what is declared, judges it, and makes everything from it, each part complete. It starts nothing:
+what has a life begins and ends in the lifespan.
 """
 
 from collections.abc import Sequence
 from enum import IntEnum
 from types import ModuleType
+from typing import Final
 
 from litestar import Litestar
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.types import ControllerRouterHandler
 
-from starpost.composition.blueprint import Blueprint, coverage_of, find_domains, make_blueprint
-from starpost.composition.services import TRANSLATORS, Services
+from starpost.composition.blueprint import Blueprint, coverage_of, load, make_blueprint
+from starpost.composition.services import TRANSLATORS, Backends, Services
 from starpost.console import console_routes
 from starpost.contract import PageSchema, asyncapi_document, asyncapi_route, openapi_config, openapi_routes
-from starpost.db import database_dependencies
+from starpost.db import UnitOfWork, database_dependencies
 from starpost.domain import Domain
 from starpost.http.handlers import PreparedHandlers
 from starpost.http.input import JSONRequest
@@ -28,6 +30,12 @@ from starpost.rbac.guard import permission_guard, principal_of
 from starpost.server import DrainSignal
 from starpost.settings import Settings
 from starpost.tasks import GIVEN as GIVEN_TO_TASKS
+from starpost.topics import Publisher
+from starpost.topics.authorization import plan_checks
+from starpost.topics.hub import TopicHub
+
+TOPIC_HUB: Final = "topic_hub"
+"""Dependency of the packets about topics. It is made with the topics' checks, which cannot take it."""
 
 
 def create_app(
@@ -53,16 +61,25 @@ def create_app(
         DeclarationError: The code, or the code and the permission table together, cannot work; every fault is named.
     """
     drain = drain or DrainSignal()
-    domains = find_domains(domains) if isinstance(domains, ModuleType) else domains
-    services = Services(settings, drain)
-    providers = _providers(services, domains)
-    blueprint = make_blueprint(settings, providers, domains, pkg_ids)
-    endpoint = services.endpoint(blueprint)
-    services.supervise(blueprint)
+    declared = load(settings, domains)
+    backends = Backends(settings)
+    providers = _providers(settings, backends, declared.domains)
+    checks, faults = plan_checks(declared.topics.all, providers)
+    topic_hub = TopicHub(
+        declared.topics,
+        declared.table,
+        checks,
+        backends.broker,
+        backends.presence,
+        max_subscriptions=settings.ws_max_subscriptions,
+    )
+    providers[TOPIC_HUB] = Provide(lambda: topic_hub, sync_to_thread=False)
+    blueprint = make_blueprint(declared, providers, pkg_ids, faults)
+    services = Services(settings, drain, backends, blueprint, topic_hub)
     app = Litestar(
         route_handlers=[
-            endpoint.route(),
-            *(route for domain in domains for route in domain.routes),
+            services.endpoint.route(),
+            *(route for domain in declared.domains for route in domain.routes),
             *services.session_routes(),
             *observability_routes(services.readiness, services.peers),
             *_pages(settings, blueprint, pkg_ids, title=title, version=version),
@@ -78,9 +95,9 @@ def create_app(
         openapi_config=openapi_config(settings, blueprint.table, title=title, version=version),
         logging_config=None,
     )
-    faults = [*blueprint.faults, *coverage_of(app, blueprint)]
-    if faults:
-        raise DeclarationError(faults)
+    found = [*blueprint.faults, *coverage_of(app, blueprint)]
+    if found:
+        raise DeclarationError(found)
     wrap(
         app,
         stack(
@@ -114,20 +131,24 @@ def _pages(
     return [asyncapi_route(document), *openapi_routes(settings), *console_routes(settings)]
 
 
-def _providers(services: Services, domains: Sequence[Domain]) -> dict[str, Provide]:
+def _providers(settings: Settings, backends: Backends, domains: Sequence[Domain]) -> dict[str, Provide]:
     """Dependencies by parameter name: the framework's, then the domains'.
 
     Raises:
         DeclarationError: Two of them have the same name.
     """
+
+    def provide_events(unit_of_work: NamedDependency[UnitOfWork]) -> Publisher:
+        """What a handler publishes with: after its unit of work has committed."""
+        return Publisher(backends.broker, unit_of_work.after_commit)
+
     providers: dict[str, Provide] = {
-        **database_dependencies(services.database),
-        "events": Provide(services.provide_events, sync_to_thread=False),
-        "topic_hub": Provide(services.provide_topic_hub, sync_to_thread=False),
-        "settings": Provide(lambda: services.settings, sync_to_thread=False),
-        "keycloak": Provide(lambda: services.keycloak, sync_to_thread=False),
+        **database_dependencies(backends.database),
+        "events": Provide(provide_events, sync_to_thread=False),
+        "settings": Provide(lambda: settings, sync_to_thread=False),
+        "keycloak": Provide(lambda: backends.keycloak, sync_to_thread=False),
     }
-    owners = dict.fromkeys(providers, "the framework")
+    owners = dict.fromkeys((*providers, TOPIC_HUB), "the framework")
     faults = []
     for domain in domains:
         for name, provide in domain.dependencies.items():

@@ -1,4 +1,4 @@
-"""What the code and the permission table declare, found and judged without a service running."""
+"""What the code and the permission table declare: loaded first, then judged, without a service running."""
 
 import importlib
 import pkgutil
@@ -22,8 +22,19 @@ from starpost.rbac.guard import declared_routes
 from starpost.settings import Settings
 from starpost.tasks import PlannedTask, plan_tasks
 from starpost.topics import Topic, Topics
-from starpost.topics.authorization import TopicCheck, plan_checks
 from starpost.topics.packets import topic_router
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declarations:
+    """Domains, their topics and the permission table, as they are found."""
+
+    domains: Sequence[Domain]
+    topics: Topics
+    table: ActionTable
+    is_table_read: bool
+    """Without one, ``table`` lets nobody do anything; the application does not start."""
+    faults: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +45,13 @@ class Blueprint:
     registry: PacketRegistry
     table: ActionTable
     topics: Topics
-    topic_checks: Mapping[str, TopicCheck]
     tasks: Sequence[PlannedTask]
     faults: Sequence[str]
+
+    @property
+    def has_pushes(self) -> bool:
+        """Whether users, roles or everybody are sent something."""
+        return any(domain.pushes for domain in self.domains)
 
 
 def find_domains(package: ModuleType) -> list[Domain]:
@@ -57,12 +72,40 @@ def find_domains(package: ModuleType) -> list[Domain]:
     return found
 
 
-def make_blueprint(
-    settings: Settings, providers: Mapping[str, Provide], domains: Sequence[Domain], pkg_ids: type[IntEnum]
-) -> Blueprint:
-    """Judge packets, tasks and the permission table; the routes are judged by ``create_app``, which has them."""
-    faults = []
+def load(settings: Settings, domains: ModuleType | Sequence[Domain]) -> Declarations:
+    """Find the domains, and read the permission table.
+
+    Raises:
+        DeclarationError: A package among the domains exposes none.
+    """
+    domains = find_domains(domains) if isinstance(domains, ModuleType) else domains
     topics = [topic for domain in domains for topic in domain.topics]
+    path = settings.actions_file_path
+    table, faults = ActionTable.examine(Path(path))
+    return Declarations(
+        domains=domains,
+        topics=Topics(topics),
+        table=ActionTable(frozenset(), {}, {}, {}) if table is None else table.without_public(settings.is_closed),
+        is_table_read=table is not None,
+        faults=[*_faults_of_topics(topics), *(f"{path}: {fault.path}: {fault.msg}" for fault in faults)],
+    )
+
+
+def make_blueprint(
+    declared: Declarations, providers: Mapping[str, Provide], pkg_ids: type[IntEnum], faults: Sequence[str] = ()
+) -> Blueprint:
+    """Judge packets and tasks; the routes are judged by ``create_app``, which has them.
+
+    Args:
+        declared: As loaded.
+        providers: Dependencies by parameter name.
+        pkg_ids: The numbers of the packets.
+        faults: Found before, beside those of ``declared``.
+
+    Raises:
+        DeclarationError: There is no permission table to hold the code against; every other fault is named, too.
+    """
+    domains = declared.domains
     pushes = [push for domain in domains for push in domain.pushes]
     registry, packet_faults = freeze(
         [
@@ -72,28 +115,14 @@ def make_blueprint(
         ],
         numbers=(SystemPacket, pkg_ids),
         providers=providers,
-        pushed=SERVER_SENT | {topic.pkg_id for topic in topics} | {push.pkg_id for push in pushes},
+        pushed=SERVER_SENT | {topic.pkg_id for topic in declared.topics.all} | {push.pkg_id for push in pushes},
     )
-    faults += packet_faults
-    faults += _faults_of_topics(topics)
-    topic_checks, check_faults = plan_checks(topics, providers)
-    faults += check_faults
     tasks, task_faults = plan_tasks([(domain.name, task) for domain in domains for task in domain.tasks], providers)
-    faults += task_faults
-    path = settings.actions_file_path
-    table, table_faults = ActionTable.examine(Path(path))
-    faults += [f"{path}: {fault.path}: {fault.msg}" for fault in table_faults]
-    if table is None:
-        raise DeclarationError(faults)
-    table = table.without_public(settings.is_closed)
+    found = [*packet_faults, *faults, *task_faults, *declared.faults]
+    if not declared.is_table_read:
+        raise DeclarationError(found)
     return Blueprint(
-        domains=domains,
-        registry=registry,
-        table=table,
-        topics=Topics(topics),
-        topic_checks=topic_checks,
-        tasks=tasks,
-        faults=faults,
+        domains=domains, registry=registry, table=declared.table, topics=declared.topics, tasks=tasks, faults=found
     )
 
 

@@ -1,4 +1,8 @@
-"""What has a life: made with the application, opened and closed by its lifespan."""
+"""What has a life: made with the application, opened and closed by its lifespan.
+
+``Backends`` need the settings alone, and handlers may ask for them. ``Services`` are made when everything that the
+application declares is known.
+"""
 
 import asyncio
 import os
@@ -8,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 from litestar import Litestar
-from litestar.di import NamedDependency
 from litestar.types import ASGIApp, ControllerRouterHandler
 
 from starpost.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevocationList, RealmVerifier
@@ -50,30 +53,51 @@ TRANSLATORS = (translate, translate_redis)
 """What the faults of others mean to a client."""
 
 
-class Services:
-    """What has a life: made with the application, opened and closed by its lifespan."""
+class Backends:
+    """The ways to PostgreSQL, Redis and Keycloak; connected by ``Services``."""
 
-    def __init__(self, settings: Settings, drain: DrainSignal) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self.database = Database(settings)
+        self.keycloak = KeycloakClient(settings)
+        self.redis = RedisClients(settings)
+        self.broker = Broker(self.redis)
+        self.presence = Presence(self.redis, lease=settings.presence_lease)
+
+
+class Services:
+    """What has a life: made with the application, opened and closed by its lifespan.
+
+    Args:
+        settings: The installation's.
+        drain: The launcher's request to drain.
+        backends: The ways to the servers.
+        blueprint: The packets, rules and tasks.
+        topic_hub: The subscriptions.
+    """
+
+    def __init__(
+        self, settings: Settings, drain: DrainSignal, backends: Backends, blueprint: Blueprint, topic_hub: TopicHub
+    ) -> None:
         self.settings = settings
         self.drain = drain
+        self.database = backends.database
+        self.keycloak = backends.keycloak
+        self.redis = backends.redis
+        self.broker = backends.broker
+        self.presence = backends.presence
         self.metrics = Metrics()
         self.security = SecurityLog(self.metrics.security_event)
         self.access = AccessLog()
         self.peers = MetricsPeers.of_launcher(self.metrics)
         self.readiness = Readiness(lambda: drain.is_requested)
-        self.database = Database(settings)
         revocation_list = MemoryRevocationList(is_known=False)
         self.verifier = RealmVerifier(settings, revocation_list)
-        self.keycloak = KeycloakClient(settings)
         self.authenticator = Authenticator(
             self.verifier, DebugSignIn(settings, self.keycloak) if settings.debug_auth else None
         )
         self.places = Places(total=settings.ws_max_connections, anonymous=settings.anonymous_places)
         self.hub = ConnectionHub(heartbeat=settings.ws_heartbeat, heartbeat_timeout=settings.ws_heartbeat_timeout)
         self.requests = RunningRequests()
-        self.redis = RedisClients(settings)
-        self.broker = Broker(self.redis)
-        self.presence = Presence(self.redis, lease=settings.presence_lease)
         # The number is for whoever looks for the process; the rest, as numbers come again.
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self.sessions = SessionRegistry(
@@ -111,31 +135,22 @@ class Services:
         )
         self.verifier.on_keys_withdrawn = self.revocations.end_signed_with
         self.broker.on_control_joined(self.sessions.renew_soon)
-        self.audiences: Audiences | None = None
-        self.tasks: Supervisor | None = None
-        self._topic_hub: TopicHub | None = None
-        self._report()
-
-    @property
-    def topic_hub(self) -> TopicHub:
-        """The subscriptions; there are none before the topics and their rules are known."""
-        if self._topic_hub is None:
-            raise RuntimeError("asked for subscriptions before the application was made")
-        return self._topic_hub
-
-    def endpoint(self, blueprint: Blueprint) -> Endpoint:
-        """The socket's endpoint for these packets, topics and rules."""
-        settings = self.settings
-        self._topic_hub = TopicHub(
-            blueprint.topics,
-            blueprint.table,
-            blueprint.topic_checks,
-            self.broker,
-            self.presence,
-            max_subscriptions=settings.ws_max_subscriptions,
+        # An application that pushes nothing joins no channels of users and roles.
+        self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles) if blueprint.has_pushes else None
+        self.endpoint = self._make_endpoint(blueprint, topic_hub)
+        self.tasks = Supervisor(
+            blueprint.tasks,
+            given={
+                "publisher": Publisher(self.broker),
+                "new_unit_of_work": lambda: UnitOfWork(self.database),
+            },
+            leases=Leases(self.redis),
+            on_failure=self.metrics.task_failed,
         )
-        if any(domain.pushes for domain in blueprint.domains):
-            self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles)
+        self._report(has_vital_tasks=any(planned.task.is_vital for planned in blueprint.tasks))
+
+    def _make_endpoint(self, blueprint: Blueprint, topic_hub: TopicHub) -> Endpoint:
+        """The socket's endpoint for these packets, topics and rules."""
         return Endpoint(
             hub=self.hub,
             registry=self.sessions,
@@ -148,35 +163,18 @@ class Services:
             verifier=self.verifier,
             authenticator=self.authenticator,
             allowed_for=blueprint.table.packets_for,
-            limits=connection_limits(settings),
+            limits=connection_limits(self.settings),
             rates=self.limits,
-            topics=self._topic_hub,
+            topics=topic_hub,
             metrics=self.metrics,
             security=self.security,
-            is_query_token_accepted=settings.ws_query_token,
+            is_query_token_accepted=self.settings.ws_query_token,
             places=self.places,
         )
 
     def observer(self, app: ASGIApp) -> HTTPObserver:
         """The observer around an ASGI application."""
         return HTTPObserver(app, self.metrics, self.security, self.access, security_headers(self.settings))
-
-    def supervise(self, blueprint: Blueprint) -> None:
-        """Make what runs the background tasks; they start with everything else."""
-        self.tasks = Supervisor(
-            blueprint.tasks,
-            given={
-                "publisher": Publisher(self.broker),
-                "new_unit_of_work": lambda: UnitOfWork(self.database),
-            },
-            leases=Leases(self.redis),
-            on_failure=self.metrics.task_failed,
-        )
-        if any(planned.task.is_vital for planned in blueprint.tasks):
-            self.readiness.register("tasks", self.tasks.check)
-        self.metrics.watch(
-            "background_tasks_running", "Background tasks that run here", self.tasks.running, label="task"
-        )
 
     def session_routes(self) -> Sequence[ControllerRouterHandler]:
         """The routes that show and end sessions."""
@@ -194,15 +192,7 @@ class Services:
             ),
         ]
 
-    def provide_events(self, unit_of_work: NamedDependency[UnitOfWork]) -> Publisher:
-        """What a handler publishes with: after its unit of work has committed."""
-        return Publisher(self.broker, unit_of_work.after_commit)
-
-    def provide_topic_hub(self) -> TopicHub:
-        """The subscriptions, for the packets that change them."""
-        return self.topic_hub
-
-    def _report(self) -> None:
+    def _report(self, *, has_vital_tasks: bool) -> None:
         """Say what can be asked about the parts: is it ready, and how much of it is there."""
         self.readiness.register("database", self.database.ping)
         self.readiness.register("redis", self._check_redis)
@@ -214,6 +204,11 @@ class Services:
         self.metrics.watch("ws_outbox_depth", "Frames that wait for slow clients", self.hub.waiting_frames)
         self.metrics.watch("user_budgets", "Users whose budget is kept", lambda: len(self.limits.users))
         self.metrics.watch("events_waiting", "Events that wait for Redis", lambda: self.broker.waiting)
+        if has_vital_tasks:
+            self.readiness.register("tasks", self.tasks.check)
+        self.metrics.watch(
+            "background_tasks_running", "Background tasks that run here", self.tasks.running, label="task"
+        )
 
     async def _check_redis(self) -> None:
         await self.redis.ping()
@@ -260,9 +255,8 @@ class Services:
             stack.push_async_callback(self.hub.stop)
             await self.requests.start()
             stack.push_async_callback(self.requests.stop)
-            if self.tasks is not None:
-                await self.tasks.start()
-                stack.push_async_callback(self.tasks.stop)
+            await self.tasks.start()
+            stack.push_async_callback(self.tasks.stop)
             draining = asyncio.create_task(self._drain_when_asked(), name="drain")
             stack.push_async_callback(end_task, draining)
             await stack.enter_async_context(self.drain.watched())
