@@ -5,7 +5,6 @@ from typing import Annotated
 from litestar import Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
-from msgspec import UNSET
 
 from app.domains.authors.schemas import (
     MAX_IDENTIFIERS,
@@ -29,6 +28,7 @@ from starpost import (
     PageInQuery,
     PageSizeInQuery,
     SearchTextInQuery,
+    or_unset,
 )
 
 Authors = NamedDependency[AuthorService]
@@ -44,13 +44,8 @@ async def list_authors(
     ids: Annotated[list[Identifier] | None, QueryParameter(name="id", max_items=MAX_IDENTIFIERS)] = None,
 ) -> Page[AuthorView]:
     """A page of authors."""
-    query = AuthorQuery(
-        page=UNSET if page is None else page,
-        per_page=UNSET if per_page is None else per_page,
-        cursor=UNSET if cursor is None else cursor,
-        filters=AuthorFilters(id=ids or UNSET, name=UNSET if name is None else name),
-    )
-    return await authors.page(query)
+    filters = AuthorFilters(id=or_unset(ids), name=or_unset(name))
+    return await authors.page(AuthorQuery(or_unset(page), or_unset(per_page), or_unset(cursor), filters))
 
 
 @post("/authors")
@@ -82,7 +77,7 @@ async def list_books(
     author_id: IdentifierInPath, authors: Authors, page: PageInQuery = None, per_page: PageSizeInQuery = None
 ) -> Page[BookView]:
     """A page of an author's books."""
-    return await authors.books(BookQuery(author_id, page or 1, UNSET if per_page is None else per_page))
+    return await authors.books(BookQuery(author_id, page or 1, or_unset(per_page)))
 
 
 @post("/authors/{author_id:int}/books")

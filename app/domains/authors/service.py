@@ -3,8 +3,7 @@
 import msgspec
 from litestar.di import NamedDependency
 from msgspec import UNSET
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.orm import selectinload
+from sqlalchemy import Integer, bindparam, delete, insert, select, update
 
 from app.domains.authors.models import Author, Book
 from app.domains.authors.schemas import (
@@ -21,12 +20,10 @@ from app.domains.authors.topics import AUTHORS, AuthorEvent
 from starpost import (
     FieldError,
     InvalidDataError,
-    NotFoundError,
     Page,
     Publisher,
     Statement,
     Statements,
-    UnitOfWork,
     columns,
 )
 
@@ -51,9 +48,16 @@ DELETE_AUTHOR = Statement(
     missing=NO_AUTHOR,
 )
 FIND_AUTHOR = Statement(
-    select(Author.id).where(Author.id == bindparam("author_id")),
-    int,
+    select(*columns(Author, AuthorView)).where(Author.id == bindparam("author_id")),
+    AuthorView,
     missing=NO_AUTHOR,
+)
+FIRST_BOOKS = Statement(
+    select(*columns(Book, BookView))
+    .where(Book.author_id == bindparam("author_id"))
+    .order_by(Book.id)
+    .limit(bindparam("count", type_=Integer)),
+    BookView,
 )
 ADD_BOOK = Statement(
     insert(Book).values(author_id=bindparam("author_id"), title=bindparam("title")).returning(*columns(Book, BookView)),
@@ -64,18 +68,19 @@ ADD_BOOK = Statement(
 class AuthorService:
     """Authors and their books.
 
+    One transaction model: every write is one statement. PostgreSQL makes a transaction of it, in one round trip. A
+    service whose writes belong together takes ``UnitOfWork`` in place of ``Statements``.
+
     Every method may raise what the framework makes of the database's faults: ``UnavailableError``,
     ``TimeoutExceededError``.
 
     Args:
-        statements: For lists, and for writes of one statement.
-        unit_of_work: For what takes more than one.
+        statements: Runs them.
         events: Tells the subscribers of ``AUTHORS``.
     """
 
-    def __init__(self, statements: Statements, unit_of_work: UnitOfWork, events: Publisher) -> None:
+    def __init__(self, statements: Statements, events: Publisher) -> None:
         self._statements = statements
-        self._unit_of_work = unit_of_work
         self._events = events
 
     async def page(self, query: AuthorQuery) -> Page[AuthorView]:
@@ -85,16 +90,14 @@ class AuthorService:
             InvalidDataError: Both a page and a cursor, or a cursor of another list.
         """
         filters = msgspec.structs.asdict(query.filters)
-        per_page = None if query.per_page is UNSET else query.per_page
         if query.cursor is UNSET:
-            page = 1 if query.page is UNSET else query.page
             return await self._statements.get_paginated_results(
-                Author, view=AuthorView, page=page, per_page=per_page, filters=filters
+                Author, view=AuthorView, page=query.page, per_page=query.per_page, filters=filters
             )
         if query.page is not UNSET:
             raise InvalidDataError.of([FieldError("$.page", "Give either `page` or `cursor`")])
         return await self._statements.get_cursor_results(
-            Author, view=AuthorView, cursor=query.cursor, per_page=per_page, filters=filters
+            Author, view=AuthorView, cursor=query.cursor, per_page=query.per_page, filters=filters
         )
 
     async def get(self, author_id: int) -> AuthorWithBooks:
@@ -103,12 +106,9 @@ class AuthorService:
         Raises:
             NotFoundError: There is none.
         """
-        first = select(Book.id).where(Book.author_id == author_id).order_by(Book.id).limit(MAX_BOOKS)
-        books = selectinload(Author.books.and_(Book.id.in_(first)))
-        author = await self._unit_of_work.session.get(Author, author_id, options=[books])
-        if author is None:
-            raise NotFoundError(NO_AUTHOR)
-        return msgspec.convert(author, AuthorWithBooks, from_attributes=True)
+        author = await self._statements.one(FIND_AUTHOR, author_id=author_id)
+        books = await self._statements.all(FIRST_BOOKS, author_id=author_id, count=MAX_BOOKS)
+        return AuthorWithBooks(author.id, author.name, author.created_at, books)
 
     async def create(self, author: AuthorName) -> AuthorView:
         """Add an author.
@@ -150,7 +150,7 @@ class AuthorService:
             Book,
             view=BookView,
             page=query.page,
-            per_page=None if query.per_page is UNSET else query.per_page,
+            per_page=query.per_page,
             filters={"author_id": query.author_id},
         )
         if not books.items:
@@ -167,10 +167,6 @@ class AuthorService:
         return await self._statements.one(ADD_BOOK, author_id=book.author_id, title=book.title)
 
 
-def provide_authors(
-    statements: NamedDependency[Statements],
-    unit_of_work: NamedDependency[UnitOfWork],
-    events: NamedDependency[Publisher],
-) -> AuthorService:
+def provide_authors(statements: NamedDependency[Statements], events: NamedDependency[Publisher]) -> AuthorService:
     """The service for one packet or request."""
-    return AuthorService(statements, unit_of_work, events)
+    return AuthorService(statements, events)

@@ -52,7 +52,7 @@ async def unit_of_work(database: Database) -> AsyncIterator[UnitOfWork]:
 
 @pytest.fixture
 def authors(database: Database, unit_of_work: UnitOfWork, broker: Broker) -> AuthorService:
-    return AuthorService(Statements(database), unit_of_work, Publisher(broker, unit_of_work.after_commit))
+    return AuthorService(Statements(database), Publisher(broker, unit_of_work.after_commit))
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ async def test_a_name_is_taken_once_by_the_database(database: Database, broker: 
 
     async def create() -> object:
         async with UnitOfWork(database) as unit:
-            authors = AuthorService(Statements(database), unit, Publisher(broker, unit.after_commit))
+            authors = AuthorService(Statements(database), Publisher(broker, unit.after_commit))
             return await authors.create(AuthorName("Le Guin"))
 
     results = await asyncio.gather(*(create() for _ in range(8)), return_exceptions=True)
@@ -97,7 +97,7 @@ async def test_books_come_with_the_author_in_order(authors: AuthorService) -> No
 async def test_more_books_than_the_bound(database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_BOOKS", 3)
     async with UnitOfWork(database) as unit:
-        authors = AuthorService(Statements(database), unit, Publisher(broker, unit.after_commit))
+        authors = AuthorService(Statements(database), Publisher(broker, unit.after_commit))
         author = await authors.create(AuthorNameFactory.build())
         added = [await authors.add_book(BookCreate(author.id, book.title)) for book in BookTitleFactory.batch(5)]
         assert (await authors.get(author.id)).books == added[:3]

@@ -39,6 +39,7 @@ from .http.parameters import (
     PageInQuery as PageInQuery,
     PageSizeInQuery as PageSizeInQuery,
     SearchTextInQuery as SearchTextInQuery,
+    or_unset as or_unset,
 )
 from .packets.caller import Caller as Caller
 from .packets.registry import DeclarationError as DeclarationError

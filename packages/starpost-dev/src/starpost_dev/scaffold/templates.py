@@ -118,9 +118,7 @@ def test(packet: Packet, roles: list[str]) -> str:
         f'''"""{packet.name} over a real socket."""
 
 from app.pkg_ids import PkgID
-from starpost.testing import Serve
-from starpost.testing.issuer import Issuer
-from starpost.testing.packet_client import packet_client
+from starpost.testing import Issuer, Serve, packet_client
 
 
 async def test_{packet.function}(serve: Serve, issuer: Issuer) -> None:

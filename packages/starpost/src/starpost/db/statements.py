@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from starpost.db import cursor as cursors
 from starpost.db.database import Database
@@ -78,8 +79,8 @@ class Statements:
         model: type[BaseModel],
         *,
         view: type[S],
-        page: int = 1,
-        per_page: int | None = None,
+        page: int | UnsetType = UNSET,
+        per_page: int | UnsetType = UNSET,
         filters: Mapping[str, Any] | None = None,
         apply_filters: ApplyFilters | None = None,
         order_by: Sequence[str] = (),
@@ -91,8 +92,9 @@ class Statements:
         Args:
             model: The table.
             view: The struct that a row becomes; its fields are the columns that are read.
-            page: From 1.
-            per_page: 1 to 100; ``DEFAULT_PAGE_SIZE`` if it is not given.
+            page: From 1, and 1 if it is not given.
+            per_page: 1 to 100; ``DEFAULT_PAGE_SIZE`` if it is not given. Here as for ``page``, ``msgspec.UNSET`` is not
+                given, so that a payload's members can be passed on as they are.
             filters: By column: a string is contained in either case (``%`` and ``_`` mean themselves), a list is IN,
                 ``None`` IS NULL, anything else equality; ``msgspec.UNSET`` is no filter.
             apply_filters: Adds conditions or joins of its own to the ``select``, which is then compiled anew where
@@ -104,7 +106,8 @@ class Statements:
             InvalidDataError: ``page`` or ``per_page`` out of bounds, an unknown column in ``filters`` or a value of
                 another type; every one is named.
         """
-        per_page = self._database.default_page_size if per_page is None else per_page
+        page = 1 if page is UNSET else page
+        per_page = self._database.default_page_size if per_page is UNSET else per_page
         require_page(page, per_page)
         ordering = Ordering.of(model, tuple(order_by))
         shape, parameters = parse(model, filters)
@@ -129,7 +132,7 @@ class Statements:
         *,
         view: type[S],
         cursor: str = "",
-        per_page: int | None = None,
+        per_page: int | UnsetType = UNSET,
         filters: Mapping[str, Any] | None = None,
         apply_filters: ApplyFilters | None = None,
         order_by: Sequence[str] = (),
@@ -150,7 +153,7 @@ class Statements:
         Raises:
             InvalidDataError: As there, and for a cursor that was not made for this order.
         """
-        per_page = self._database.default_page_size if per_page is None else per_page
+        per_page = self._database.default_page_size if per_page is UNSET else per_page
         require_page(1, per_page)
         ordering = Ordering.of(model, tuple(order_by))
         types = ordering.cursor_types(model)

@@ -4,11 +4,14 @@ Litestar drops the constraints of a ``msgspec.Meta`` from a parameter's annotati
 its own ``PathParameter`` and ``QueryParameter`` alone. In a body and in a packet's data, ``db/types.py`` holds.
 """
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from litestar.params import PathParameter, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from starpost.db.types import LINE_PATTERN, MAX_BIGINT, MAX_CURSOR, MAX_PAGE, MAX_PAGE_SIZE, MAX_SEARCH_TEXT
+
+T = TypeVar("T")
 
 IdentifierInPath = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT, description="identifies one row")]
 
@@ -27,3 +30,11 @@ SearchTextInQuery = Annotated[
         max_length=MAX_SEARCH_TEXT, pattern=LINE_PATTERN, description="found anywhere in the value, in either case"
     ),
 ]
+
+
+def or_unset(parameter: T | None) -> T | UnsetType:
+    """A query parameter as the member of a payload: absent is ``None`` to Litestar, ``UNSET`` in what is decoded.
+
+    Made so where the route begins, a service has one form to deal with, over HTTP and over the socket.
+    """
+    return UNSET if parameter is None else parameter

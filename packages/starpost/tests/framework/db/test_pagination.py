@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, insert
 
 from starpost.db import Database, Statements
@@ -27,7 +28,9 @@ async def shelves(database: Database) -> None:
     await add_shelves(database, *(f"shelf {number}" for number in range(1, 46)))
 
 
-async def page(statements: Statements, number: int, per_page: int | None = None, **options: Any) -> Page[ShelfView]:
+async def page(
+    statements: Statements, number: int, per_page: int | UnsetType = UNSET, **options: Any
+) -> Page[ShelfView]:
     return await statements.get_paginated_results(Shelf, view=ShelfView, page=number, per_page=per_page, **options)
 
 
