@@ -55,10 +55,10 @@ def authors(database: Database, unit_of_work: UnitOfWork, broker: Broker) -> Aut
     return AuthorService(Statements(database), Publisher(broker, unit_of_work.after_commit))
 
 
-@pytest.fixture(scope="session")
-def application(serve: Serve) -> Launched:
-    """``python -m app``, as an installation runs it."""
-    return serve()
+@pytest.fixture(scope="session", params=["fast", "without fast paths"])
+def application(serve: Serve, request: pytest.FixtureRequest) -> Launched:
+    """``python -m app``, as an installation runs it; then with Litestar's, Granian's and SQLAlchemy's own ways."""
+    return serve() if request.param == "fast" else serve(FAST_PATHS="false")
 
 
 @pytest.fixture

@@ -88,6 +88,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Annotated[
         Literal["auto", "json", "console"], Meta(description="auto: console on a terminal, json otherwise")
     ] = "auto"
+    fast_paths: Annotated[
+        bool,
+        Meta(description="shorter ways through Litestar, Granian, SQLAlchemy; false: theirs, to find a fault, slower"),
+    ] = True
 
     keycloak_base_url: Annotated[
         str, Meta(pattern="^https?://", description="Keycloak as this application reaches it")

@@ -91,7 +91,7 @@ def create_app(
         request_max_body_size=settings.max_body_bytes,
         exception_handlers=problem_handlers(TRANSLATORS),
         lifespan=[services.running],
-        plugins=[PageSchema(), PreparedHandlers()],
+        plugins=[PageSchema(), *([PreparedHandlers()] if settings.fast_paths else [])],
         openapi_config=openapi_config(settings, blueprint.table, title=title, version=version),
         logging_config=None,
     )

@@ -87,7 +87,7 @@ class Services:
         self.presence = backends.presence
         self.metrics = Metrics()
         self.security = SecurityLog(self.metrics.security_event)
-        self.access = AccessLog()
+        self.access = AccessLog(is_direct=settings.fast_paths)
         self.peers = MetricsPeers.of_launcher(self.metrics)
         self.readiness = Readiness(lambda: drain.is_requested)
         revocation_list = MemoryRevocationList(is_known=False)

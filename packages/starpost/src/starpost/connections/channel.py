@@ -26,6 +26,8 @@ class Channel(NamedTuple):
     receive: Receive
     send: Send
     link: Link | None = None
+    is_direct: bool = True
+    """The server's own ends are used, and not Litestar's around them."""
 
     @property
     def is_eager(self) -> bool:
@@ -36,7 +38,7 @@ class Channel(NamedTuple):
         that it cannot send; neither has the methods of a future.
         Source: https://github.com/emmett-framework/granian/blob/v2.8.7/src/asgi/io.rs, ``ASGIWebsocketProtocol``.
         """
-        return type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
+        return self.is_direct and type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
 
 
 class ChannelKeeper:
@@ -44,22 +46,27 @@ class ChannelKeeper:
 
     Args:
         app: The next ASGI application.
+        is_direct: Packets use the server's ends; else those that the route is given.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, is_direct: bool = True) -> None:
         self._app = app
+        self._is_direct = is_direct
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] != HTTP:
-            scope[_KEY] = Channel(receive, send, link_of(scope))  # type: ignore[typeddict-unknown-key]  # ASGI allows it
+            channel = Channel(receive, send, link_of(scope), self._is_direct)
+            scope[_KEY] = channel  # type: ignore[typeddict-unknown-key]  # ASGI allows it
         return self._app(scope, receive, send)
 
 
 def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
-    """The channel that was noted; in an application that notes none, the one given."""
+    """The channel that was noted; the one given, in an application that notes none or without the direct way."""
     noted: Channel | None = scope.get(_KEY)
-    return Channel(receive, send) if noted is None else noted
+    if noted is None:
+        return Channel(receive, send)
+    return noted if noted.is_direct else noted._replace(receive=receive, send=send)
 
 
 def forget_channel(socket: WebSocket[Any, Any, Any]) -> None:

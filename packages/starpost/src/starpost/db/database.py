@@ -57,6 +57,7 @@ class Database:
             "idle_in_transaction_session_timeout": milliseconds,
             "client_connection_check_interval": _CHECK_CLIENT_MILLISECONDS,
         }
+        self._lends = settings.fast_paths
         self.default_page_size = settings.default_page_size
         self.engine = self._engine()
         self.autocommit: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -157,7 +158,7 @@ class Database:
             asyncpg.InterfaceError: An argument cannot be sent, or the connection was lost.
         """
         pool: Any = self.engine.sync_engine.pool
-        entry = await pool.lend()
+        entry = await pool.lend() if self._lends else None
         if entry is None:
             return await greenlet_spawn(self._fetch, sql, arguments)
         try:

@@ -62,7 +62,7 @@ def stack(
     """
     excluded = compile_excluded(settings.excluded_paths)
     return (
-        ChannelKeeper,
+        lambda app: ChannelKeeper(app, is_direct=settings.fast_paths),
         observe,
         lambda app: TrustedProxies(app, settings.trusted_proxies),
         lambda app: AllowedHosts(app, settings.accepted_hosts, security),

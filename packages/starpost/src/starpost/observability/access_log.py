@@ -56,9 +56,13 @@ class AccessLog:
     The steps of the log's pipeline look at every field of a line, to find out what is known here: which of them hold
     text of a client, and the request that the line belongs to. So a line in JSON is made without them, for a third of
     the price. Text for a terminal and the lines for DEBUG go through the pipeline.
+
+    Args:
+        is_direct: Make lines in JSON without the pipeline.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_direct: bool = True) -> None:
+        self._is_direct = is_direct
         self._output = GatheringOutput(_NAME)
         # Bound here: structlog's lazy loggers put themselves together again for each line.
         self._log = structlog.wrap_logger(self._output).bind()
@@ -87,7 +91,7 @@ class AccessLog:
         )
         if path.startswith(_QUIET):
             self._log.debug("request", **line.fields())
-        elif not writes_json():
+        elif not (self._is_direct and writes_json()):
             self._log.info("request", **line.fields())
         elif self._log.is_enabled_for(logging.INFO):
             try:

@@ -290,7 +290,14 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
         # Between a new worker's start and the old one's end, when the table changed: nobody gains from both.
         respawn_interval=0,
     )
-    start = WorkerStart(target, report_writer, lifeline, settings.log_level, settings.log_format)
+    start = WorkerStart(
+        target,
+        report_writer,
+        lifeline,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        sets_collector=settings.fast_paths,
+    )
     server.on_startup(lambda: server.watch_start(address))
     if settings.reload:
         server.on_startup(lambda: server.watch_file(Path(settings.actions_file_path)))

@@ -39,16 +39,25 @@ class WorkerStart:
             closed when the launcher is gone, however it ended.
         log_level: The least severe level that is logged.
         log_format: How lines are written.
+        sets_collector: The garbage collector is set for a server; else it stays as Python made it.
     """
 
     def __init__(
-        self, target: str, reports: Connection, lifeline: Connection, log_level: LogLevel, log_format: LogFormat
+        self,
+        target: str,
+        reports: Connection,
+        lifeline: Connection,
+        *,
+        log_level: LogLevel,
+        log_format: LogFormat,
+        sets_collector: bool,
     ) -> None:
         self._target = target
         self._reports = reports
         self._lifeline = lifeline
         self._log_level: LogLevel = log_level
         self._log_format: LogFormat = log_format
+        self._sets_collector = sets_collector
 
     def __call__(self) -> Any:
         """Prepare the process and return the application.
@@ -64,11 +73,13 @@ class WorkerStart:
         configure_logs(self._log_level, self._log_format)
         drain = DrainSignal(Reporter(self._reports))
         missed = MissedSignals()
-        suspend()
+        if self._sets_collector:
+            suspend()
         try:
             module, _, function = self._target.partition(":")
             app = getattr(importlib.import_module(module), function)(drain)
-            return DrainedApplication(ExplainedStart(app, lambda: _listen(missed)), drain)
+            explained = ExplainedStart(app, lambda: _listen(missed), sets_collector=self._sets_collector)
+            return DrainedApplication(explained, drain)
         except Exception as error:  # noqa: BLE001 - said in the log, and the process ends
             _explain(error)
         sys.exit(1)
@@ -102,7 +113,7 @@ class DrainedApplication:
 
 
 class ExplainedStart:
-    """The same ASGI application; when its lifespan has started, the garbage collector is set for what comes.
+    """The same ASGI application; when its lifespan has started, the garbage collector may be set for what comes.
 
     When it fails to start, the log has one line for it: Litestar and Granian would each write a trace, of groups of
     exceptions, around the one sentence that matters.
@@ -110,9 +121,11 @@ class ExplainedStart:
     Args:
         app: The application.
         listen: Called when the loop runs for the first time, before the application's own lifespan.
+        sets_collector: See ``WorkerStart``.
     """
 
-    def __init__(self, app: Any, listen: Callable[[], None]) -> None:
+    def __init__(self, app: Any, listen: Callable[[], None], *, sets_collector: bool = True) -> None:
+        self._sets_collector = sets_collector
         self._app = app
         self._listen = listen
 
@@ -131,7 +144,7 @@ class ExplainedStart:
             told.add(message["type"])
             if message["type"] == "lifespan.startup.failed":
                 message = {"type": "lifespan.startup.failed", "message": ""}
-            elif message["type"] == "lifespan.startup.complete":
+            elif message["type"] == "lifespan.startup.complete" and self._sets_collector:
                 settle()
             return send(message)  # type: ignore[no-any-return]
 

@@ -40,8 +40,14 @@ def parallel(serve: Serve) -> Launched:
     return serve(WS_MAX_PARALLEL="3", WS_TOKEN_WARNING="0.1")
 
 
-@pytest.fixture(params=["probe", "parallel"])
+@pytest.fixture(scope="session")
+def without_fast_paths(serve: Serve) -> Launched:
+    """The same as ``probe`` on Litestar's, Granian's and SQLAlchemy's own ways."""
+    return serve(FAST_PATHS="false")
+
+
+@pytest.fixture(params=["probe", "parallel", "without_fast_paths"])
 def either(request: pytest.FixtureRequest) -> Launched:
-    """One packet at a time, and several: what holds for both."""
+    """One packet at a time, several, and without the fast paths: what holds for all."""
     server: Launched = request.getfixturevalue(request.param)
     return server

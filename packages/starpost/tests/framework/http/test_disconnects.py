@@ -20,9 +20,9 @@ from starpost_dev.services.services import Services
 READER = {"roles": ["author-reader"]}
 
 
-@pytest.fixture
-def served(serve: Serve) -> Launched:
-    return serve()
+@pytest.fixture(params=["fast", "without fast paths"])
+def served(serve: Serve, request: pytest.FixtureRequest) -> Launched:
+    return serve() if request.param == "fast" else serve(FAST_PATHS="false")
 
 
 @pytest.fixture
