@@ -95,6 +95,10 @@ audit: $(VENV)/.stamp ## Known vulnerabilities of what is locked; fails on those
 wheels: | $(UV) ## Build the wheels of starpost and starpost-dev (OUT=dist)
 	@$(UV) build --quiet --all-packages --wheel --out-dir $(or $(OUT),dist)
 
+.PHONY: architecture
+architecture: $(VENV)/.stamp ## Draw docs/architecture.svg from the imports
+	@$(PY) -m starpost_dev.checks.architecture
+
 .PHONY: format
 format: $(VENV)/.stamp ## Format the code, and fix what can be fixed without a decision
 	@$(PY) -m ruff check --fix --quiet --exit-zero .

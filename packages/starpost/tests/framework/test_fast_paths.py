@@ -1,4 +1,4 @@
-"""``FAST_PATHS=false`` really takes the other ways; that they do the same is tested by the suites that run both ways."""
+"""``FAST_PATHS=false`` really takes the other ways. Suites that run both ways show that they do the same."""
 
 import gc
 from collections.abc import AsyncIterator
