@@ -175,7 +175,7 @@ token: $(VENV)/.stamp ## Print one access token and nothing else (make -s token 
 keycloak: $(VENV)/.stamp ## Run the real Keycloak with the project's realm, until Ctrl-C (KEYCLOAK_PORT=0, a free one)
 	@exec $(PY) -m starpost_dev.keycloak --port "$${KEYCLOAK_PORT:-0}"
 
-# The server is fetched beforehand, lest a test wait for it; status 3 means that it cannot run here.
+# The server is fetched beforehand, so that no test waits for it; status 3 means that it cannot run here.
 .PHONY: test-keycloak
 test-keycloak: $(VENV)/.stamp ## Hold the development realm to the real Keycloak, and the application to both (PYTEST="-m real_keycloak")
 	@$(PY) -m starpost_dev.keycloak --fetch-only || { status=$$?; [ $$status -eq 3 ] && echo "test-keycloak: skipped" >&2; exit $$status; }

@@ -245,7 +245,7 @@ def _unquoted(value: str) -> str:
 
 def _connect(state: StateFolder, checkout: Path) -> socket.socket:
     """Connect to the supervisor, starting one if there is none."""
-    # One at a time, lest several find nobody and each start one.
+    # One at a time: otherwise several would find nobody, and each start one.
     with _alone_starting(state):
         connection = _try_to_connect(state)
         if connection is None:

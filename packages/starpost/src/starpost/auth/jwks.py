@@ -38,11 +38,11 @@ MIN_RSA_BITS = 2048
 """NIST SP 800-131A: shorter RSA keys are not acceptable for signatures."""
 
 MAX_WAITING = 256
-"""Callers that may wait for a fetch or for the cool-down before it; above, they are told to come again. A flood of
+"""Callers that may wait for a fetch or for the cool-down before it; more are refused with a time to retry. A flood of
 invented key ids must not pile up, least of all while Keycloak hangs."""
 
 _BUSY_RETRY = 1.0
-"""Seconds after which a caller that found no place is told to come again."""
+"""Seconds after which a caller that found no place may retry."""
 
 _RETRIES = 10
 """Tries in the time between two scheduled fetches, once one has failed."""
@@ -114,7 +114,8 @@ class KeySet:
     Args:
         fetch: Brings the JWK set document; raises ``UnavailableError`` when it cannot.
         cooldown: Seconds without another fetch after one that failed or brought no new key.
-        patience: The longest a token waits for the cool-down to end, seconds; above, it is told to come again.
+        patience: Longest wait of a token for the end of the cool-down, in seconds; then it is refused with a time to
+            retry.
         max_age: Seconds for which keys are trusted after the realm last confirmed them.
         clock: Seconds since the epoch, as a token's ``iat``.
     """

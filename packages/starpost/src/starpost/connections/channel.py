@@ -62,7 +62,7 @@ class ChannelKeeper:
 
 
 def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
-    """The channel that was noted; the one given, in an application that notes none or without the direct way."""
+    """Return the server's own channel if the middleware recorded it, else one made from ``receive`` and ``send``."""
     noted: Channel | None = scope.get(_KEY)
     if noted is None:
         return Channel(receive, send)

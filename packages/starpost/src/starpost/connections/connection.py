@@ -60,7 +60,7 @@ from starpost.topics.hub import TopicHub
 from starpost.topics.subscriber import EventSource
 
 QUIET: Final = 0.05
-"""Seconds without a frame after which a client is taken to have heard that it shall stop."""
+"""Silence, in seconds, after which we assume that the client has read CLOSING."""
 
 log = structlog.get_logger(__name__)
 

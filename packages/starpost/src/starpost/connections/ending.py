@@ -10,7 +10,7 @@ from starpost.protocol.codecs import BadPacket
 from starpost.protocol.envelope import Packet
 
 REVOKED_GRACE: Final = 0.5
-"""Seconds that a running packet has left when its sender is no longer welcome."""
+"""Grace period, in seconds, for a packet that runs when its connection is revoked."""
 
 GONE_GRACE: Final = 1.0
 """Grace period, in seconds, for what runs when its client has left: enough for a write that is about to commit."""

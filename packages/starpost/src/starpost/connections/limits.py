@@ -104,8 +104,9 @@ class PacketRate:
     def is_deaf(self, cost: int = 1) -> bool:
         """Count a refusal; whether the client goes on as if there had been none.
 
-        Who heeds ``retry_after`` is refused now and then. Who is refused more than the rate itself would let pass, and
-        a second's worth of it, is not worth more answers. No single refusal weighs more than a quarter of that.
+        A client that respects ``retry_after`` is refused now and then. One that is refused more than the rate itself
+        would let pass, and a second's worth of it, is not worth more answers. No single refusal weighs more than a
+        quarter of that.
         """
         now = self._clock()
         self._deaf_at = max(self._deaf_at, now) + min(cost * self._pace, HEAVIEST_REFUSAL)

@@ -1,4 +1,4 @@
-"""What one client still has to be sent. Bounded, always.
+"""Queue of frames for one client, bounded in messages and bytes.
 
 Replies are sent by the connection's own task; pushes come from anywhere in the worker. Granian takes frames of one
 socket one after the other, so exactly one of them is the writer at any time: who comes while a frame is being written

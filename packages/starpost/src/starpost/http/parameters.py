@@ -1,7 +1,7 @@
-"""Types of path and query parameters: those of ``db/types.py``, in the words that Litestar heeds.
+"""Path and query parameter types.
 
-Litestar drops the constraints of a ``msgspec.Meta`` from a parameter's annotation without a word; it checks those of
-its own ``PathParameter`` and ``QueryParameter`` alone. In a body and in a packet's data, ``db/types.py`` holds.
+They mirror ``db/types.py``, because Litestar checks only ``PathParameter`` and ``QueryParameter``, and ignores
+``msgspec.Meta`` there. Bodies and the data of packets use ``db/types.py``.
 """
 
 from typing import Annotated, TypeVar

@@ -21,7 +21,7 @@ _QUIET: Final = ("/health/", "/metrics")
 _NAME: Final = "access"
 _LONGEST_QUERY: Final = 500
 _ENCODINGS: Final = 3
-"""How often a query is decoded to look for secrets: an address in a parameter has parameters of its own."""
+"""Levels of encoding at which a query is searched for secrets: an address in a parameter has its own parameters."""
 
 
 class _Line(Struct, kw_only=True):

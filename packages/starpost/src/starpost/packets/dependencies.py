@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def held(self) -> tuple[str, ...]:
-        """What is finished after its use, and kept until then: the generators."""
+        """Names of the generators, which are kept until they are finished."""
         return tuple(step.name for step in self._steps if step.kind in (_Kind.GENERATOR, _Kind.ASYNC_GENERATOR))
 
     async def enter(self, values: dict[str, Any], open_generators: list[Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ FLUSH_SECONDS: Final = 2.0
 """For events that wait for Redis when all connections have gone."""
 
 LATE_SECONDS: Final = 1.0
-"""By which a busy worker may be late with all of it."""
+"""Allowance, in seconds, for a busy worker that reports late."""
 
 
 def drain_limit(*, timeout: float, spread: float) -> float:

@@ -26,7 +26,7 @@ from starpost.redis.tasks import end_task
 from starpost.topics.links import pause
 
 ENTER_TIMEOUT: Final = 3.0
-"""Seconds that a client waits for a slow Redis before it is told to come again."""
+"""Longest wait of a client for a slow Redis, in seconds, before it is turned away with 1013."""
 
 STOP_TIMEOUT: Final = 2.0
 """Seconds for taking the last entries out when the worker stops. What stays ends with its lease."""

@@ -108,11 +108,11 @@ class Revocations:
         """End what a logout token names: its session, or else all sessions of its user that began before it.
 
         Returns:
-            Whether the token came for the first time. One that comes again is heeded again, which changes nothing
-            where the first was heard.
+            Whether the token came for the first time. A token that comes again is applied again, which changes
+            nothing where the first one was applied.
 
         Raises:
-            UnavailableError: Redis is away. This worker heeds it, the others will when they can be told.
+            UnavailableError: Redis is away. This worker applies it, the others will when they can be told.
         """
         if logout.session_id is not None:
             revocation = self._revocation("session", logout.session_id, 0.0)
@@ -132,7 +132,7 @@ class Revocations:
             user_ids: Users (``sub``) who are known by this name, whatever name is in another token of theirs.
 
         Raises:
-            UnavailableError: Redis is away. This worker heeds it, the others will when they can be told.
+            UnavailableError: Redis is away. This worker applies it, the others will when they can be told.
         """
         # Keycloak's clock may be ahead of ours: a token that it has issued already must not look like a later one.
         issued_before = self._clock() + self._leeway

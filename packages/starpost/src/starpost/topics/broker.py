@@ -44,7 +44,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Outgoing:
-    """What one topic or audience still has to be sent from here."""
+    """Queue of one topic or audience, on its way to Redis."""
 
     __slots__ = ("lost", "payloads", "task")
 
@@ -64,7 +64,7 @@ class _Audience:
         """Nothing was kept that could be fetched."""
 
     def lost(self) -> None:
-        """Nor can it be told what is missed."""
+        """Does nothing: these messages are not kept, so a gap cannot be filled."""
 
     def message(self, data: bytes) -> None:
         pkg_id, _, payload = data.partition(b" ")
