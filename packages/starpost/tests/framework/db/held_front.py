@@ -2,14 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+
+from tests.framework.db.front import Front
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 16, then the code of CancelRequest.
 _CANCEL_REQUEST = bytes([0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E])
 
 
-class HeldFront:
+class HeldFront(Front):
     """Passes everything on; what follows the Parse of a marked query waits until a cancellation was delivered.
 
     PostgreSQL has prepared the query then, and waits for the message that executes it: it ignores the cancellation.
@@ -22,30 +22,14 @@ class HeldFront:
     """
 
     def __init__(self, host: str, port: int, mark: str, *, is_deaf: bool = False) -> None:
-        self._target = (host, port)
+        super().__init__(host, port)
         self._mark = mark.encode()
         self._is_deaf = is_deaf
         self._released = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
         self.is_held = asyncio.Event()
         self.cancellations = 0
-        self.port = 0
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator["HeldFront"]:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield self
-            server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_connection(*self._target)
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -56,9 +40,7 @@ class HeldFront:
                 to_writer.write(first + await reader.readexactly(int.from_bytes(first[:4]) - 8))
                 await self._pass_on(reader, writer, to_reader, to_writer)
         finally:
-            self._tasks.discard(task)
             to_writer.close()
-            writer.close()
 
     async def _cancel(self, request: bytes, to_reader: asyncio.StreamReader, to_writer: asyncio.StreamWriter) -> None:
         self.cancellations += 1

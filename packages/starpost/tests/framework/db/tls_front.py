@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import datetime as dt
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -14,6 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+
+from tests.framework.db.front import Front
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, then the code of SSLRequest.
 _SSL_REQUEST = bytes([0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F])
@@ -90,37 +90,17 @@ def _usage(*, is_ca: bool) -> x509.KeyUsage:
     )
 
 
-class TlsFront:
+class TlsFront(Front):
     """Answers SSLRequest, then passes on what comes through TLS."""
 
     def __init__(self, context: ssl.SSLContext, host: str, port: int) -> None:
+        super().__init__(host, port)
         self._context = context
-        self._target = (host, port)
-        self.port = 0
         self.encrypted = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator["TlsFront"]:
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = server.sockets[0].getsockname()[1]
-        async with server:
-            yield self
-            server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with contextlib.suppress(ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
-                await self._pass_on(reader, writer)
-        finally:
-            self._tasks.discard(task)
-            writer.close()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
+            await self._pass_on(reader, writer)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readexactly(8) == _SSL_REQUEST
