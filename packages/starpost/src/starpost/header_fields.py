@@ -44,3 +44,9 @@ def combined(headers: Collection[tuple[bytes, bytes]]) -> Fields:
         for name, value in headers:
             fields[name] = fields[name] + b", " + value if name in fields else value
     return fields
+
+
+def client_address(scope: Any) -> str | None:
+    """Address of the client in an ASGI scope; ``None`` where the server knows none, as behind a Unix socket."""
+    client = scope.get("client")
+    return client[0] if client else None

@@ -21,6 +21,7 @@ from starpost.connections.limits import ConnectionLimits
 from starpost.connections.places import Places
 from starpost.connections.registry import ConnectionRegistry
 from starpost.errors import AppError, UnauthenticatedError
+from starpost.header_fields import client_address
 from starpost.limits import RequestLimits
 from starpost.observability.metrics import Metrics
 from starpost.observability.security_log import SecurityLog
@@ -61,7 +62,7 @@ class Endpoint:
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
         """Judge the handshake, then serve the connection until it ends."""
         scope = socket.scope
-        address = scope["client"][0] if scope["client"] else None
+        address = client_address(scope)
         channel = channel_of(scope, socket.receive, socket.send)
         token = self._token(scope)
         refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)

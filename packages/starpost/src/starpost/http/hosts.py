@@ -16,7 +16,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from starpost.errors import AppError
-from starpost.header_fields import fields_of
+from starpost.header_fields import client_address, fields_of
 from starpost.http.refusal import refuse
 from starpost.observability.security_log import SecurityLog
 from starpost.settings import ANY_HOST, HOST_PATTERN
@@ -71,8 +71,7 @@ class AllowedHosts:
         if len(host) <= _LONGEST and self.allows(host):
             return self._app(scope, receive, send)
         if scope["type"] != ScopeType.HTTP:
-            client = scope["client"]
-            self._security.record("handshake_refused", reason="host", address=client[0] if client else None)
+            self._security.record("handshake_refused", reason="host", address=client_address(scope))
         return refuse(scope, send, HostNotAllowedError())
 
     def _allows(self, host: bytes) -> bool:

@@ -9,7 +9,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from starpost.auth.handshake import is_origin_allowed
 from starpost.errors import PermissionDeniedError
-from starpost.header_fields import HTTP
+from starpost.header_fields import HTTP, client_address
 from starpost.http.refusal import refuse
 from starpost.observability.security_log import SecurityLog
 
@@ -32,6 +32,5 @@ class AllowedOrigins:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] == HTTP or is_origin_allowed(scope, self._allowed):
             return self._app(scope, receive, send)
-        client = scope["client"]
-        self._security.record("handshake_refused", reason="origin", address=client[0] if client else None)
+        self._security.record("handshake_refused", reason="origin", address=client_address(scope))
         return refuse(scope, send, PermissionDeniedError("Pages of this origin may not connect"))

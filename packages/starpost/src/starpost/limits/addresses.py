@@ -7,6 +7,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Any, Final
 
+from starpost.header_fields import client_address
 from starpost.limits.bucket import BURST_SECONDS, EMPTY
 
 SLOTS: Final = 65_536
@@ -54,8 +55,7 @@ class AddressLimit:
 
 def address_of(scope: Any) -> str:
     """The client's address in an ASGI scope; empty where the server knows none, as behind a Unix socket."""
-    client = scope.get("client")
-    return client[0] if client else ""
+    return client_address(scope) or ""
 
 
 @lru_cache(REMEMBERED)

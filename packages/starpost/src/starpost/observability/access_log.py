@@ -11,6 +11,7 @@ from litestar.types import HTTPScope
 from msgspec import UNSET, Struct, UnsetType
 
 from starpost.auth.redaction import redact_query
+from starpost.header_fields import client_address
 from starpost.observability.gathering import GatheringOutput
 from starpost.observability.logs import writes_json
 from starpost.observability.masking import MASK, mask_text
@@ -77,7 +78,7 @@ class AccessLog:
             seconds: How long it took.
             correlation_id: The request's.
         """
-        user, client, query = scope.get("user"), scope["client"], scope["query_string"]
+        user, query = scope.get("user"), scope["query_string"]
         line = _Line(
             timestamp=datetime.now(UTC),
             method=mask_text(scope["method"][:16]),
@@ -85,7 +86,7 @@ class AccessLog:
             status=status,
             ms=round(seconds * 1000, 2),
             user=None if user is None else mask_text(user.username),
-            address=client[0] if client else None,
+            address=client_address(scope),
             query=_masked(query.decode("latin-1"))[:_LONGEST_QUERY] if query else UNSET,
             correlation_id=mask_text(correlation_id),
         )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from starpost.header_fields import ANSWER_FIELDS, HTTP, AnswerFields, fields_of
+from starpost.header_fields import ANSWER_FIELDS, HTTP, AnswerFields, client_address, fields_of
 from starpost.observability import correlation
 from starpost.observability.access_log import AccessLog
 from starpost.observability.correlation import Correlation
@@ -118,12 +118,12 @@ class HTTPObserver:
             send = _ended
 
     def _refused(self, scope: HTTPScope, method: str, path: str, status: int) -> None:
-        user, error, client = scope.get("user"), scope.get("auth"), scope["client"]
+        user, error = scope.get("user"), scope.get("auth")
         self._security.record(
             _SECURITY_EVENTS[status],
             reason=error.code if status == HTTPStatus.UNAUTHORIZED and error is not None else None,
             user=None if user is None else user.username,
-            address=client[0] if client else None,
+            address=client_address(scope),
             method=method,
             path=path,
         )
