@@ -16,8 +16,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from starpost.settings import Settings
 from starpost_dev.services import Attachment, Endpoints, ServiceError, attach
-from starpost_dev.services.client import external_services
+from starpost_dev.services.client import configured, external_services
 from starpost_dev.services.ports import is_free
 from starpost_dev.services.processes import send
 from tests.dev.checkouts import Checkout, finish, is_running, new_checkout, read_line, wait_for
@@ -311,6 +312,35 @@ def test_the_environment_wins_over_the_file(checkout: Checkout, monkeypatch: pyt
         "valkey": "one.example:6379",
         "identity": "https://id.example",
     }
+
+
+def test_the_file_is_read_as_the_application_reads_it(checkout: Checkout) -> None:
+    """Quotes, escapes, comments, several lines, a name without a value, and ``$`` that refers to nothing."""
+    written = r"""
+        export DB_HOST = 'db.example' # ours
+        KEYCLOAK_CLIENT_SECRET='it\'s # "${no}" \\ comment'
+        DB_PASSWORD="two
+lines"
+        REDIS_PASSWORD=plain#password
+        DB_NAME
+        """
+    (checkout.path / ".env").write_text(written)
+    variables = configured(checkout.path, {"DB_USER": "of the environment", "REDIS_PASSWORD": ""})
+    assert variables == {
+        "DB_HOST": "db.example",
+        "KEYCLOAK_CLIENT_SECRET": r"""it's # "${no}" \ comment""",
+        "DB_PASSWORD": "two\nlines",
+        "DB_USER": "of the environment",
+        "REDIS_PASSWORD": "",
+    }
+    settings = Settings.load(variables, dotenv=None)
+    assert Settings.load({"DB_USER": "of the environment", "REDIS_PASSWORD": ""}, checkout.path / ".env") == settings
+
+
+def test_a_file_that_cannot_be_read_is_named(checkout: Checkout) -> None:
+    (checkout.path / ".env").write_bytes(b"DB_HOST=\xff\n")
+    with pytest.raises(ServiceError, match=r"\.env cannot be read"):
+        external_services(checkout.path, {})
 
 
 def test_services_prints_shell_code_until_a_signal(checkout: Checkout) -> None:

@@ -332,11 +332,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             SettingsError: One or more variables are wrong; every one is named, no value of a secret is shown.
         """
-        raw: dict[str, str] = {}
-        if dotenv is not None and dotenv.is_file():
-            raw.update(_read(dotenv))
-        raw.update(os.environ if environ is None else environ)
-        return cls.from_strings(raw)
+        return cls.from_strings(read_variables(os.environ if environ is None else environ, dotenv))
 
     @classmethod
     def from_strings(cls, raw: Mapping[str, str]) -> Self:
@@ -480,13 +476,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             yield "query_token", "WS_QUERY_TOKEN: not in production, where logs of proxies hold the query"
 
 
-def _read(dotenv: Path) -> dict[str, str]:
-    """The variables of the file. No value refers to another: a password may hold ``$``."""
-    try:
-        found = dotenv_values(dotenv, interpolate=False)
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"wrong settings:\n  {dotenv} cannot be read: {error}") from None
-    return {name: value for name, value in found.items() if value is not None}
+def read_variables(environ: Mapping[str, str], dotenv: Path | None = Path(".env")) -> dict[str, str]:
+    """Variables of the file ``dotenv``, if it exists, and over them those of ``environ``.
+
+    An empty variable of ``environ`` wins, too. No value of the file refers to another: a password may hold ``$``.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    found: Mapping[str, str | None] = {}
+    if dotenv is not None and dotenv.is_file():
+        try:
+            found = dotenv_values(dotenv, interpolate=False)
+        except (OSError, UnicodeError) as error:
+            raise SettingsError(f"wrong settings:\n  {dotenv} cannot be read: {error}") from None
+    return {**{name: value for name, value in found.items() if value is not None}, **environ}
 
 
 def _is_host_and_port(node: str) -> bool:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from starpost.settings import SettingsError, read_variables
 from starpost_dev.keycloak.distribution import UNAVAILABLE, KeycloakUnavailableError, find_java, find_keycloak
 from starpost_dev.services.endpoints import Endpoints
 from starpost_dev.services.errors import ServiceError
@@ -213,34 +214,15 @@ def external_services(checkout: Path, environment: Mapping[str, str]) -> dict[st
 
 
 def configured(checkout: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of `.env`, and over them those of the environment, as the application reads them.
+    """Variables of the checkout's `.env`, and over them those of the environment, as the application reads them.
 
     Raises:
         ServiceError: `.env` cannot be read.
     """
-    return {**_read_env_file(checkout / ".env"), **environment}
-
-
-def _read_env_file(file: Path) -> dict[str, str]:
     try:
-        text = file.read_text()
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ServiceError(f"{file} cannot be read: {error}.") from error
-    assignments = (line.strip().removeprefix("export ").partition("=") for line in text.splitlines())
-    return {
-        name.strip(): _unquoted(value.strip())
-        for name, equals, value in assignments
-        if equals and not name.startswith("#")
-    }
-
-
-def _unquoted(value: str) -> str:
-    for quote in "\"'":
-        if value.startswith(quote):
-            return value[1:].partition(quote)[0]
-    return value.partition(" #")[0].strip() if not value.startswith("#") else ""
+        return read_variables(environment, checkout / ".env")
+    except SettingsError as error:
+        raise ServiceError(str(error)) from error
 
 
 def _connect(state: StateFolder, checkout: Path) -> socket.socket:
