@@ -1,11 +1,15 @@
 """What the framework's tests share."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import asyncpg
 import pytest
 
+from starpost.settings import Settings
 from starpost.testing import Serve
+from starpost_dev.services.services import Services
+from tests.framework.postgres import connected
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +20,10 @@ def serve(serve: Serve) -> Callable[..., Any]:
         return serve(target, **environ)
 
     return start
+
+
+@pytest.fixture
+async def postgres(services: Services) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Connect to the suite's database, to see and do there what the application cannot."""
+    async with connected(Settings.from_strings(services.environment())) as connection:
+        yield connection

@@ -172,7 +172,7 @@ async def write_one(port: int, token: str) -> None:
 
 
 async def test_nothing_acknowledged_is_lost_and_nothing_published_is_missed(
-    nodes: list[Node], services: Services, issuer: Issuer
+    nodes: list[Node], postgres: "asyncpg.Connection[asyncpg.Record]", issuer: Issuer
 ) -> None:
     with proxied([node.port for node in nodes]) as port:
         tokens = [
@@ -204,19 +204,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_published_is_missed(
             # The listeners wait for an event: here is one more.
             await write_one(port, tokens[-1])
 
-        endpoint = services.endpoints.postgres
-        assert endpoint is not None
-        connection = await asyncpg.connect(
-            host=endpoint.host,
-            port=endpoint.port,
-            user=endpoint.user,
-            password=endpoint.password,
-            database=endpoint.database,
-        )
-        try:
-            rows = await connection.fetch("SELECT name FROM author WHERE name = ANY($1::text[])", list(acknowledged))
-        finally:
-            await connection.close()
+        rows = await postgres.fetch("SELECT name FROM author WHERE name = ANY($1::text[])", list(acknowledged))
         assert {row["name"] for row in rows} == acknowledged
 
     for listener in listeners:

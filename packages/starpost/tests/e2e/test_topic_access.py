@@ -14,13 +14,11 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from starpost.settings import Settings
 from starpost.testing import Serve
 from starpost.testing.issuer import Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient
 from starpost_dev.services.ephemeral import ephemeral_valkey
-from starpost_dev.services.services import Services
 from starpost_dev.services.valkey import Valkey
 from tests.e2e.clients import Clients
 from tests.e2e.test_topics import AUTH, GAP, PING, PRESENCE, SUBSCRIBE, UNSUBSCRIBE, present
@@ -71,34 +69,20 @@ async def room(server: Launched, issuer: Issuer) -> AsyncIterator[Room]:
         yield Room(Clients([server], issuer, stack), issuer)
 
 
-@pytest.fixture
-async def database(services: Services) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    settings = Settings.from_strings(services.environment())
-    connection = await asyncpg.connect(
-        host=settings.db_host,
-        port=settings.db_port,
-        user=settings.db_user,
-        password=str(settings.db_password),
-        database=settings.db_name,
-    )
-    yield connection
-    await connection.close()
-
-
 @asynccontextmanager
-async def slow_check(database: "asyncpg.Connection[asyncpg.Record]", number: int) -> AsyncIterator[None]:
+async def slow_check(postgres: "asyncpg.Connection[asyncpg.Record]", number: int) -> AsyncIterator[None]:
     """While open, the check of this room does not answer."""
-    await database.execute("SELECT pg_advisory_lock($1)", number)
+    await postgres.execute("SELECT pg_advisory_lock($1)", number)
     try:
         yield
     finally:
-        await database.execute("SELECT pg_advisory_unlock($1)", number)
+        await postgres.execute("SELECT pg_advisory_unlock($1)", number)
 
 
-async def until_asked(database: "asyncpg.Connection[asyncpg.Record]", number: int) -> None:
+async def until_asked(postgres: "asyncpg.Connection[asyncpg.Record]", number: int) -> None:
     """Wait until the check of this room waits."""
     waiting = "SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
-    await until(lambda: database.fetchval(waiting, number))
+    await until(lambda: postgres.fetchval(waiting, number))
 
 
 async def until(look: Callable[[], Awaitable[Any]]) -> None:
@@ -175,14 +159,14 @@ async def test_a_check_that_raises_lets_nobody_in(room: Room, server: Launched) 
 
 
 async def test_nothing_is_heard_while_a_new_token_is_judged(
-    room: Room, database: "asyncpg.Connection[asyncpg.Record]"
+    room: Room, postgres: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     client, witness = await room.enter("anna", 7), await room.enter("wanda", 7)
     for each in (client, witness):
         assert (await each.ask(SUBSCRIBE, {"topic": "members.7"}))["status_code"] == 0
-    async with slow_check(database, 7):
+    async with slow_check(postgres, 7):
         await room.sign_in(client, "anna")
-        await until_asked(database, 7)
+        await until_asked(postgres, 7)
         await publish(witness, "members", 7)
         await witness.next_push(ProbeID.MEMBER_EVENT)
         assert await heard(client, ProbeID.MEMBER_EVENT) == []
@@ -195,7 +179,7 @@ async def test_nothing_is_heard_while_a_new_token_is_judged(
 
 
 async def test_what_waited_for_a_good_token_comes_once(
-    room: Room, database: "asyncpg.Connection[asyncpg.Record]"
+    room: Room, postgres: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     """And a token that is replaced before it was judged does not count."""
     client, witness = await room.enter("anna", 8), await room.enter("wanda", 8)
@@ -203,9 +187,9 @@ async def test_what_waited_for_a_good_token_comes_once(
         await each.ask(SUBSCRIBE, {"topic": "members.8"})
     assert (await client.ask(PRESENCE, {"topic": "members.8", "watch": True}))["status_code"] == 0
     late = await room.enter("lara", 8)
-    async with slow_check(database, 8):
+    async with slow_check(postgres, 8):
         await room.sign_in(client, "anna")
-        await until_asked(database, 8)
+        await until_asked(postgres, 8)
         await room.sign_in(client, "anna", 8)
         for _ in range(3):
             await publish(witness, "members", 8)
@@ -224,7 +208,7 @@ async def test_what_waited_for_a_good_token_comes_once(
     assert int((await client.next_push(ProbeID.MEMBER_EVENT))["meta"]["offset"]) == int(got[2]["meta"]["offset"]) + 1
 
 
-async def test_a_watch_ends_with_the_right_to_it(room: Room, database: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_a_watch_ends_with_the_right_to_it(room: Room, postgres: "asyncpg.Connection[asyncpg.Record]") -> None:
     client, witness = await room.enter("anna", 11), await room.enter("wanda", 11)
     for each in (client, witness):
         assert (await each.ask(PRESENCE, {"topic": "members.11", "watch": True}))["status_code"] == 0
@@ -238,13 +222,13 @@ async def test_a_watch_ends_with_the_right_to_it(room: Room, database: "asyncpg.
 
 
 async def test_a_token_that_is_replaced_while_its_subscribe_is_judged(
-    room: Room, database: "asyncpg.Connection[asyncpg.Record]"
+    room: Room, postgres: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     client = await room.enter("anna", 9)
-    async with slow_check(database, 9):
+    async with slow_check(postgres, 9):
         pending = await client.send(SUBSCRIBE, {"topic": "members.9"})
         watching = await client.send(PRESENCE, {"topic": "members.9", "watch": True})
-        await until_asked(database, 9)
+        await until_asked(postgres, 9)
         await room.sign_in(client, "anna")
     for reply in await replies(client, pending, watching):
         assert reply["status_code"] == 3

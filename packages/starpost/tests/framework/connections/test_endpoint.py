@@ -18,6 +18,13 @@ from tests.framework.probe import ProbeID
 PING, AUTH = -1, -2
 
 
+@pytest.fixture(params=["probe", "without_fast_paths"])
+def served(request: pytest.FixtureRequest) -> Launched:
+    """The server with the fast paths, and without."""
+    server: Launched = request.getfixturevalue(request.param)
+    return server
+
+
 def ways(token: str) -> dict[str, dict[str, Any]]:
     """The ways to bring a token with the handshake."""
     return {
@@ -28,8 +35,8 @@ def ways(token: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "query"])
-async def test_token_in_the_handshake(probe: Launched, issuer: Issuer, way: str) -> None:
-    async with packet_client(probe.port, **ways(issuer.token())[way]) as client:
+async def test_token_in_the_handshake(served: Launched, issuer: Issuer, way: str) -> None:
+    async with packet_client(served.port, **ways(issuer.token())[way]) as client:
         reply = await client.ask(ProbeID.WHO)
         assert reply["status_code"] == 0
         assert reply["data"]["user"] == "alice"
@@ -38,8 +45,8 @@ async def test_token_in_the_handshake(probe: Launched, issuer: Issuer, way: str)
 
 
 @pytest.mark.parametrize("way", ["header", "subprotocol", "query"])
-async def test_bad_token_in_the_handshake_is_accepted_then_closed(probe: Launched, issuer: Issuer, way: str) -> None:
-    async with packet_client(probe.port, **ways(issuer.token(OTHER_RSA_KEY))[way]) as client:
+async def test_bad_token_in_the_handshake_is_accepted_then_closed(served: Launched, issuer: Issuer, way: str) -> None:
+    async with packet_client(served.port, **ways(issuer.token(OTHER_RSA_KEY))[way]) as client:
         code, closing = await client.closed()
     assert code == 4401
     assert closing["code"] == 4401
@@ -47,20 +54,22 @@ async def test_bad_token_in_the_handshake_is_accepted_then_closed(probe: Launche
     assert closing["reconnect"] is True
 
 
-async def test_expired_token_is_told_apart(probe: Launched, issuer: Issuer) -> None:
-    async with packet_client(probe.port, issuer.token(iat=int(time.time()) - 360, exp=int(time.time()) - 60)) as client:
+async def test_expired_token_is_told_apart(served: Launched, issuer: Issuer) -> None:
+    async with packet_client(
+        served.port, issuer.token(iat=int(time.time()) - 360, exp=int(time.time()) - 60)
+    ) as client:
         assert (await client.closed())[1]["reason"] == "token_expired"
 
 
-async def test_msgpack_beside_a_bearer_subprotocol(probe: Launched, issuer: Issuer) -> None:
+async def test_msgpack_beside_a_bearer_subprotocol(served: Launched, issuer: Issuer) -> None:
     offered = [f"bearer.{issuer.token()}", "msgpack"]
-    async with packet_client(probe.port, codec="msgpack", subprotocols=offered) as client:
+    async with packet_client(served.port, codec="msgpack", subprotocols=offered) as client:
         assert client.socket.subprotocol == "msgpack"
         assert (await client.ask(ProbeID.ECHO, {"name": "ä"}))["data"]["name"] == "ä"
 
 
-async def test_first_packet_auth(probe: Launched, issuer: Issuer) -> None:
-    async with packet_client(probe.port) as client:
+async def test_first_packet_auth(served: Launched, issuer: Issuer) -> None:
+    async with packet_client(served.port) as client:
         early = await client.ask(ProbeID.WHO)
         assert (early["status_code"], early["data"]["code"]) == (9, "invalid_token")
         reply = await client.ask(AUTH, {"token": issuer.token(exp=int(time.time()) + 200)})
@@ -72,15 +81,15 @@ async def test_first_packet_auth(probe: Launched, issuer: Issuer) -> None:
         assert (await client.ask(ProbeID.WHO))["status_code"] == 0
 
 
-async def test_nothing_is_told_to_who_is_unknown(probe: Launched) -> None:
+async def test_nothing_is_told_to_who_is_unknown(served: Launched) -> None:
     """Unknown, forbidden and malformed packets look alike before AUTH."""
-    async with packet_client(probe.port) as client:
+    async with packet_client(served.port) as client:
         for pkg_id, data in [(9999, None), (ProbeID.ADMIN_ONLY, None), (ProbeID.ECHO, {"name": 3}), (PING, {})]:
             assert (await client.ask(pkg_id, data))["data"]["code"] == "invalid_token"
 
 
-async def test_bad_first_auth_is_answered_then_closed(probe: Launched, issuer: Issuer) -> None:
-    async with packet_client(probe.port) as client:
+async def test_bad_first_auth_is_answered_then_closed(served: Launched, issuer: Issuer) -> None:
+    async with packet_client(served.port) as client:
         reply = await client.ask(AUTH, {"token": issuer.token(OTHER_RSA_KEY)})
         assert (reply["status_code"], reply["data"]["code"]) == (9, "invalid_token")
         assert (await client.closed())[0] == 4401
@@ -97,23 +106,23 @@ async def test_query_token_can_be_turned_off(hasty: Launched, issuer: Issuer) ->
         assert (await client.closed())[0] == 4408
 
 
-async def test_token_of_the_query_is_not_in_the_log(probe: Launched, issuer: Issuer) -> None:
+async def test_token_of_the_query_is_not_in_the_log(served: Launched, issuer: Issuer) -> None:
     token = issuer.token()
-    async with packet_client(probe.port, **ways(token)["query"]) as client:
+    async with packet_client(served.port, **ways(token)["query"]) as client:
         await client.ask(ProbeID.CRASH, {"name": "a"})
-    assert probe.lines("packet_failed")
-    assert token.rpartition(".")[2] not in probe.output.read_text()
+    assert served.lines("packet_failed")
+    assert token.rpartition(".")[2] not in served.output.read_text()
 
 
 @pytest.mark.parametrize(("origin", "is_let_in"), [("http://127.0.0.1:{port}", True), ("https://evil.example", False)])
-async def test_origin(probe: Launched, issuer: Issuer, origin: str, is_let_in: bool) -> None:
-    origin = origin.format(port=probe.port)
+async def test_origin(served: Launched, issuer: Issuer, origin: str, is_let_in: bool) -> None:
+    origin = origin.format(port=served.port)
     if is_let_in:
-        async with packet_client(probe.port, issuer.token(), origin=origin) as client:
+        async with packet_client(served.port, issuer.token(), origin=origin) as client:
             assert (await client.ask(ProbeID.WHO))["status_code"] == 0
         return
     with pytest.raises(InvalidStatus) as refused:
-        async with packet_client(probe.port, issuer.token(), origin=origin):
+        async with packet_client(served.port, issuer.token(), origin=origin):
             pass
     assert refused.value.response.status_code == 403
 
@@ -193,8 +202,8 @@ async def test_drain_closes_with_1012_and_finishes_what_runs(serve: Serve, issue
     assert await asyncio.to_thread(server.ended) == 0
 
 
-async def test_closing_has_the_shape_of_the_contract(probe: Launched, issuer: Issuer) -> None:
-    async with packet_client(probe.port, issuer.token(OTHER_RSA_KEY)) as client:
+async def test_closing_has_the_shape_of_the_contract(served: Launched, issuer: Issuer) -> None:
+    async with packet_client(served.port, issuer.token(OTHER_RSA_KEY)) as client:
         closing = json.loads(await client.socket.recv())
     assert closing["pkg_id"] == -6
     assert closing["req_id"] == "00000000-0000-0000-0000-000000000000"

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from sqlalchemy import Connection, event, insert
@@ -12,21 +11,13 @@ from starpost.db import BaseModel, Database, Statements
 from starpost.settings import Settings
 from starpost_dev.services.services import Services
 from tests.framework.db.shelf import Item, Shelf
+from tests.framework.postgres import connected
 
 
 async def create_database(settings: Settings, name: str) -> Settings:
     """Make an empty database on the server of ``settings``."""
-    connection = await asyncpg.connect(
-        host=settings.db_host,
-        port=settings.db_port,
-        user=settings.db_user,
-        password=str(settings.db_password),
-        database=settings.db_name,
-    )
-    try:
+    async with connected(settings) as connection:
         await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
     return msgspec.structs.replace(settings, db_name=name)
 
 

@@ -2,11 +2,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import asyncpg
 import pytest
 from alembic.util import CommandError
 
@@ -14,6 +11,7 @@ from starpost.db import migrate
 from starpost.settings import Settings
 from starpost_dev.services.services import Services
 from tests.framework.db.conftest import create_database
+from tests.framework.postgres import connected
 
 ROOT = Path.cwd()
 
@@ -44,21 +42,6 @@ async def command(settings: Settings, *arguments: str, expected: int = 0) -> str
     output = (await process.communicate())[0].decode()
     assert process.returncode == expected, output
     return output
-
-
-@asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    connection = await asyncpg.connect(
-        host=settings.db_host,
-        port=settings.db_port,
-        user=settings.db_user,
-        password=str(settings.db_password),
-        database=settings.db_name,
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def tables(settings: Settings) -> dict[str, list[str]]:

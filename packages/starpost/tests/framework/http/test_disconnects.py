@@ -2,20 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from starpost.http.disconnects import MAX_KEPT, RunningRequests
-from starpost.settings import Settings
 from starpost.testing import Serve
 from starpost.testing.issuer import Issuer
 from starpost.testing.launched import PATIENCE, Launched
-from starpost_dev.services.services import Services
 
 READER = {"roles": ["author-reader"]}
 
@@ -23,21 +19,6 @@ READER = {"roles": ["author-reader"]}
 @pytest.fixture(params=["fast", "without fast paths"])
 def served(serve: Serve, request: pytest.FixtureRequest) -> Launched:
     return serve() if request.param == "fast" else serve(FAST_PATHS="false")
-
-
-@pytest.fixture
-async def observer(services: Services) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Sees what PostgreSQL runs."""
-    settings = Settings.from_strings(services.environment())
-    connection = await asyncpg.connect(
-        host=settings.db_host,
-        port=settings.db_port,
-        user=settings.db_user,
-        password=str(settings.db_password),
-        database=settings.db_name,
-    )
-    yield connection
-    await connection.close()
 
 
 class Client:
@@ -80,8 +61,8 @@ def filter_of_a_million(mark: str) -> str:
     return f"SELECT n AS {mark} FROM generate_series(1, 1000000) AS n WHERE pg_sleep(0.01) IS NULL"
 
 
-async def running(observer: Any, mark: str) -> int:
-    found: int = await observer.fetchval(
+async def running(postgres: Any, mark: str) -> int:
+    found: int = await postgres.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() AND query LIKE $1",
         f"%AS {mark} %",
     )
@@ -92,7 +73,7 @@ def lines(served: Launched, mark: str) -> list[dict[str, Any]]:
     return [line for line in served.lines("request") if mark in line.get("query", "")]
 
 
-async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, issuer: Issuer, observer: Any) -> None:
+async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, issuer: Issuer, postgres: Any) -> None:
     mark = f"twenty_{uuid4().hex}"
     before = len(served.lines())
     clients = [Client(served.port, issuer.token(realm_access=READER)) for _ in range(20)]
@@ -101,10 +82,10 @@ async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, iss
         await client.send("GET", f"/probe/{route}?sql={quote(filter_of_a_million(mark))}")
 
     async def all_run() -> bool:
-        return await running(observer, mark) == len(clients)
+        return await running(postgres, mark) == len(clients)
 
     async def none_runs() -> bool:
-        return await running(observer, mark) == 0
+        return await running(postgres, mark) == 0
 
     await until(all_run)
     for number, client in enumerate(clients):
@@ -125,44 +106,44 @@ async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, iss
 
 
 @pytest.mark.parametrize("path", ["write", "finish"])
-async def test_a_write_that_is_about_to_commit_does(client: Client, observer: Any, path: str) -> None:
+async def test_a_write_that_is_about_to_commit_does(client: Client, postgres: Any, path: str) -> None:
     table = f"test_{uuid4().hex}"
-    await observer.execute(f"CREATE TABLE {table} (n int)")
+    await postgres.execute(f"CREATE TABLE {table} (n int)")
     # One that outlives its client has longer than the others.
     seconds = 0.7 if path == "write" else 2.5
     body = {"sql": f"INSERT INTO {table} VALUES (1) -- AS {table} --", "seconds": seconds}
     await client.send("POST", f"/probe/{path}", json.dumps(body).encode())
 
     async def is_written() -> bool:
-        return await running(observer, table) == 1
+        return await running(postgres, table) == 1
 
     async def is_over() -> bool:
-        return await running(observer, table) == 0
+        return await running(postgres, table) == 0
 
     await until(is_written)
     client.leave()
     await until(is_over)
-    assert await observer.fetchval(f"SELECT count(*) FROM {table}") == 1
-    await observer.execute(f"DROP TABLE {table}")
+    assert await postgres.fetchval(f"SELECT count(*) FROM {table}") == 1
+    await postgres.execute(f"DROP TABLE {table}")
 
 
-async def test_a_write_that_takes_longer_is_undone(client: Client, observer: Any) -> None:
+async def test_a_write_that_takes_longer_is_undone(client: Client, postgres: Any) -> None:
     table = f"test_{uuid4().hex}"
-    await observer.execute(f"CREATE TABLE {table} (n int)")
+    await postgres.execute(f"CREATE TABLE {table} (n int)")
     body = {"sql": f"INSERT INTO {table} VALUES (1) -- AS {table} --", "seconds": 600}
     await client.send("POST", "/probe/write", json.dumps(body).encode())
 
     async def is_written() -> bool:
-        return await running(observer, table) == 1
+        return await running(postgres, table) == 1
 
     async def is_over() -> bool:
-        return await running(observer, table) == 0
+        return await running(postgres, table) == 0
 
     await until(is_written)
     client.leave()
     await until(is_over)
-    assert await observer.fetchval(f"SELECT count(*) FROM {table}") == 0
-    await observer.execute(f"DROP TABLE {table}")
+    assert await postgres.fetchval(f"SELECT count(*) FROM {table}") == 0
+    await postgres.execute(f"DROP TABLE {table}")
 
 
 @pytest.mark.parametrize("size", [0, 3, 200_000, 1_000_000])
