@@ -19,11 +19,11 @@ import structlog
 from redis.asyncio import RedisCluster
 
 from starpost.auth.principal import Principal
+from starpost.backoff import Backoff
 from starpost.connections.registry import TooManyConnectionsError
 from starpost.errors import UnavailableError
 from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients, Script
 from starpost.redis.tasks import end_task
-from starpost.topics.links import pause
 
 ENTER_TIMEOUT: Final = 3.0
 """Longest wait of a client for a slow Redis, in seconds, before it is turned away with 1013."""
@@ -281,7 +281,7 @@ class SessionRegistry:
         """Renew leases and take out who has left, one after the other: a renewal never brings back who has left."""
         loop = asyncio.get_running_loop()
         renew_at = loop.time() + self._interval
-        tries = 0
+        backoff = Backoff()
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(renew_at):
@@ -296,7 +296,8 @@ class SessionRegistry:
                 elif self._changed:
                     await self._renew([user_id for user_id in self._changed if user_id in self._of_user])
                 self._changed.clear()
-                self._is_current, tries = True, 0
+                self._is_current = True
+                backoff.reset()
             except Exception as error:
                 # Whatever it was, leases must go on being renewed.
                 if isinstance(error, REDIS_AWAY):
@@ -305,8 +306,7 @@ class SessionRegistry:
                     log.exception("sessions_not_renewed", count=len(self._members))
                 self._is_current = False
                 self.renew_soon()
-                await asyncio.sleep(pause(tries))
-                tries += 1
+                await backoff.pause()
 
     async def _renew(self, user_ids: list[str]) -> None:
         calls = []

@@ -14,6 +14,7 @@ import structlog
 
 from starpost.auth.logout_token import Logout
 from starpost.auth.revocation import MemoryRevocationList, Revocation
+from starpost.backoff import Backoff
 from starpost.connections.hub import ConnectionHub, Member
 from starpost.errors import UnauthenticatedError, UnavailableError
 from starpost.observability.security_log import SecurityLog
@@ -22,7 +23,6 @@ from starpost.redis import REDIS_AWAY, REDIS_FAULTS
 from starpost.redis.tasks import end_task
 from starpost.sessions.revocation_store import RevocationStore
 from starpost.topics.broker import Broker
-from starpost.topics.links import pause
 
 START_TIMEOUT: Final = 5.0
 """Seconds that the start waits for Redis. After that the worker starts, and refuses all tokens until it has read."""
@@ -224,21 +224,20 @@ class Revocations:
         self._wake.set()
 
     async def _keep(self) -> None:
-        tries = 0
+        backoff = Backoff()
         while True:
             await self._wake.wait()
             self._wake.clear()
             try:
                 await self._synchronise()
-                tries = 0
+                backoff.reset()
             except Exception as error:
                 # Without this task a worker would never again learn what it missed.
                 if isinstance(error, REDIS_AWAY):
                     log.warning("revocations_not_read", cause=repr(error))
                 else:
                     log.exception("revocations_not_read")
-                await asyncio.sleep(pause(tries))
-                tries += 1
+                await backoff.pause()
                 self._wake.set()
 
     async def _synchronise(self) -> None:

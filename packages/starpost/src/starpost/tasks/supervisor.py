@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from random import uniform
 from typing import Any, Final
 
 import structlog
 
+from starpost.backoff import Backoff
 from starpost.errors import UnavailableError
 from starpost.observability import correlation
 from starpost.observability.correlation import Correlation
@@ -24,11 +24,6 @@ STOP_SECONDS: Final = 5.0
 """For all tasks to end, well below the launcher's patience with a worker that shuts down."""
 
 log = structlog.get_logger(__name__)
-
-
-def pause(failures: int) -> float:
-    """Seconds before the next try, with jitter, so that workers do not come back all at once."""
-    return uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 20))  # noqa: S311 - no secret
 
 
 class TaskCorrelation(Correlation):
@@ -95,7 +90,6 @@ class _Supervised:
         self, planned: PlannedTask, given: Mapping[str, Any], leases: Leases, on_failure: Callable[[str], None]
     ) -> None:
         self.name = planned.name
-        self.failures = 0
         self.is_running = False
         self._planned = planned
         self._task: BackgroundTask = planned.task
@@ -103,17 +97,18 @@ class _Supervised:
         self._leases = leases
         self._on_failure = on_failure
         self._runner: asyncio.Task[None] | None = None
+        self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._is_pausing = False
         self._running_since = 0.0
 
     @property
     def is_failing(self) -> bool:
         """Whether its last run has failed, and none has gone well since. Who waits for a lease does not fail."""
-        if not self.failures or self._is_pausing or not self.is_running:
+        if not self._backoff.failures or self._is_pausing or not self.is_running:
             return self._is_pausing
         lasted = asyncio.get_running_loop().time() - self._running_since
         # A periodic one is well when a run has ended, see `_repeat`.
-        return self._task.every is not None or lasted < min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 20))
+        return self._task.every is not None or lasted < self._backoff.bound
 
     @property
     def is_vital(self) -> bool:
@@ -140,26 +135,24 @@ class _Supervised:
                 if _is_being_cancelled():
                     raise
                 # Something that the task waited for was cancelled; nobody has asked the task itself to end.
-                self._failed(error)
+                pause = self._failed(error, loop.time() - began)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and tried again
-                self._failed(error)
+                pause = self._failed(error, loop.time() - began)
             else:
                 log.info("task_ended", task=self.name)
                 return
-            if loop.time() - began > LONGEST_PAUSE:
-                self.failures = 1
             self._is_pausing = True
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(pause)
             self._is_pausing = False
 
-    def _failed(self, error: BaseException) -> None:
-        self.failures += 1
+    def _failed(self, error: BaseException, lasted: float) -> float:
+        """Report a failure, and return the seconds to wait before the next try."""
+        if lasted > LONGEST_PAUSE:
+            self._backoff.reset()
+        pause = self._backoff.fail()
         self._on_failure(self.name)
-        log.error("task_failed", task=self.name, failures=self.failures, exc_info=error)
-
-    def _pause(self) -> float:
-        wanted = pause(self.failures)
-        return wanted if self._task.every is None else min(wanted, self._task.every)
+        log.error("task_failed", task=self.name, failures=self._backoff.failures, exc_info=error)
+        return pause if self._task.every is None else min(pause, self._task.every)
 
     async def _hold(self) -> None:
         if self._task.once_per_cluster:
@@ -188,7 +181,7 @@ class _Supervised:
             await asyncio.sleep(max(0.0, due - loop.time()))
             began = loop.time()
             await self._run(lease)
-            self.failures = 0
+            self._backoff.reset()
             if lease is not None:
                 await self._leases.note_run(lease, began=loop.time() - began, keep=every)
             # Runs that were missed are not made up for.

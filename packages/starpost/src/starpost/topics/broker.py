@@ -17,11 +17,12 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from starpost.backoff import Backoff
 from starpost.redis import REDIS_FAULTS, RedisClients
 from starpost.redis.tasks import end_task
 from starpost.topics.channel import TopicChannel
 from starpost.topics.event import Frames
-from starpost.topics.links import Links, Listener, pause
+from starpost.topics.links import Links, Listener
 from starpost.topics.stream import Streams
 from starpost.topics.topic import Push, Topic
 
@@ -277,14 +278,13 @@ class Broker:
 
     async def _persist(self, key: str, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Try until Redis has answered."""
-        tries = 0
+        backoff = Backoff()
         while True:
             try:
                 await call()
             except REDIS_FAULTS as error:
                 log.warning("not_published", key=key, waiting=self._waiting, cause=repr(error))
-                await asyncio.sleep(pause(tries))
-                tries += 1
+                await backoff.pause()
             else:
                 return
 

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import structlog
 
+from starpost.backoff import Backoff
 from starpost.errors import UnavailableError
 from starpost.redis import REDIS_FAULTS
 from starpost.topics.event import EventMeta, Frames
-from starpost.topics.links import pause
 from starpost.topics.stream import UNBORN, Snapshot, Streams, parse_message
 from starpost.topics.topic import Topic
 
@@ -145,15 +145,14 @@ class TopicChannel:
 
     async def _read(self) -> None:
         """Read the stream until this channel has caught up with it."""
-        tries = 0
+        backoff = Backoff()
         while self._is_joined and not self.is_live:
             came_before = len(self._buffer)
             try:
                 snapshot = await self._streams.read(self.name, None if self.epoch is None else self.seq, is_seen=True)
             except REDIS_FAULTS as error:
                 log.warning("topic_not_read", topic=self.name, cause=repr(error))
-                await asyncio.sleep(pause(tries))
-                tries += 1
+                await backoff.pause()
                 continue
             self._catch_up(snapshot, came_before)
 
@@ -191,15 +190,14 @@ class TopicChannel:
         self._spawn(self._keep_promise(epoch, promised))
 
     async def _keep_promise(self, epoch: str, promised: str) -> None:
-        tries = 0
+        backoff = Backoff()
         while self.epoch == epoch:
             try:
                 await self._streams.promise(self.name, epoch, promised)
             except REDIS_FAULTS as error:
                 # Until it is kept, a client that comes back loads its state anew.
                 log.warning("topic_epoch_not_kept", topic=self.name, cause=repr(error))
-                await asyncio.sleep(pause(tries))
-                tries += 1
+                await backoff.pause()
             else:
                 return
 

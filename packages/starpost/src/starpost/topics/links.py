@@ -8,7 +8,6 @@ while a channel is lost is not seen here: its listener learns of each joining an
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from random import uniform
 from typing import Any, Final, Protocol
 
 import structlog
@@ -16,14 +15,12 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError
 
+from starpost.backoff import FIRST_PAUSE, Backoff
 from starpost.redis import REDIS_FAULTS, Address, RedisClients
 from starpost.redis.tasks import end_task
 
 SILENCE: Final = 5.0
 """Seconds after which a silent server is asked whether it is there, and again until it is given up."""
-
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -44,11 +41,6 @@ class Listener(Protocol):
         ...
 
 
-def pause(tries: int) -> float:
-    """Seconds before another try: exponential, with full jitter, so that workers do not come back all at once."""
-    return uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(tries, 10))  # noqa: S311 - no secret
-
-
 class Links:
     """Keeps wanted channels joined."""
 
@@ -59,7 +51,7 @@ class Links:
         self._unplaced: set[str] = set()
         self._is_stale = False
         self._asks_again_at = 0.0
-        self._asked_in_vain = 0
+        self._asked_in_vain = Backoff()
         self._absences: dict[Address, _Absence] = {}
         self._work = asyncio.Event()
         self._placer: asyncio.Task[None] | None = None
@@ -119,11 +111,13 @@ class Links:
 
     async def _place(self) -> None:
         """Bring unplaced channels to the links of their servers, for ever."""
-        tries = 0
+        # Twice the pause of a server: by the next round it may be asked again.
+        backoff = Backoff(2 * FIRST_PAUSE)
+        next_round: float | None = None
         while True:
             # A new channel does not wait for the time to try those again whose server is away.
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause(tries) if tries else None):
+                async with asyncio.timeout(next_round):
                     await self._work.wait()
             self._work.clear()
             try:
@@ -131,7 +125,9 @@ class Links:
             except REDIS_FAULTS as error:
                 log.warning("redis_servers_unknown", channels=len(self._unplaced), cause=repr(error))
                 is_done = False
-            tries = 0 if is_done else tries + 1
+            if is_done:
+                backoff.reset()
+            next_round = None if is_done else backoff.fail()
 
     async def _place_all(self) -> bool:
         """Place what can be placed; whether that was all. A server that is away holds up its own channels only."""
@@ -150,7 +146,7 @@ class Links:
             link.add(channel)
             self._unplaced.discard(channel)
         if not self._unplaced:
-            self._asked_in_vain = 0
+            self._asked_in_vain.reset()
         return not self._unplaced
 
     async def _places(self) -> Callable[[str], Address | None]:
@@ -158,8 +154,7 @@ class Links:
         is_asking = self._is_stale and now >= self._asks_again_at
         if is_asking:
             self._is_stale = False
-            self._asks_again_at = now + pause(self._asked_in_vain)
-            self._asked_in_vain += 1
+            self._asks_again_at = now + self._asked_in_vain.fail()
         try:
             return await self._clients.places(anew=is_asking)
         except REDIS_FAULTS:
@@ -172,11 +167,10 @@ class _Absence:
 
     def __init__(self) -> None:
         self.until = 0.0
-        self._tries = 0
+        self._backoff = Backoff()
 
     def prolong(self) -> None:
-        self.until = asyncio.get_running_loop().time() + pause(self._tries)
-        self._tries += 1
+        self.until = asyncio.get_running_loop().time() + self._backoff.fail()
 
 
 class _Link:

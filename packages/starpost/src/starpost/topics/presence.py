@@ -16,9 +16,9 @@ import msgspec
 import structlog
 
 from starpost.auth.principal import Principal
+from starpost.backoff import Backoff
 from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients
 from starpost.redis.tasks import end_task
-from starpost.topics.links import pause
 
 MAX_PER_CALL: Final = 1000
 """Members that one script writes or takes out; longer ones would hold up Redis' other callers."""
@@ -292,7 +292,7 @@ class Presence:
 
     async def _write(self, name: str, roll: _Roll) -> None:
         """Tell Redis until it knows everything. A topic whose shard is away holds up no other."""
-        tries = 0
+        backoff = Backoff()
         try:
             while roll.is_behind:
                 adding = list(roll.members) if roll.is_due else list(roll.changed)
@@ -311,11 +311,10 @@ class Presence:
                     else:
                         log.exception("presence_not_written", topic=name)
                     _settle(waiting, error if isinstance(error, REDIS_FAULTS) else ConnectionError(repr(error)))
-                    await asyncio.sleep(pause(tries))
-                    tries += 1
+                    await backoff.pause()
                 else:
                     _settle(waiting, None)
-                    tries = 0
+                    backoff.reset()
         finally:
             roll.task = None
             self._forget_if_empty(name, roll)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from litestar.di import Provide
+from structlog.testing import capture_logs
 
 from starpost.errors import UnavailableError
 from starpost.redis import RedisClients
@@ -59,6 +60,26 @@ async def test_a_task_that_fails_is_started_again(clients: RedisClients, capsys:
         assert running.running() == {"test.flaky": 1}
     assert failed == ["test.flaky"] * 3
     assert "task_failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("longest", "failures"), [(60.0, [1, 2, 3]), (0.0, [1, 1, 1])])
+async def test_the_failure_of_a_run_that_has_lasted_is_the_first_of_a_new_row(
+    clients: RedisClients, monkeypatch: pytest.MonkeyPatch, longest: float, failures: list[int]
+) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", longest)
+    tries = 0
+
+    async def failing() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise LookupError("no longer")
+        await asyncio.Event().wait()
+
+    with capture_logs() as lines:
+        async with supervised(clients, BackgroundTask(failing)):
+            await until(lambda: tries == 4, "the fourth try")
+    assert [line["failures"] for line in lines if line["event"] == "task_failed"] == failures
 
 
 async def test_a_cancellation_from_within_is_a_failure_like_another(clients: RedisClients) -> None:
