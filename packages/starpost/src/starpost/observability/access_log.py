@@ -1,4 +1,4 @@
-"""The line of each HTTP request."""
+"""Access log: one line for each HTTP request."""
 
 import logging
 from datetime import UTC, datetime
@@ -22,11 +22,11 @@ _QUIET: Final = ("/health/", "/metrics")
 _NAME: Final = "access"
 _LONGEST_QUERY: Final = 500
 _ENCODINGS: Final = 3
-"""Levels of encoding at which a query is searched for secrets: an address in a parameter has its own parameters."""
+"""Levels of percent-encoding that are searched for secrets: a URL in a parameter has parameters of its own."""
 
 
 class _Line(Struct, kw_only=True):
-    """One line in JSON. A struct, as every request has one: with dicts, it takes a third more time."""
+    """One line in JSON. A struct, because a dict takes a third more time and every request writes a line."""
 
     timestamp: datetime
     level: str = "info"
@@ -42,7 +42,7 @@ class _Line(Struct, kw_only=True):
     logger: str = _NAME
 
     def fields(self) -> dict[str, Any]:
-        """Those that the pipeline does not add itself."""
+        """Return the fields that the pipeline does not add itself."""
         values = ((name, getattr(self, name)) for name in _FIELDS)
         return {name: value for name, value in values if value is not UNSET}
 
@@ -54,9 +54,9 @@ _encoder: Final = msgspec.json.Encoder()
 class AccessLog:
     """Writes the lines, several together.
 
-    The steps of the log's pipeline look at every field of a line, to find out what is known here: which of them hold
-    text of a client, and the request that the line belongs to. So a line in JSON is made without them, for a third of
-    the price. Text for a terminal and the lines for DEBUG go through the pipeline.
+    The processors of the pipeline inspect every field of a line to find text that a client sent, and the request that
+    the line belongs to. Both are known here, so a line in JSON is made without the pipeline, for a third of the price.
+    Lines for a terminal and lines at DEBUG go through the pipeline.
 
     Args:
         is_direct: Make lines in JSON without the pipeline.
@@ -65,7 +65,7 @@ class AccessLog:
     def __init__(self, *, is_direct: bool = True) -> None:
         self._is_direct = is_direct
         self._output = GatheringOutput(_NAME)
-        # Bound here: structlog's lazy loggers put themselves together again for each line.
+        # Bound here, because a lazy logger of structlog assembles itself again for each line.
         self._log = structlog.wrap_logger(self._output).bind()
 
     def write(self, scope: HTTPScope, path: str, status: int, seconds: float, correlation_id: str) -> None:
@@ -74,9 +74,9 @@ class AccessLog:
         Args:
             scope: The request's. Its headers and path parameters are not written, its query without credentials.
             path: The template of its route.
-            status: What it was answered with.
-            seconds: How long it took.
-            correlation_id: The request's.
+            status: Status of the answer.
+            seconds: Duration.
+            correlation_id: Id of the request.
         """
         user, query = scope.get("user"), scope["query_string"]
         line = _Line(
@@ -98,13 +98,13 @@ class AccessLog:
             try:
                 text = _encoder.encode(line).decode()
             except UnicodeEncodeError:
-                # The pipeline knows a way.
+                # Lone surrogates: the pipeline falls back to `json.dumps`.
                 self._log.info("request", **line.fields())
             else:
                 self._output.msg(text)
 
     def broken(self, status: int) -> None:
-        """Say that the answer of the current request had begun, or could not be made; with its exception."""
+        """Log the current exception: the answer had begun, or could not be made."""
         self._log.exception("request_broken", status=status)
 
     def flush(self) -> None:
@@ -113,13 +113,13 @@ class AccessLog:
 
 
 def _masked(query: str) -> str:
-    """The query without credentials. It is masked before it is cut: of a token cut in two, half would stay."""
+    """Return the query without credentials. Mask before cutting: half of a token that was cut would not be found."""
     masked = decoded = mask_text(redact_query(query))
     for _ in range(_ENCODINGS):
         if "%" not in decoded:
             break
         decoded = unquote_plus(decoded)
         if mask_text(redact_query(decoded)) != decoded:
-            # Where it began and ends in the encoded text is not worth finding out.
+            # Finding the secret's place in the encoded text is not worth the code: the whole query is masked.
             return MASK
     return masked

@@ -1,7 +1,7 @@
-"""Lines that are written together.
+"""Buffered log output: lines that are written together.
 
-To write a line costs a request more than to make it: the write lets go of the interpreter's lock, and the server's
-thread and ours change places. Access logs are gathered elsewhere too (nginx: ``access_log ... buffer= flush=``).
+Writing a line costs a request more than making it: the write releases the interpreter's lock, and the server's thread
+takes over. nginx buffers its access log too (``access_log ... buffer= flush=``).
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from time import monotonic
 from typing import Final
 
 LONGEST_WAIT: Final = 0.1
-"""Seconds. A worker that is killed loses the lines of so long."""
+"""Longest time, in seconds, that a line waits. A worker that is killed loses the lines of this time."""
 
 PIECE: Final = 4096
-"""Characters written at once: a pipe takes so many bytes in one piece (POSIX ``PIPE_BUF``), so that the lines of
-several workers do not run into each other."""
+"""Characters in one write. A pipe takes this many bytes in one piece (Linux: ``PIPE_BUF``), so lines of several workers
+do not interleave."""
 
 
 class GatheringOutput:
-    """A logger for structlog to wrap; its lines wait for each other, in the event loop of whoever writes them.
+    """Logger for structlog to wrap. It keeps lines, and writes them together from the caller's event loop.
 
     Args:
         name: Of the logger.
@@ -38,16 +38,16 @@ class GatheringOutput:
         self._lines.append(line)
         self._size += size
         now = monotonic()
-        # Also when an earlier loop has ended before its time came.
+        # Compared with the clock, not kept as a flag: an earlier loop may have ended before its call was due.
         if now >= self._due:
             self._due = now + LONGEST_WAIT
-            # Asked for when it is needed: to find the loop, Python asks the kernel for the process's number.
+            # Looked up only here: to find the running loop, Python asks the kernel for the process id.
             asyncio.get_running_loop().call_later(LONGEST_WAIT, self.flush)
 
     debug = info = warning = error = critical = msg
 
     def flush(self) -> None:
-        """Write what is there."""
+        """Write the lines that wait."""
         if self._lines:
             text = "\n".join([*self._lines, ""])
             self._lines.clear()

@@ -1,7 +1,7 @@
-"""Is the process alive, and can it serve?
+"""Health checks: liveness and readiness.
 
-*Live* asks nothing of anybody: a failing database is no reason to restart the process. *Ready* asks every part that
-the answers need, all at once; a part that fails, or the drain, takes this node out of the balancer.
+*Live* depends on no other service: a failing database is no reason to restart the process. *Ready* asks every part
+that the answers need, all at once; a part that fails, or the drain, takes this node out of the balancer.
 """
 
 import asyncio
@@ -16,39 +16,39 @@ from starpost.errors import FieldError, UnavailableError
 Check = Callable[[], Awaitable[object]]
 
 TIMEOUT: Final = 2.0
-"""Seconds for one check, below what probes usually wait (Kubernetes: 1 s by default, often set to 3 to 5)."""
+"""Time limit, in seconds, for one check. Probes are often set to wait 3 to 5 s (Kubernetes' default is 1 s)."""
 
 KEPT: Final = 1.0
-"""Seconds for which an outcome is given again: anybody may ask, and asking must not become load on the database."""
+"""Seconds for which an outcome is reused: anybody may ask, and their requests must not load the database."""
 
 log = structlog.get_logger(__name__)
 
 
 class NotReadyError(UnavailableError):
-    """A part is away; it is named."""
+    """One or more parts do not answer; the message names them."""
 
     default_msg = "Not ready"
 
 
 class DrainingError(UnavailableError):
-    """The server is stopping, and takes nobody new."""
+    """The server is stopping, and accepts no new client."""
 
     code = "draining"
     default_msg = "The server is stopping"
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The answer when all is well: each part's name with ``ok``."""
+    """Answer of a ready worker: each part's name with ``ok``."""
 
     status: str
     parts: dict[str, str]
 
 
 class Readiness:
-    """The parts of one worker.
+    """Readiness of one worker: the checks of its parts.
 
     Args:
-        is_draining: Whether the worker was asked to empty itself.
+        is_draining: Returns whether the worker has been asked to drain.
     """
 
     def __init__(self, is_draining: Callable[[], bool] = lambda: False) -> None:
@@ -62,18 +62,18 @@ class Readiness:
         """Add a part.
 
         Args:
-            name: As shown to everybody: ``database``.
-            check: Raises when the part is away; the reason goes to the log only.
-            timeout: Seconds after which it counts as away.
+            name: Shown to everybody: ``database``.
+            check: Raises when the part does not answer; the reason goes to the log only.
+            timeout: Time limit, in seconds.
         """
         self._checks[name] = (check, timeout)
 
     async def check(self) -> Ready:
-        """Ask all parts.
+        """Check all parts, or reuse the outcome of the last second.
 
         Raises:
             DrainingError: The worker is draining.
-            NotReadyError: Parts are away; ``errors`` names each.
+            NotReadyError: Parts do not answer; ``errors`` names each.
         """
         if self._is_draining():
             raise DrainingError
@@ -88,7 +88,7 @@ class Readiness:
         if self._outcome is not None and loop.time() - self._outcome[0] < KEPT:
             return self._outcome[1]
         if self._running is None:
-            # A task of its own: the first to ask may go away, the others still wait for the outcome.
+            # A task of its own: the first caller may be cancelled while others wait for the outcome.
             self._running = loop.create_task(self._ask_all(), name="readiness")
         return await asyncio.shield(self._running)
 
@@ -116,7 +116,7 @@ class Readiness:
         return ""
 
     def _tell(self, failing: frozenset[str]) -> None:
-        """Once per change, at a level that is always on."""
+        """Log a change, at a level that is always on."""
         if failing != self._failing:
             self._failing = failing
             log.warning("readiness_changed", failing=sorted(failing))

@@ -1,4 +1,4 @@
-"""Around every HTTP request and socket: its correlation, its line in the access log, its count."""
+"""Outermost middleware: gives each request its correlation, its access log line and its count."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -17,21 +17,21 @@ from starpost.observability.security_log import Event, SecurityLog
 
 REQUEST_ID: Final = b"x-request-id"
 ABANDONED: Final = "abandoned"
-"""Member of a request's scope: it was cancelled because its client is gone."""
+"""Member of a request's scope: the request was cancelled because its client has left."""
 _NOT_STORED: Final = (b"cache-control", b"no-store")
 UNMATCHED: Final = "(unmatched)"
-"""The path of requests that no route takes: what they name is theirs, and would be a label for each."""
+"""Path that stands for all requests without a route. Their own paths would each become a label of the metrics."""
 
 
 class HTTPObserver:
-    """The ASGI middleware. It is outside of the routing, so that a 404 is seen, too.
+    """ASGI middleware. It surrounds the routing, so that it sees a 404 too.
 
     Args:
         app: The next ASGI application.
-        metrics: The worker's.
-        security: The worker's; it gets what was refused to a client.
-        access: The worker's access log.
-        headers: Of every answer.
+        metrics: Counters of the worker.
+        security: Security log of the worker; refusals go there.
+        access: Access log of the worker.
+        headers: Header fields that every answer gets.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class HTTPObserver:
         token = correlation.enter(current)
 
         def sending(message: Any) -> Awaitable[None]:
-            # A handshake that is refused is answered as a request is. Packets do not come this way.
+            # A refused handshake gets the header fields of an HTTP answer. Packets do not pass here.
             if message["type"] == "websocket.http.response.start":
                 added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
                 message["headers"] = [*message["headers"], *self._headers, *added(), (REQUEST_ID, current.id.encode())]
@@ -83,7 +83,7 @@ class HTTPObserver:
                 status = message["status"]
                 headers = self._headers
                 if scope.get("user") is not None:
-                    # What a token was needed for is for its user alone; an answer may say otherwise.
+                    # An answer to an authenticated user is for that user alone, unless it says otherwise.
                     for name, _ in message["headers"]:
                         if name == b"cache-control":
                             break
@@ -91,30 +91,30 @@ class HTTPObserver:
                         headers = self._private_headers
                 added: AnswerFields = scope.get(ANSWER_FIELDS, _no_fields)  # type: ignore[assignment]
                 message["headers"] = [*message["headers"], *headers, *added(), (REQUEST_ID, current.id.encode())]
-            # Handed on and not awaited here: a coroutine less for each message.
+            # Returned, not awaited: saves a coroutine for each message.
             return send(message)
 
         try:
             await self._app(scope, receive, sending)
         except asyncio.CancelledError:
-            # The server has nobody to tell it to, and would write it down as a fault of ours.
+            # The client has left. Granian would log the exception as a fault of the application.
             if ABANDONED not in scope:
                 raise
         except Exception:
-            # The answer had begun, or could not be made: what is left is to say so, once. The server ends the request.
+            # The answer had begun, or could not be made: log it, once. The server ends the request.
             self._access.broken(status)
             raise
         finally:
             seconds = perf_counter() - started
             path = scope.get("path_template") or UNMATCHED
             method = scope["method"] if scope["method"] in _METHODS else "(other)"
-            # Without a status the client went before it got one; 499 is nginx's word for it.
+            # No status: the client left before the answer began. nginx logs 499 for this.
             self._metrics.request(method, path, status or 499, seconds)
             self._access.write(scope, path, status or 499, seconds, current.id)
             if status in _SECURITY_EVENTS:
                 self._refused(scope, method, path, status)
             correlation.leave(token)
-            # What still holds `sending`, in a circle of the framework's, must not keep the server's end of the request.
+            # A reference cycle in Litestar may still hold `sending`; it must not keep the server's `send` alive.
             send = _ended
 
     def _refused(self, scope: HTTPScope, method: str, path: str, status: int) -> None:
@@ -145,7 +145,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 def _correlation(scope: Scope) -> Correlation:
-    """From the request's headers; one that came twice is not well-formed, and so does not count."""
+    """Return the correlation that the request's headers ask for. A header that is repeated is ignored."""
     fields = fields_of(scope)
     request_id, traceparent = fields.get(REQUEST_ID), fields.get(b"traceparent")
     if request_id is None and traceparent is None:

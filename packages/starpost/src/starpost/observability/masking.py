@@ -1,4 +1,4 @@
-"""Nothing secret leaves in a log line: values of telling names, and tokens wherever they stand."""
+"""Masking of secrets in log lines: values by the field's name, tokens and passwords wherever they occur in text."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -12,26 +12,26 @@ MASK: Final = "***"
 _SECRET_NAME: Final = re.compile(
     r"token|passw|secret|authorization|cookie|credential|api_?key|private_?key|(^|_)jwt$|(^|_)dsn$", re.IGNORECASE
 )
-"""Names whose values are masked, whatever they are: ``access_token``, ``Set-Cookie``, ``db_password``."""
+"""Names whose values are always masked: ``access_token``, ``Set-Cookie``, ``db_password``."""
 
 _HARMLESS_NAME: Final = re.compile(r"^(token_(type|cache_size|expired|warning|issuer)|tokens?_count|.*_expires_at)$")
-"""Names that only look like the above."""
+"""Names that match ``_SECRET_NAME`` and hold no secret."""
 
 _TOKEN: Final = re.compile(
-    # A JWT: its header is a JSON object, so it always starts with `eyJ`. The search begins where a word does that two
-    # more follow, and goes through it once; from every `eyJ` in a long word it would go on to the word's end.
+    # A JWT: its header is a JSON object, so it always starts with `eyJ`. A match may begin only at the start of a word
+    # that two more follow, so each word is scanned once; starting at each `eyJ` would scan a long word many times.
     r"(?<![\w-])(?=[\w-]++\.[\w-]++\.)[\w-]*?eyJ[\w-]{5,}+\.[\w-]++\.[\w-]*+"
-    r"|(?i:(?<=bearer )|(?<=bearer%20)|(?<=bearer\+))[^\s\"',;&]+"  # whatever is handed over as a bearer token
+    r"|(?i:(?<=bearer )|(?<=bearer%20)|(?<=bearer\+))[^\s\"',;&]+"  # a bearer token of any form
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user and password of a URL
 )
 
 _DEPTH: Final = 6
-"""Levels of nested values that are looked at; below, the whole value is masked."""
+"""Levels of nested values that are inspected. A value below them is masked as a whole."""
 
 
 def mask_text(text: str) -> str:
-    """The text with tokens, and passwords of URLs, replaced."""
-    # Most texts hold none of what the expression looks for, and this is six times faster.
+    """Replace tokens, and user and password of URLs, by ``***``."""
+    # Most texts contain none of these, and the test is six times faster than the expression.
     if "eyJ" in text or "://" in text or "bearer" in text.lower():
         return _TOKEN.sub(MASK, text)
     return text
@@ -43,7 +43,7 @@ def _is_secret(name: str) -> bool:
 
 
 def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The structlog processor. It runs after everything that adds text, tracebacks included."""
+    """Mask an event (structlog processor). It runs after every processor that adds text, tracebacks included."""
     for name, value in event.items():
         event[name] = _masked(name, value, _DEPTH)
     return event
@@ -63,5 +63,5 @@ def _masked(name: str, value: Any, depth: int) -> Any:
         return {key: _masked(str(key), item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(name, item, depth - 1) for item in value]
-    # Anything else is written with its repr, which may hold what it was made of.
+    # Any other value is written as its repr, which may contain a secret.
     return mask_text(repr(value))

@@ -1,7 +1,7 @@
-"""What is counted, and its text for Prometheus.
+"""Metrics of one worker, and their text for Prometheus.
 
-A worker counts for itself and labels everything with its number; whichever worker is asked also answers for the others
-of its launcher (``peers``, ADR 0008).
+Each worker counts for itself, under a label with its number. A worker that is scraped also answers for the other
+workers of its launcher (``peers``, ADR 0008).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ Reading = float | Mapping[str, float]
 
 
 class _Family(msgspec.Struct, array_like=True, frozen=True):
-    """One metric of a snapshot; ``samples`` are name, labels and value."""
+    """Metric of a snapshot; ``samples`` are name, labels and value."""
 
     name: str
     documentation: str
@@ -29,10 +29,10 @@ class _Family(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Metrics:
-    """The counters of one worker. Each application has its own; nothing is global.
+    """Counters of one worker. Each application has its own; nothing is global.
 
-    What happens rarely is a counter of prometheus_client, to be called with ``inc()``; what happens all the time is
-    one of ``Timings``; what somebody else already knows is read when asked for (``watch``).
+    Rare events are counters of prometheus_client: call ``inc()``. Packets and requests are ``Timings``. Numbers that
+    another object holds are gauges, read when somebody asks (``watch``).
     """
 
     def __init__(self) -> None:
@@ -55,40 +55,40 @@ class Metrics:
         self._task_failures = self._counter("background_task_failures", "Failed runs of background tasks", "task")
 
     def packet(self, pkg_id: int, status: int, seconds: float) -> None:
-        """One packet was answered; the dispatcher's ``observe``. ``pkg_id`` is 0 for what is not registered."""
+        """Count an answered packet; the dispatcher's ``observe``. ``pkg_id`` is 0 for an unregistered number."""
         self._packets.add((pkg_id, status), seconds)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
-        """One HTTP request was answered. ``path`` is the route's template: the set of labels stays bounded."""
+        """Count an answered HTTP request. ``path`` is the route's template, which bounds the set of labels."""
         self._requests.add((method, path, status), seconds)
 
     def connection_closed(self, code: int) -> None:
-        """A socket is closed, by either side."""
-        # A client may send any of 4,000 codes; each would be a series for ever.
+        """Count a socket that either side has closed."""
+        # A client may send any of 4,000 codes; each would be a time series for ever.
         self._closed.labels(str(code) if code in _KNOWN_CODES else "other").inc()
 
     def outbox_overflow(self, policy: str) -> None:
-        """A frame found an outbox full."""
+        """Count a frame that did not fit into an outbox."""
         self._overflows.labels(policy).inc()
 
     def rate_limited(self, limit: Literal["packet", "user", "address"]) -> None:
-        """A packet, or a request of a user or of an address, found no room."""
+        """Count a packet, or a request of a user or of an address, that a rate limit refused."""
         self._rate_limited.labels(limit).inc()
 
     def security_event(self, event: str) -> None:
-        """An event of the security log, written or left out."""
+        """Count an event of the security log, written or left out."""
         self._security_events.labels(event).inc()
 
     def jwks_fetch(self, *, succeeded: bool) -> None:
-        """The realm's keys were asked for."""
+        """Count a fetch of the realm's keys."""
         self._jwks.labels("ok" if succeeded else "failed").inc()
 
     def task_failed(self, task: str) -> None:
-        """A background task raised."""
+        """Count a background task that raised."""
         self._task_failures.labels(task).inc()
 
     def watch(self, name: str, documentation: str, read: Callable[[], Reading], *, label: str = "") -> None:
-        """A gauge that is read when somebody asks.
+        """Register a gauge that is read when somebody asks.
 
         Args:
             name: As Prometheus shows it: ``ws_connections``.
@@ -99,7 +99,7 @@ class Metrics:
         self._registry.register(_Gauge(name, documentation, read, label))
 
     def snapshot(self) -> bytes:
-        """Everything counted so far, for another worker."""
+        """Return all counts so far, encoded for another worker."""
         return msgspec.msgpack.encode(
             [
                 _Family(m.name, m.documentation, m.type, [(s.name, s.labels, float(s.value)) for s in m.samples])
@@ -112,17 +112,17 @@ class Metrics:
 
 
 def exposition(snapshots: Mapping[int, bytes]) -> bytes:
-    """The text for Prometheus.
+    """Return the text for Prometheus.
 
     Args:
-        snapshots: By the worker's number, which becomes the label ``worker``.
+        snapshots: Snapshots by number of the worker, which becomes the label ``worker``.
     """
     merged: dict[str, Metric] = {}
     for worker, snapshot in snapshots.items():
         for family in msgspec.msgpack.decode(snapshot, type=list[_Family]):
             metric = merged.setdefault(family.name, Metric(family.name, family.documentation, family.type))
             for name, labels, value in family.samples:
-                # When a counter began is not among them: its worker's start is `process_start_time_seconds`.
+                # A counter's start is left out: its worker's `process_start_time_seconds` says the same.
                 if not name.endswith("_created"):
                     metric.add_sample(name, {**labels, "worker": str(worker)}, value)
     registry = CollectorRegistry()
@@ -135,7 +135,7 @@ class _Gauge(Collector):
         self._name, self._documentation, self._read, self._label = name, documentation, read, label
 
     def describe(self) -> Iterator[Metric]:
-        """The name alone: registering must not read."""
+        """Yield the name alone: registering must not read the gauge."""
         yield GaugeMetricFamily(self._name, self._documentation)
 
     def collect(self) -> Iterator[Metric]:

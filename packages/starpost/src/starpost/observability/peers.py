@@ -1,7 +1,7 @@
-"""The workers of one launcher ask each other for their metrics.
+"""Exchange of metrics between the workers of one launcher.
 
-They share a folder that only their user can enter. Each worker holds a number there, by a lock that the kernel gives
-back when the process ends, however it does; and listens on a Unix socket of that number.
+The workers share a folder that only their user can enter. Each holds the lock file of a number there, which the kernel
+releases however the process ends, and listens on the Unix socket of that number.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from typing import Final
 from starpost.observability.metrics import Metrics
 
 DIRECTORY_VARIABLE: Final = "METRICS_PEERS_DIR"
-"""Set by the launcher for its workers."""
+"""Environment variable that the launcher sets for its workers."""
 
 TIMEOUT: Final = 1.0
-"""Seconds for a worker's answer. One that hangs is left out: it shows as missing, and the others still count."""
+"""Time limit, in seconds, for a worker's answer. A worker that hangs is missing from the answer."""
 
 
 class MetricsPeers:
-    """A worker among the others.
+    """Peers of one worker.
 
     Args:
-        metrics: This worker's.
-        directory: The shared folder; ``None``: there are no others.
+        metrics: Metrics of this worker.
+        directory: The shared folder; ``None`` if there are no other workers.
     """
 
     def __init__(self, metrics: Metrics, directory: Path | None) -> None:
@@ -38,7 +38,7 @@ class MetricsPeers:
 
     @classmethod
     def of_launcher(cls, metrics: Metrics) -> "MetricsPeers":
-        """With the workers of the launcher that started this process, if one did."""
+        """Join the workers of the launcher that started this process, if one did."""
         directory = os.environ.get(DIRECTORY_VARIABLE)
         return cls(metrics, Path(directory) if directory else None)
 
@@ -48,12 +48,12 @@ class MetricsPeers:
             return
         self._number, self._lock = _take_number(self._directory)
         path = _socket(self._directory, self._number)
-        # Of a worker that was killed; the lock says that it is gone.
+        # Left by a worker that was killed: we hold its lock, so it has ended.
         path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._answer, path)
 
     async def close(self) -> None:
-        """Answer nobody any more, and give the number back."""
+        """Stop answering, and release the number."""
         if self._server is not None and self._directory is not None:
             self._server.close()
             _socket(self._directory, self._number).unlink(missing_ok=True)
@@ -61,7 +61,7 @@ class MetricsPeers:
             os.close(self._lock)
 
     async def snapshots(self) -> dict[int, bytes]:
-        """Of all workers that answer, by number."""
+        """Return the snapshots of all workers that answer, by number."""
         found = {self._number: self._metrics.snapshot()}
         if self._directory is not None:
             others = [path for path in _sockets(self._directory) if path.stem != str(self._number)]
@@ -77,7 +77,7 @@ class MetricsPeers:
 
 
 def _take_number(directory: Path) -> tuple[int, int]:
-    """The lowest free number, and the descriptor that holds it."""
+    """Return the lowest free number, and the descriptor that locks it."""
     for number in count():
         descriptor = os.open(directory / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -98,7 +98,7 @@ def _sockets(directory: Path) -> list[Path]:
 
 
 async def _ask(path: Path) -> bytes:
-    """A worker's snapshot; empty when it does not answer."""
+    """Return a worker's snapshot; empty if it does not answer."""
     try:
         async with asyncio.timeout(TIMEOUT):
             reader, writer = await asyncio.open_unix_connection(path)

@@ -1,4 +1,4 @@
-"""``/health/live``, ``/health/ready`` and ``/metrics``. Who may ask is said in ``actions.json``, as for every route."""
+"""``/health/live``, ``/health/ready`` and ``/metrics``. ``actions.json`` grants access, as for every route."""
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -11,7 +11,7 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 
 def observability_routes(readiness: Readiness, peers: MetricsPeers) -> list[HTTPRouteHandler]:
-    """The three routes, over this worker's parts."""
+    """Return the three routes of this worker."""
 
     @get("/health/live", tags=["operation"])
     async def live() -> Response[dict[str, str]]:

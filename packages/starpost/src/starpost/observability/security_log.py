@@ -3,9 +3,9 @@
     security = SecurityLog(metrics.security_event)
     security.record("denied", reason="permission_denied", user="alice", address="192.0.2.7", pkg_id=5)
 
-An attacker decides how many of these events there are. So each second has room for some lines of each kind, and for
-fewer of each address: a flood from one address hides neither the others nor another kind of event. Beyond that, events
-are counted: in the metric, which counts all of them, and in a line of their own once the second is over.
+An attacker decides how many of these events occur. So each second has room for a number of lines of each kind, and for
+fewer from each address: a flood from one address hides neither other addresses nor another kind of event. Further
+events are counted: in the metric, which counts all events, and in a summary line when the second is over.
 """
 
 import asyncio
@@ -20,26 +20,26 @@ Event = Literal[
 ]  # fmt: skip
 
 WINDOW: Final = 1.0
-"""Seconds."""
+"""Length of a window, in seconds."""
 
 LINES_PER_EVENT: Final = 100
 """Lines of one kind of event in each window."""
 
 LINES_PER_ADDRESS: Final = 10
-"""Of these, lines of one address."""
+"""Lines of one kind of event and one address in each window."""
 
 SHOWN_ADDRESSES: Final = 5
-"""Addresses with the most events left out, in the line that counts them."""
+"""Addresses that the summary line names: those with the most events left out."""
 
 COUNTED_ADDRESSES: Final = 1000
-"""Addresses that are told apart while events of one kind are left out; the others count as one."""
+"""Addresses that are counted separately while events of one kind are left out. The others count as one."""
 
 _OTHERS: Final = "(others)"
 _USUAL: Final = frozenset({"connected", "disconnected"})
 
 
 class SecurityLog:
-    """Writes security events, as far as there is room.
+    """Bounded log of security events.
 
     Args:
         count: Called with the kind of each event, whether it is written or left out.
@@ -68,9 +68,9 @@ class SecurityLog:
             event: Its kind.
             reason: The code of the refusal or of the end.
             user: Name of the user, if known.
-            address: Address of the client, as the trusted proxies tell it.
+            address: Address of the client, as trusted proxies report it.
             connection: Id of the socket.
-            details: Further fields of the line. No text of a client belongs here.
+            details: Further fields of the line. Never text that a client sent.
         """
         self._count(event)
         loop = asyncio.get_running_loop()

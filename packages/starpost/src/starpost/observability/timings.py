@@ -1,7 +1,7 @@
 """Counts and durations by label, cheap enough for every packet.
 
-A counter and a histogram of prometheus_client together cost 1.0 µs per packet; this costs 0.15 µs. It is made of plain
-lists, written by the event loop's thread alone, and turned into samples when somebody asks.
+A counter and a histogram of prometheus_client together cost 1.0 µs per packet; this costs 0.15 µs. The cells are plain
+lists, written by the event loop's thread alone, and become samples when somebody asks.
 """
 
 from bisect import bisect_left
@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper ends of the buckets, seconds. A packet without a database takes well under a millisecond."""
+"""Upper bounds of the buckets, in seconds. A packet that needs no database takes well under a millisecond."""
 
 _SUM: Final = len(BOUNDS) + 1
 _CELLS: Final = _SUM + 1
@@ -22,13 +22,13 @@ Key = tuple[object, ...]
 
 
 class Timings(Collector):
-    """One counter ``{name}_total`` and one histogram ``{name}_duration_seconds``, with the same labels.
+    """Counter ``{name}_total`` and histogram ``{name}_duration_seconds``.
 
     Args:
         name: Of what is counted, in the plural: ``ws_packets``.
         documentation: One sentence.
         labels: Names of the labels.
-        aggregated: How many of them, from the first, the histogram keeps; the counter keeps all.
+        aggregated: Number of leading labels that the histogram keeps; the counter keeps all.
     """
 
     def __init__(self, name: str, documentation: str, labels: Sequence[str], *, aggregated: int) -> None:
@@ -39,7 +39,7 @@ class Timings(Collector):
         self._cells: dict[Key, list[float]] = {}
 
     def add(self, key: Key, seconds: float) -> None:
-        """Count one. ``key`` has the values of the labels, of a bounded set."""
+        """Count one event. ``key`` has the values of the labels, which must come from a bounded set."""
         cells = self._cells.get(key)
         if cells is None:
             cells = self._cells[key] = [0] * _CELLS
@@ -47,11 +47,11 @@ class Timings(Collector):
         cells[_SUM] += seconds
 
     def count(self, key: Key) -> int:
-        """How many of this key."""
+        """Return the number of events with this key."""
         return int(sum(self._cells.get(key, ())[:_SUM]))
 
     def collect(self) -> Iterator[Metric]:
-        """The samples, for the registry."""
+        """Yield the samples, for the registry."""
         counter = CounterMetricFamily(self._name, self._documentation, labels=self._labels)
         histogram = HistogramMetricFamily(
             f"{self._name}_duration_seconds", self._documentation, labels=self._labels[: self._aggregated]
