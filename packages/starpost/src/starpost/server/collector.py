@@ -1,27 +1,27 @@
-"""Python's garbage collector, set for a process that has made everything large at its start."""
+"""Garbage collector settings for a process whose large structures are all made at its start."""
 
 import gc
 from typing import Final
 
 YOUNGEST: Final = 5_000
-"""Objects that may be young before they are looked at; Python's own default is 700.
+"""Young objects that start a collection; Python's own default is 700.
 
-Twenty pages that are read at once hold more than 700, so that each was looked at while it was in use, and what lived
-through that was looked at again. Reference counts free all of it anyway. What is in a cycle waits for the collector,
-5,000 objects at most.
+Twenty pages that are read at once hold more than 700 objects, so at 700 the collector examined each page while it was
+in use, and again those that survived. Reference counts free them anyway. Only garbage in cycles waits for the
+collector, 5,000 objects at most.
 """
 
 
 def suspend() -> None:
-    """Look at nothing until ``settle``: what is imported stays, and looking at it over and over is a quarter of it."""
+    """Stop the collector until ``settle``. Imported objects stay, and examining them takes a quarter of the start."""
     gc.disable()
 
 
 def settle() -> None:
-    """Take what is there now for good: it is never looked at again. Called once, when the application is up.
+    """Exempt all objects that exist now from collection. Called once, when the application is up.
 
-    A full collection walks every object of the process. Of the 150,000 that modules, tables, routes and types are made
-    of, it finds none to free, and every client of this worker waits for it, 85 ms.
+    A full collection walks every object of the process. Modules, tables, routes and types are 150,000 objects, of which
+    it frees none, while every client of this worker waits 85 ms.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The worker's side of a clean stop: it is asked to empty itself, and says when it has."""
+"""Worker's side of a clean stop: the launcher asks the worker to drain, and the worker reports that it has."""
 
 import asyncio
 import signal
@@ -9,30 +9,30 @@ from typing import Final
 from starpost.server.reports import Phase
 
 GOODBYE_SECONDS: Final = 2.0
-"""For a client that does not read to hear that its connection ends."""
+"""Time, in seconds, for a slow client to read that its connection ends."""
 
 FLUSH_SECONDS: Final = 2.0
-"""For events that wait for Redis when all connections have gone."""
+"""Time, in seconds, for events that still wait for Redis when all connections are closed."""
 
 LATE_SECONDS: Final = 1.0
 """Allowance, in seconds, for a busy worker that reports late."""
 
 
 def drain_limit(*, timeout: float, spread: float) -> float:
-    """Seconds after which a worker that drains has hung; one that keeps its own limits is done before.
+    """Return the seconds after which a draining worker has hung. A worker that keeps its own limits is done before.
 
     Args:
-        timeout: ``DRAIN_TIMEOUT``, for packets that run when their connection's turn comes.
-        spread: ``DRAIN_SPREAD``, from the first connection's turn to the last one's.
+        timeout: ``DRAIN_TIMEOUT``, the seconds for packets that run when their connection's turn comes.
+        spread: ``DRAIN_SPREAD``, the seconds from the first connection's turn to the last one's.
     """
     return spread + timeout + GOODBYE_SECONDS + FLUSH_SECONDS + LATE_SECONDS
 
 
 class DrainSignal:
-    """The request to drain, and the answer.
+    """Request to drain, and the answer to it.
 
-    The launcher makes one per worker and passes it to the application's factory; an application that is started in
-    another way (a test, Granian's own command) makes one itself, and nobody hears its answers::
+    Each worker gets one, which it passes to the application's factory. An application that is started in another way (a
+    test, Granian's own command) makes its own, and no launcher receives its reports::
 
         async with drain.watched():          # in the lifespan, last: from here on the worker counts as started
             ...
@@ -40,7 +40,7 @@ class DrainSignal:
             drain.done()
 
     Args:
-        report: Called with each phase that is reached.
+        report: Called with each phase that the worker reaches; ``None`` without a launcher.
     """
 
     def __init__(self, report: Callable[[Phase], None] | None = None) -> None:
@@ -52,28 +52,28 @@ class DrainSignal:
 
     @property
     def is_requested(self) -> bool:
-        """Whether the worker is draining, or has drained."""
+        """True from the request on, also when the worker has drained."""
         return self.requested.is_set()
 
     def request(self) -> None:
-        """Ask for the drain; what the launcher's signal does. Only in the event loop's thread."""
+        """Ask for the drain, as the launcher's signal does. Call it in the event loop's thread only."""
         self.requested.set()
 
     @property
     def is_done(self) -> bool:
-        """Whether the application has said that it is empty. A socket that it would accept now would be dropped."""
+        """True once the application has called ``done``. A socket that it accepted now would be dropped."""
         return self._is_done
 
     def done(self) -> None:
-        """Tell the launcher that nothing is left, when the last late socket has ended: it stops this worker then."""
+        """Report to the launcher, as soon as the last late socket has ended, that it may stop this worker."""
         self._is_done = True
         self._report_when_empty()
 
     @contextmanager
     def late_socket(self) -> Iterator[None]:
-        """Count a socket that came after the request, while the application turns it away.
+        """Count a socket that arrived after the request, while the application refuses it.
 
-        The application knows of it only later, and may be done before; then its client would hear no close code.
+        The application may be done before it knows of the socket. Stopped then, it would send the client no close code.
         """
         self._late_sockets += 1
         try:

@@ -1,7 +1,7 @@
-"""The main process: Granian with our options, and a stop that lets the sockets go first.
+"""Launcher: the main process, which runs Granian with our options and drains the workers before it stops.
 
-Granian stops a worker by dropping its sockets, with no close frame. So the launcher takes the signals before Granian
-does: it asks every worker to drain, waits for the answers or the time limit, then lets Granian stop (ADR 0007).
+Granian stops a worker by dropping its sockets, without a close frame. So the launcher takes the signals first: it asks
+every worker to drain, waits for their reports or the time limit, then lets Granian stop (ADR 0007).
 """
 
 import importlib.util
@@ -35,34 +35,34 @@ from starpost.server.worker import WorkerStart
 from starpost.settings import Settings, SettingsError
 
 HTTP_HEADROOM: Final = 1024
-"""HTTP connections, idle ones included, that a worker takes beside what its sockets may need. Above, Granian accepts
-nobody, not even a health check, until one ends."""
+"""HTTP connections, idle ones included, that a worker accepts in addition to its sockets. Beyond that, Granian accepts
+no connection, not even a health check, until one ends."""
 
 IDLE_TIMEOUT: Final = 75_000
-"""Milliseconds for a request's headers, the wait for them included: an idle connection is closed after it. Proxies keep
-theirs for 60 s (nginx, load balancers), and whoever closes first must not be us: the next request would run into it."""
+"""Milliseconds in which the headers of the next request must arrive; an idle connection is closed after them. Proxies
+keep idle connections for 60 s (nginx, load balancers). If we closed first, their next request could be lost."""
 
 BACKLOG: Final = 2048
-"""Connections that wait in the kernel to be accepted. After a restart all clients return at once; one that finds the
-queue full waits a second or more for its second try."""
+"""Connections that wait in the kernel to be accepted. After a restart all clients return at once; a client that finds
+the queue full tries again after a second or more."""
 
 KILL_TIMEOUT: Final = 10
-"""Seconds for a worker's shutdown (pools, broker) after the drain; then it is killed."""
+"""Seconds for a worker's shutdown (pools, broker) after the drain; Granian kills it afterwards."""
 
 SPARE_FILES: Final = 512
-"""Files a worker opens beside its sockets: pools, logs, modules."""
+"""Files that a worker opens in addition to its sockets: pools, logs, modules."""
 
 TICK: Final = 0.05
-"""Seconds between two looks at the workers, where no report announces the change."""
+"""Seconds between two checks of the workers, for changes that no report announces."""
 
 log = structlog.get_logger(__name__)
 
 
 class DrainingServer(MPServer):
-    """Granian's server, told to drain before it stops, and to keep on when workers die.
+    """Granian's server, which drains before it stops, and goes on when workers die.
 
     Args:
-        reports: What the workers tell.
+        reports: Reports of the workers.
         drain_limit: Seconds that a drain may take.
         options: Granian's own.
     """
@@ -90,8 +90,8 @@ class DrainingServer(MPServer):
     def watch_file(self, path: Path) -> None:
         """Replace the workers when this file changes (development).
 
-        Its folder is watched, not the file: an editor puts a new file in the old one's place, and a watch on the old
-        one sees nothing any more. Granian could only watch the folder with all that is below it.
+        We watch its folder, not the file: an editor replaces the file, and a watch on the old one sees no change.
+        Granian could watch the folder only with everything below it.
         """
         threading.Thread(target=self._watch_file, args=(path.resolve(),), name="watch-file", daemon=True).start()
 
@@ -107,24 +107,24 @@ class DrainingServer(MPServer):
         super().signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def signal_handler_reload(self, *args: Any, **kwargs: Any) -> None:
-        """Stop on SIGHUP too: a closed terminal sends it, and nothing may be left running then.
+        """Stop on SIGHUP too, since a closed terminal sends it and must leave no process behind.
 
         Granian would replace the workers.
         """
         self.signal_handler_interrupt(*args, **kwargs)
 
     def watch_start(self, address: tuple[str, int]) -> None:
-        """Wait in a thread until every worker is up, then say so in the log.
+        """Wait in a thread until every worker is up, then log it.
 
-        Until then a worker that ends without having been ready is a wrong set-up: the launcher ends too, instead of
-        trying again.
+        Before that, a worker that ends without having been ready means that the set-up is wrong, and the launcher ends
+        too instead of trying again.
         """
         threading.Thread(target=self._watch_start, args=(address,), name="start", daemon=True).start()
 
     def _watch_start(self, address: tuple[str, int]) -> None:
         while not self._all_in(Phase.READY):
             self._reports.wait(TICK)
-        # The lifespan is over some milliseconds before the worker listens.
+        # The lifespan's start completes some milliseconds before the worker listens.
         while not _answers(address):
             time.sleep(TICK)
         self._has_started = True
@@ -136,12 +136,12 @@ class DrainingServer(MPServer):
         return len(workers) == self.workers and all(self._reports.of(worker.inner.pid) == phase for worker in workers)
 
     def _serve_loop(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
-        """Wait for the stop, and start workers again that ended; Granian's own loop, with another rule.
+        """Wait for the stop, and restart workers that ended: Granian's loop with another rule.
 
-        Granian takes a worker that dies within 5.5 s of its start for a crash loop, and drops the healthy ones with it.
+        Granian treats a worker that dies within 5.5 s of its start as a crash loop, and stops the healthy ones with it.
         """
         while not self.interrupt_signal:
-            # While it drains, nobody is started any more.
+            # While draining, no worker is restarted.
             self.main_loop_interrupt.wait(None if self._stop_signals else self._respawns.next_in(time.monotonic()))
             self.main_loop_interrupt.clear()
             while self.interrupt_children:
@@ -151,7 +151,7 @@ class DrainingServer(MPServer):
                 self._respawn_workers(due, spawn_target, target_loader)
 
     def _judge(self, worker: WorkerProcess) -> None:
-        """Decide what follows from the end of a worker that nobody had asked for."""
+        """Decide what follows when a worker ends on its own: restart it later, or give up."""
         now = time.monotonic()
         pid = worker.inner.pid
         served = self._reports.of(pid) is not None
@@ -169,7 +169,7 @@ class DrainingServer(MPServer):
         log.warning("worker_ended", pid=pid, exit_code=worker.inner.exitcode, served=served, again_in=delay)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Stop the workers; the exit status is 1 if it was not a signal that ended the server."""
+        """Stop the workers. The exit status is 1 if no worker could be started."""
         super().shutdown(exit_code or int(self._has_failed))  # type: ignore[no-untyped-call]
 
     def _drain(self) -> None:
@@ -177,7 +177,7 @@ class DrainingServer(MPServer):
         asked: set[int] = set()
         log.info("draining", limit=self._drain_limit)
         while self._stop_signals == 1 and time.monotonic() - started < self._drain_limit:
-            # Looked at anew each time: a worker that was being replaced is asked as soon as it is up.
+            # Listed anew each time: a worker that was being replaced is asked as soon as it is up.
             busy = [worker for worker in list(self.wrks) if self._holds_clients(worker)]
             if not busy:
                 break
@@ -197,7 +197,7 @@ class DrainingServer(MPServer):
         if pid in asked:
             return
         asked.add(pid)
-        # From here on its end is wanted: without this, Granian would put a new worker in its place.
+        # From here on we want it to end: without this, Granian would start a new worker in its place.
         worker.interrupt_by_parent = True
         try:
             os.kill(pid, signal.SIGUSR1)
@@ -206,11 +206,11 @@ class DrainingServer(MPServer):
 
 
 def main(settings: type[Settings], target: str) -> int:
-    """Read the settings and serve; the exit status of the process.
+    """Read the settings and serve; return the exit status of the process.
 
     Args:
         settings: Class of the application's settings.
-        target: As for ``launch``.
+        target: See ``launch``.
     """
     try:
         loaded = settings.load()
@@ -220,44 +220,44 @@ def main(settings: type[Settings], target: str) -> int:
 
 
 def launch(settings: Settings, target: str) -> int:
-    """Serve until a signal ends it.
+    """Serve until a signal arrives.
 
     Args:
-        settings: Of the installation.
-        target: ``module:function``, called in each worker: takes a ``DrainSignal``, returns the ASGI application.
+        settings: Settings of the installation.
+        target: ``module:function``, called in each worker with a ``DrainSignal``; returns the ASGI application.
 
     Returns:
-        The exit status: 0 after a clean stop, 1 when the application did not start or no worker could be started again,
-        2 when the settings ask for what cannot be had.
+        The exit status: 0 after a clean stop, 1 if the application did not start or no worker could be restarted, 2 if
+        the settings cannot be met: the port is taken, or a package is missing.
     """
     configure_logs(settings.log_level, settings.log_format)
     for accepted in settings.accepted_insecurities:
         log.warning("insecure_in_production", accepted=accepted)
     if settings.reload and importlib.util.find_spec("watchfiles") is None:
-        return _refuse("RELOAD needs the package watchfiles, which `make install` brings")
+        return _refuse("RELOAD needs the package watchfiles, which `make install` installs")
     try:
         reserved = reserve_port(settings.host, settings.port)
     except PortError as error:
         return _refuse(str(error))
-    # Not `fork`: a forked worker would keep the launcher's already imported modules (nothing to reload), its threads'
-    # locks, and the lifeline's writing end, so that it could never read as closed. It is also what macOS does.
+    # Not `fork`: a forked worker would inherit the launcher's imported modules (nothing to reload), its threads' locks,
+    # and the writing end of the lifeline, which could then never read as closed. macOS spawns by default, too.
     multiprocessing.set_start_method("spawn", force=True)
     with reserved, tempfile.TemporaryDirectory(prefix="workers-") as directory:
-        # Here the workers find each other, to answer for all of them when one is asked for metrics.
+        # The workers' sockets are here: a worker that is asked for metrics answers for all of them.
         os.environ[DIRECTORY_VARIABLE] = directory
         return _serve(settings, target, reserved.getsockname()[:2])
 
 
 def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
     report_reader, report_writer = multiprocessing.Pipe(duplex=False)
-    # `_held` is never written to: the workers wait for it to close, which the kernel does for any end of this process.
+    # Nobody writes to `_held`. The kernel closes it however this process ends, and the workers wait for that.
     lifeline, _held = multiprocessing.Pipe(duplex=False)
     connections = settings.ws_max_connections + HTTP_HEADROOM
     _raise_file_limit(connections + SPARE_FILES)
     server = DrainingServer(
         reports=WorkerReports(report_reader),
-        # A worker spreads its closes over DRAIN_SPREAD, and has DRAIN_TIMEOUT for the packets that still run. It keeps
-        # these limits itself; the launcher's is only for one that hangs, and must not cut off one that is just in time.
+        # A worker spreads its closes over DRAIN_SPREAD, and gives running packets DRAIN_TIMEOUT. It keeps these limits
+        # itself. The launcher's limit is for a worker that hangs, and must not cut off one that is just in time.
         drain_limit=drain_limit(timeout=settings.drain_timeout, spread=settings.drain_spread),
         target=target,
         address=settings.host,
@@ -269,25 +269,25 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=IDLE_TIMEOUT,
-            # Room for the headers with a large token; Granian's default would let each client fill 400 KiB.
+            # Room for headers with a large token. Granian's default would let each client fill 400 KiB.
             max_buffer_size=65_536,
         ),
         websockets=True,
         backlog=BACKLOG,
         # Counts HTTP connections, idle ones too. Measured with 2.8.7: a socket counts until its upgrade is done, and
-        # all may come at once. The default, backlog / workers, keeps whoever comes later waiting for idle ones.
+        # all may come at once. With the default, backlog / workers, later clients wait until idle connections end.
         backpressure=connections,
-        # Turned on when all workers have been up once, see watch_start.
+        # `_watch_start` turns it on when all workers have been up once.
         reload_ignore_worker_failure=False,
         workers_kill_timeout=KILL_TIMEOUT,
-        # Through our own pipeline. Its access log would write the query, and with it a token.
+        # Our middleware writes the access log. Granian's would write the query, and a token with it.
         log_access=False,
         log_level=LogLevels.debug if settings.log_level == "DEBUG" else LogLevels.warning,
         log_dictconfig=stdlib_config(settings.log_level, settings.log_format),
         reload=settings.reload,
-        # Not the whole checkout, whose caches change all the time.
+        # Not the whole checkout, where caches change all the time.
         reload_paths=[Path("app").resolve()],
-        # Between a new worker's start and the old one's end, when the table changed: nobody gains from both.
+        # No pause between starting a new worker and stopping the old one: after a change, only the new one is wanted.
         respawn_interval=0,
     )
     start = WorkerStart(
@@ -326,7 +326,7 @@ def _answers(address: tuple[str, int]) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """An address to connect to: "all interfaces" is none."""
+    """Return an address to connect to: loopback in place of "all interfaces"."""
     try:
         address = ip_address(host)
     except ValueError:
@@ -337,7 +337,7 @@ def _reachable(host: str) -> str:
 
 
 def _raise_file_limit(wanted: int) -> None:
-    """Every socket is a file; the usual soft limit is 1,024. The workers inherit what is set here."""
+    """Raise the soft limit of open files, usually 1,024, as every socket is a file. The workers inherit the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,22 +1,23 @@
-"""The port: taken once, and surely ours."""
+"""Reservation of the port, so that no other launcher shares it."""
 
 import socket
 
 
 class PortError(Exception):
-    """The address cannot be listened on."""
+    """The launcher cannot listen on the address; the message says why."""
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
-    """Take the port without listening on it; keep the socket for as long as the workers listen.
+    """Reserve the port without listening on it. Keep the socket open for as long as the workers listen.
 
-    Every worker opens its own socket (``SO_REUSEPORT``), so that the kernel spreads the connections over them. It also
-    lets a second launcher of the same user listen on the same port, and share the connections in silence. So it is
-    first tried without, which fails when anybody listens. And with port 0 each worker would get another one.
+    Every worker opens its own socket with ``SO_REUSEPORT``, so that the kernel spreads the connections over them. That
+    option also lets a second launcher of the same user listen on the port and silently take part of the connections. So
+    we listen once without it, which fails if anybody else does. With port 0, the reservation gives all workers the same
+    port.
 
     Args:
         host: Name or address.
-        port: 0 takes a free one: ``socket.getsockname()[1]`` tells which.
+        port: 0 chooses a free one, which is in ``socket.getsockname()[1]``.
 
     Raises:
         PortError: The host is unknown, or the port is in use or not ours to use.
@@ -28,7 +29,7 @@ def reserve_port(host: str, port: int) -> socket.socket:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-            # A bound socket alone does not collide with another that only reserves, a listening one does.
+            # A socket that is only bound does not collide with another launcher's reservation; a listening one does.
             probe.listen(1)
         reserved = socket.socket(family, kind, protocol)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

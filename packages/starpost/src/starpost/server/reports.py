@@ -1,4 +1,4 @@
-"""What a worker tells the launcher: one pipe, shared by all workers, with messages too short to be torn apart."""
+"""Reports of the workers to the launcher, over one pipe that all workers share."""
 
 import os
 import struct
@@ -8,26 +8,26 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 _MESSAGE: Final = struct.Struct("!IB")
-"""Process id and phase. Far below ``PIPE_BUF``: POSIX writes it in one piece, whoever else writes."""
+"""Process id and phase. Shorter than ``PIPE_BUF``, so POSIX writes it in one piece although others write too."""
 
 
 class Phase(IntEnum):
-    """How far a worker has come."""
+    """Phase of a worker's life."""
 
     READY = 1
-    """The application is up, and can be asked to drain."""
+    """Application is up, and can be asked to drain."""
     DRAINED = 2
-    """Its sockets are closed and its packets answered: it may be stopped."""
+    """Sockets are closed and packets answered: the launcher may stop the worker."""
 
 
 class Reporter:
-    """The worker's end."""
+    """Worker's end of the pipe."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
     def __call__(self, phase: Phase) -> None:
-        """Tell the launcher; silent when there is no launcher any more, as nobody waits for the answer then."""
+        """Report a phase. Does nothing when the launcher has ended."""
         try:
             self._pipe.send_bytes(_MESSAGE.pack(os.getpid(), phase))
         except BrokenPipeError:
@@ -35,7 +35,7 @@ class Reporter:
 
 
 class WorkerReports:
-    """The launcher's end: the latest phase of every worker, by process id."""
+    """Launcher's end of the pipe: the latest phase of every worker, by process id."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -44,11 +44,11 @@ class WorkerReports:
         threading.Thread(target=self._read, name="worker-reports", daemon=True).start()
 
     def of(self, pid: int | None) -> Phase | None:
-        """The latest phase of one worker; ``None`` before its first report."""
+        """Return the latest phase of a worker; ``None`` before its first report."""
         return self._phases.get(pid)
 
     def forget(self, pid: int | None) -> None:
-        """Drop what a worker reported that has ended: the system gives its process id to others."""
+        """Drop the phase of a worker that has ended: the system reuses process ids."""
         with self._changed:
             self._phases.pop(pid, None)
 

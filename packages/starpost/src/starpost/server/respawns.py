@@ -1,27 +1,27 @@
-"""When a worker that ended is started again. Arithmetic alone: no process, and the caller's clock."""
+"""Back-off for restarting workers. Pure arithmetic: no process, and the caller's clock."""
 
 from dataclasses import dataclass
 from typing import Final
 
 FIRST_DELAY: Final = 0.5
-"""Seconds before the second start in a row; each further one waits twice as long. The first one does not wait."""
+"""Delay, in seconds, of the second restart in a row, doubled for each further one. The first is not delayed."""
 
 LONGEST_DELAY: Final = 2.0
 """Longest delay, in seconds: clients wait for the worker."""
 
 REFUSED_DELAY: Final = 30.0
-"""The same for a worker that ended by itself before it was ready. Each try takes a second of a core, which the healthy
-workers' clients need, and writes a trace to the log."""
+"""Longest delay, in seconds, for a worker that ended by itself before it was ready. Each try takes a second of a core
+from the healthy workers, and writes a trace to the log."""
 
 STEADY: Final = 30.0
-"""Life, in seconds, after which the end of a worker is the first of a new row."""
+"""Life, in seconds, after which the end of a worker starts a new row."""
 
 REFUSED_STARTS: Final = 4
-"""Starts in a row, of every worker, that ended by themselves before they were ready; then no worker can be started."""
+"""Starts in a row, of every worker, that ended by themselves before they were ready. After them we give up."""
 
 KILLED_STARTS: Final = 30
-"""The same for starts of any end. Whoever kills workers kills those that start, too, which says little about whether
-they can; a fault in native code kills every one of them."""
+"""Starts in a row, of every worker, that ended in any way before they were ready. After them we give up. An operator
+who kills workers also kills some that start, which says little; a fault in native code kills every one."""
 
 
 @dataclass(slots=True)
@@ -47,10 +47,10 @@ class Respawns:
 
         Args:
             place: The worker's index.
-            served: It had become ready.
-            killed: A signal ended it.
+            served: True if it had become ready.
+            killed: True if a signal ended it.
             lived: Seconds from its start to its end.
-            now: The monotonic clock.
+            now: Time of the monotonic clock.
         """
         its = self._places[place]
         its.ends = 1 if served and lived >= STEADY else its.ends + 1
@@ -64,18 +64,18 @@ class Respawns:
         return delay
 
     def take_due(self, now: float) -> list[int]:
-        """Return the places whose worker is to be started now. The caller starts them."""
+        """Return the places whose worker the caller must start now."""
         due = [index for index, its in enumerate(self._places) if its.due is not None and its.due <= now]
         for index in due:
             self._places[index].due = None
         return due
 
     def next_in(self, now: float) -> float | None:
-        """Return the seconds until the next worker is due; ``None`` if nobody waits."""
+        """Return the seconds until the next worker is due; ``None`` if none is."""
         times = [its.due for its in self._places if its.due is not None]
         return max(0.0, min(times) - now) if times else None
 
     @property
     def is_exhausted(self) -> bool:
-        """Every place has failed to start a worker ``REFUSED_STARTS`` or ``KILLED_STARTS`` times in a row."""
+        """True if every place has failed to start a worker ``REFUSED_STARTS`` or ``KILLED_STARTS`` times in a row."""
         return all(its.refused_starts >= REFUSED_STARTS or its.failed_starts >= KILLED_STARTS for its in self._places)

@@ -1,4 +1,4 @@
-"""The first thing that runs in a worker process: logs, signals, the launcher's death, then the application."""
+"""Start of a worker process: logs, signals, the watch over the launcher, then the application."""
 
 import asyncio
 import importlib
@@ -24,22 +24,22 @@ from starpost.server.signals import MissedSignals
 from starpost.settings import SettingsError
 
 ORPHAN_GRACE: Final = 5.0
-"""Seconds that a worker without a launcher has to stop by itself. Its port may be wanted by the next launcher."""
+"""Seconds that a worker without a launcher has to stop by itself. The next launcher may need its port."""
 
 log = structlog.get_logger(__name__)
 
 
 class WorkerStart:
-    """Makes the application in the worker; Granian's ``target_loader``. It is pickled into the new process.
+    """Granian's ``target_loader``: makes the application in the worker. Granian pickles it into the new process.
 
     Args:
         target: ``module:function``; the function takes the ``DrainSignal`` and returns an ASGI application.
-        reports: The pipe's end to write to.
-        lifeline: The end to read from of a pipe that the launcher alone can write to, and never does: it reads as
-            closed when the launcher is gone, however it ended.
+        reports: Writing end of the pipe for reports.
+        lifeline: Reading end of a pipe to which only the launcher could write, and never does. It reads as closed
+            when the launcher has ended, in whatever way.
         log_level: The least severe level that is logged.
-        log_format: How lines are written.
-        sets_collector: The garbage collector is set for a server; else it stays as Python made it.
+        log_format: Form of the lines.
+        sets_collector: Configure the garbage collector for a server, instead of Python's defaults.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class WorkerStart:
         """Prepare the process and return the application.
 
         Raises:
-            SystemExit: The application cannot be made; the reason is in the log.
+            SystemExit: The application could not be made; the reason is in the log.
         """
-        # A closed terminal (SIGHUP) or Ctrl-C (SIGINT) is the launcher's to judge; SIGUSR1 is ignored until the
-        # application listens for it.
+        # The launcher handles a closed terminal (SIGHUP) and Ctrl-C (SIGINT). SIGUSR1 is ignored until the application
+        # listens for it.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1):
             signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=_end_with, args=(self._lifeline,), name="lifeline", daemon=True).start()
@@ -80,17 +80,17 @@ class WorkerStart:
             app = getattr(importlib.import_module(module), function)(drain)
             explained = ExplainedStart(app, lambda: _listen(missed), sets_collector=self._sets_collector)
             return DrainedApplication(explained, drain)
-        except Exception as error:  # noqa: BLE001 - said in the log, and the process ends
+        except Exception as error:  # noqa: BLE001 - logged, and the process ends
             _explain(error)
         sys.exit(1)
 
 
 class DrainedApplication:
-    """The same ASGI application; no socket is let in that nobody would close.
+    """ASGI wrapper that, once the drain has begun, accepts no socket that would be dropped without a close frame.
 
     Args:
         app: The application.
-        drain: Of this worker.
+        drain: Drain signal of this worker.
     """
 
     def __init__(self, app: Any, drain: DrainSignal) -> None:
@@ -105,7 +105,7 @@ class DrainedApplication:
 
     async def _end_socket(self, scope: Any, receive: Any, send: Any) -> None:
         if self._drain.is_done:
-            # Before it is accepted: HTTP 403, as if nobody listened any more.
+            # Closed before it is accepted: the client gets HTTP 403.
             await send({"type": "websocket.close"})
             return
         with self._drain.late_socket():
@@ -113,10 +113,9 @@ class DrainedApplication:
 
 
 class ExplainedStart:
-    """The same ASGI application; when its lifespan has started, the garbage collector may be set for what comes.
+    """ASGI wrapper around the lifespan: configures the garbage collector after the start, and logs why a start failed.
 
-    When it fails to start, the log has one line for it: Litestar and Granian would each write a trace, of groups of
-    exceptions, around the one sentence that matters.
+    The reason is one line. Litestar and Granian would each write a trace of exception groups around it.
 
     Args:
         app: The application.
@@ -133,7 +132,7 @@ class ExplainedStart:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] == "lifespan":
             return self._lifespan(scope, receive, send)
-        # Handed on and not awaited here: it costs a request nothing.
+        # Returned, not awaited: it costs a request nothing.
         return self._app(scope, receive, send)  # type: ignore[no-any-return]
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
@@ -159,7 +158,7 @@ class ExplainedStart:
 def _listen(missed: MissedSignals) -> None:
     loop = asyncio.get_running_loop()
     # Ctrl-C on a terminal reaches every process of the group. Granian would drop the sockets of a worker at once, and
-    # be deaf to the launcher's SIGTERM if it has not served yet; the launcher hears it too, and drains first.
+    # ignore the launcher's SIGTERM if the worker does not serve yet. The launcher gets Ctrl-C too, and drains first.
     loop.add_signal_handler(signal.SIGINT, lambda: None)
     missed.repeat_in(loop)
 
@@ -181,12 +180,12 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _end_with(lifeline: Connection) -> None:
-    """End this process when the launcher has ended: nobody would stop it, and it would keep the port."""
+    """End this process when the launcher has ended: nobody else would stop it, and it would keep the port."""
     try:
         lifeline.recv_bytes()
     except (EOFError, OSError):
         log.warning("launcher_gone", pid=os.getpid())
-    # What a launcher that was killed could not clear away.
+    # A launcher that was killed could not remove it.
     if directory := os.environ.get(DIRECTORY_VARIABLE):
         shutil.rmtree(directory, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
