@@ -54,7 +54,7 @@ _STEPS: Final = (
     ("/starpost/auth/redaction.py", "access log"),
     ("/starpost/auth/", "authentication"),
     ("/starpost/rbac/", "permission"),
-    ("/starpost/packets/dependencies.py", "dependencies"),
+    ("/starpost/di/", "dependencies"),
     ("/starpost/packets/", "dispatcher: find, permit, decode, encode"),
     ("/starpost/http/", "route handler: parameters, encode"),
     ("/starpost/db/", "database: connection, statement, rows"),

@@ -5,7 +5,7 @@ places. Each goes Litestar's own way where a route asks for what it does not cov
 
 guards        are handed the handler itself, not a copy of it; guards here read
 errors        the exception handlers of a route's layers are put together once
-dependencies  are made by the plan that packets have, without coroutines and a check of types for each
+dependencies  are made by the plan of ``di``, without coroutines and a check of types for each
 answers       a struct, a list or a dict becomes two messages, without response objects and their headers in between
 """
 
@@ -23,7 +23,8 @@ from litestar.serialization import encode_json
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 from msgspec import Struct
 
-from starpost.packets.dependencies import Plan, fail, finish
+from starpost.di import Plan
+from starpost.di.resolution import Resolution
 
 _GIVEN: Final = frozenset({"request"})
 """Beside the handler's own parameters, what Litestar brings for a provider that asks for it."""
@@ -109,35 +110,12 @@ class PlannedParameters:
 
     async def resolve_dependencies(
         self, _connection: ASGIConnection[Any, Any, Any, Any], values: dict[str, Any]
-    ) -> "_Dependencies":
-        """Add the dependencies to the values.
+    ) -> Resolution:
+        """Return the context in which the handler runs; Litestar enters it at once.
 
-        Returns:
-            The context in which they are used, and at whose end they are finished.
+        Its entry adds the dependencies to the values, its end finishes them.
         """
-        generators: list[Any] = []
-        try:
-            await self._plan.enter(values, generators)
-        except BaseException as error:
-            await fail(generators, error)
-            raise
-        return _Dependencies(generators)
-
-
-class _Dependencies:
-    __slots__ = ("_generators",)
-
-    def __init__(self, generators: list[Any]) -> None:
-        self._generators = generators
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            await finish(self._generators)
-        else:
-            await fail(self._generators, error)
+        return self._plan.resolve(values)
 
 
 def plan_of(handler: HTTPRouteHandler, batches: Iterable[Iterable[Any]]) -> Plan | None:

@@ -25,7 +25,6 @@ from starpost.errors import (
 from starpost.observability import correlation
 from starpost.observability.security_log import Event, SecurityLog
 from starpost.packets.caller import Caller
-from starpost.packets.dependencies import fail, finish
 from starpost.packets.numbers import SystemPacket
 from starpost.packets.registry import PacketRegistry, PacketRoute
 from starpost.packets.request import RequestModel
@@ -140,18 +139,13 @@ class Dispatcher:
         self, caller: Caller, route: PacketRoute, request: RequestModel[Any]
     ) -> tuple[int, bytes]:
         """Between the first provider and the last: encoded before the commit, so that what cannot be sent is undone."""
-        open_generators: list[Any] = []
         given = {"request": request, "principal": request.principal, "connection": caller}
-        try:
-            arguments = await route.plan.enter(given, open_generators)
+        dependencies = route.plan.resolve(given)
+        async with dependencies as arguments:
             result = await route.declaration.handler(**arguments)
             encoded = _encode(caller.codec, request.pkg_id, request.req_id, result)
             if encoded[0] != RSPCode.OK:
-                await fail(open_generators, _Refused())
-            await finish(open_generators)
-        except BaseException as error:
-            await fail(open_generators, error)
-            raise
+                await dependencies.undo(_Refused())
         return encoded
 
     def _refuse(self, codec: Codec, packet: Packet | BadPacket, error: AppError) -> tuple[int, bytes]:

@@ -11,8 +11,8 @@ import msgspec
 from litestar.di import Provide
 from msgspec import inspect as type_inspect
 
+from starpost.di import Plan, WrongDependencyError, parameters_of
 from starpost.errors import StartError
-from starpost.packets.dependencies import Plan, WrongDependencyError
 from starpost.packets.numbers import SystemPacket
 from starpost.packets.request import NoData, RequestModel
 from starpost.packets.router import Declaration, location_of_number
@@ -173,11 +173,9 @@ def _types_of(declaration: Declaration, problems: _Problems) -> tuple[Any, Any, 
     handler = declaration.handler
     if not inspect.iscoroutinefunction(handler):
         problems.add("a handler is an `async def` function")
-    signature = inspect.signature(handler).parameters.values()
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = tuple(parameter.name for parameter in signature if parameter.kind in named)
-    if len(parameters) < len(signature):
-        problems.add("a handler takes named parameters only, no `*`, no `**` and nothing before `/`")
+    parameters, faults = parameters_of(handler)
+    for fault in faults:
+        problems.add(fault)
     try:
         hints = get_type_hints(handler, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:

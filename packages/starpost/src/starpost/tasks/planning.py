@@ -7,7 +7,7 @@ from typing import Final
 
 from litestar.di import Provide
 
-from starpost.packets.dependencies import Plan, WrongDependencyError
+from starpost.di import Plan, WrongDependencyError, parameters_of
 from starpost.tasks.task import BackgroundTask
 
 GIVEN: Final = frozenset({"publisher", "new_unit_of_work", "lease"})
@@ -50,14 +50,9 @@ def plan_tasks(
 
 
 def _plan(task: BackgroundTask, providers: Mapping[str, Provide]) -> tuple[Plan | None, list[str]]:
-    problems = []
+    parameters, problems = parameters_of(task.run)
     if not inspect.iscoroutinefunction(task.run):
         problems.append("a task is an `async def` function")
-    signature = inspect.signature(task.run).parameters.values()
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = tuple(parameter.name for parameter in signature if parameter.kind in named)
-    if len(parameters) < len(signature):
-        problems.append("a task takes named parameters only, no `*`, no `**` and nothing before `/`")
     given = GIVEN if task.once_per_cluster else GIVEN - {"lease"}
     try:
         plan = Plan(parameters, providers, given)

@@ -10,7 +10,6 @@ from starpost.backoff import Backoff
 from starpost.errors import UnavailableError
 from starpost.observability import correlation
 from starpost.observability.correlation import Correlation
-from starpost.packets.dependencies import fail, finish
 from starpost.tasks.lease import Lease, Leases
 from starpost.tasks.planning import PlannedTask
 from starpost.tasks.task import BackgroundTask
@@ -190,14 +189,8 @@ class _Supervised:
     async def _run(self, lease: Lease | None) -> None:
         """One run, with dependencies of its own."""
         correlation.enter(TaskCorrelation(self.name))
-        open_generators: list[Any] = []
-        try:
-            arguments = await self._planned.plan.enter({**self._given, "lease": lease}, open_generators)
+        async with self._planned.plan.resolve({**self._given, "lease": lease}) as arguments:
             await self._task.run(**arguments)
-        except BaseException as error:
-            await fail(open_generators, error)
-            raise
-        await finish(open_generators)
 
 
 def _is_being_cancelled() -> bool:

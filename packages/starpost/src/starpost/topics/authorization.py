@@ -11,10 +11,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 from litestar.di import Provide
 
 from starpost.auth.principal import Principal
-from starpost.packets.dependencies import Plan, WrongDependencyError, fail, finish
+from starpost.di import Plan, WrongDependencyError, parameters_of
 from starpost.topics.topic import Authorize, Topic
-
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class TopicCheck:
@@ -38,18 +36,11 @@ class TopicCheck:
             TypeError: The answer is neither ``True`` nor ``False``.
             Exception: Whatever the check raises.
         """
-        open_generators: list[Any] = []
-        try:
-            arguments = await self._plan.enter({**params, "principal": principal}, open_generators)
+        async with self._plan.resolve({**params, "principal": principal}) as arguments:
             answer: Any = self._function(**arguments)
             if inspect.isawaitable(answer):
                 answer = await answer
-            is_allowed = _bool(answer)
-            await finish(open_generators)
-        except BaseException as error:
-            await fail(open_generators, error)
-            raise
-        return is_allowed
+            return _bool(answer)
 
 
 def _bool(answer: Any) -> bool:
@@ -86,14 +77,9 @@ def plan_checks(
 def _plan(
     topic: Topic[Any], function: Authorize, providers: Mapping[str, Provide]
 ) -> tuple[TopicCheck | None, list[str]]:
-    try:
-        signature = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError) as error:
-        return None, [f"what it takes cannot be seen: {error}"]
-    problems = []
-    parameters = tuple(parameter.name for parameter in signature if parameter.kind in _NAMED)
-    if len(parameters) < len(signature):
-        problems.append("a check takes named parameters only, no `*`, no `**` and nothing before `/`")
+    parameters, problems = parameters_of(function)
+    if problems:
+        return None, problems
     if "principal" in topic.params:
         problems.append("`principal` is who subscribes; the topic's parameter needs another name")
     problems += _wrong_types(topic, function)

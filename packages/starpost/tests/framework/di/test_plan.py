@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from litestar.di import Provide
 
-from starpost.packets.dependencies import Plan, WrongDependencyError, fail, finish
+from starpost.di import Plan, WrongDependencyError
 
 GIVEN = frozenset({"request"})
 EMPTY: tuple[int, ...] = ()
@@ -69,19 +69,9 @@ def options(call: Any) -> dict[str, bool]:
 
 
 async def run(plan: Plan, handler: Callable[..., Any] | None = None, **given: Any) -> Any:
-    """As the dispatcher does it."""
-    open_generators: list[Any] = []
-    try:
-        arguments = await plan.enter({"request": "the request"} | given, open_generators)
+    async with plan.resolve({"request": "the request"} | given) as arguments:
         result = handler(**arguments) if handler else arguments
-        if asyncio.iscoroutine(result):
-            result = await result
-        await finish(open_generators)
-    except BaseException as error:
-        await fail(open_generators, error)
-        raise
-    assert not open_generators
-    return result
+        return await result if asyncio.iscoroutine(result) else result
 
 
 class Service:
@@ -192,6 +182,17 @@ async def test_failure_is_told_last_first() -> None:
     with pytest.raises(KeyError):
         await run(plan, handler)
     assert journal[3:] == ["undo c: KeyError", "undo b: KeyError", "undo a: KeyError"]
+
+
+async def test_an_early_end_leaves_nothing_to_finish() -> None:
+    """As for a handler that answers with a refusal: it raises nothing, and what it did is undone."""
+    journal = Journal()
+    plan = plan_of(("a", "b"), a=journal.generator("a"), b=journal.sync_generator("b"))
+    resolution = plan.resolve({"request": "the request"})
+    async with resolution:
+        await resolution.undo(KeyError("refused"))
+        journal.append("still inside")
+    assert journal[2:] == ["undo b: KeyError", "undo a: KeyError", "still inside"]
 
 
 async def test_a_later_provider_that_fails_leaves_nothing_open() -> None:

@@ -1,0 +1,39 @@
+"""Steps of a plan: which provider makes a dependency, in which way, and of what."""
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from litestar.di import Provide
+
+
+class Kind(Enum):
+    """Ways to call a provider."""
+
+    SYNC = auto()
+    """Called as it is: a class, or a function that does not wait."""
+    PROVIDE = auto()
+    """Awaited through Litestar's ``Provide``, which knows caching and threads."""
+    GENERATOR = auto()
+    ASYNC_GENERATOR = auto()
+
+
+class Step(NamedTuple):
+    """One dependency."""
+
+    name: str
+    kind: Kind
+    call: Callable[..., Any]
+    arguments: tuple[str, ...]
+    """Names of what the provider takes; they are made before."""
+
+
+def step_of(name: str, provide: Provide, arguments: tuple[str, ...]) -> Step:
+    """Choose the shortest way that Litestar's ``Provide`` allows."""
+    if provide.has_async_generator_dependency:
+        return Step(name, Kind.ASYNC_GENERATOR, provide.dependency, arguments)
+    if provide.has_sync_generator_dependency:
+        return Step(name, Kind.GENERATOR, provide.dependency, arguments)
+    if provide.has_sync_callable and not provide.use_cache:
+        return Step(name, Kind.SYNC, provide.dependency, arguments)
+    return Step(name, Kind.PROVIDE, provide, arguments)
