@@ -10,7 +10,7 @@ from sqlalchemy import event
 
 from app.asgi import create
 from app.settings import Settings
-from starpost.connections.channel import ChannelKeeper, channel_of
+from starpost.connections.transport import TransportRecorder, transport_of
 from starpost.db import Database
 from starpost.http.handlers import PlannedParameters, PreparedHandler
 from starpost.server.worker import ExplainedStart
@@ -72,13 +72,13 @@ async def test_sockets_use_the_ends_that_litestar_gives(is_fast: bool) -> None:
     found = []
 
     async def app(scope: Any, *_: Any) -> None:
-        found.append(channel_of(scope, receive, send))
+        found.append(transport_of(scope, receive, send))
 
-    await ChannelKeeper(app, is_direct=is_fast)(scope, server.receive, server.send)
-    channel = found[0]
-    assert (channel.send == server.send, channel.receive == server.receive) == (is_fast, is_fast)
-    assert channel.is_eager == is_fast
-    assert channel.link is not None, "what a stranger has sent is weighed either way"
+    await TransportRecorder(app, is_direct=is_fast)(scope, server.receive, server.send)
+    transport = found[0]
+    assert (transport.send == server.send, transport.receive == server.receive) == (is_fast, is_fast)
+    assert transport.is_eager == is_fast
+    assert transport.link is not None, "what a stranger has sent is weighed either way"
 
 
 @BOTH

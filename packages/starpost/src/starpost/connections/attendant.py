@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from starpost.connections.channel import Receive, gone
 from starpost.connections.ending import Ending
 from starpost.connections.inbox import Inbox
 from starpost.connections.intake import Intake
+from starpost.connections.transport import Receive, gone
 from starpost.protocol.envelope import Packet
 
 

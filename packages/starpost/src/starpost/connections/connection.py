@@ -25,7 +25,6 @@ import structlog
 
 from starpost.auth.principal import Principal
 from starpost.connections.attendant import Attendant
-from starpost.connections.channel import Channel, gone
 from starpost.connections.ending import REVOKED_GRACE, Ending
 from starpost.connections.execution import Execution, Serial
 from starpost.connections.heartbeat import Heartbeat, Judgement
@@ -38,6 +37,7 @@ from starpost.connections.places import Place
 from starpost.connections.pulse import TICK
 from starpost.connections.registry import ConnectionRegistry, TooManyConnectionsError
 from starpost.connections.token_clock import TokenClock
+from starpost.connections.transport import Transport, gone
 from starpost.errors import (
     AppError,
     ConflictError,
@@ -97,7 +97,7 @@ class Connection:
     def __init__(
         self,
         *,
-        channel: Channel,
+        transport: Transport,
         codec: Codec,
         hub: ConnectionHub,
         registry: ConnectionRegistry,
@@ -120,20 +120,20 @@ class Connection:
         self.allowed: frozenset[int] = frozenset()
         self.since = datetime.now(UTC)
         self.outbox = Outbox(
-            channel.send,
+            transport.send,
             codec.frame_key,
             max_messages=limits.outbox_messages,
             max_bytes=limits.outbox_bytes,
             on_overflow=self._overflow,
             on_drop=self._drop,
             clock=hub.pulse.clock,
-            is_eager=channel.is_eager,
+            is_eager=transport.is_eager,
         )
-        self._receive = channel.receive
-        self._send = channel.send
-        self._link = channel.link
+        self._receive = transport.receive
+        self._send = transport.send
+        self._link = transport.link
         # Before the upgrade is accepted, after which a client may send as much as it likes.
-        self._received_before = None if channel.link is None else hub.received.of(channel.link)
+        self._received_before = None if transport.link is None else hub.received.of(transport.link)
         self._hub = hub
         self._pulse = hub.pulse
         self._registry = registry
@@ -170,7 +170,7 @@ class Connection:
         self._after_reply: list[Callable[[], None]] = [self._token_clock.allow_warning]
         self._execution = self._make_execution()
         self._attendant = Attendant(
-            channel.receive,
+            transport.receive,
             self._intake,
             self._ending,
             is_needed=lambda: self._execution.occupied_since is not None,
@@ -463,7 +463,7 @@ class Connection:
 
     def release(self) -> None:
         """Give everything back, also what one that never ran has: its place, its count, its user, the server's end."""
-        # With its last reference the socket of a client that does not read closes: see ``forget_channel``.
+        # With its last reference the socket of a client that does not read closes: see ``forget_transport``.
         self._give_back_place()
         self._registry.leave(self.id)
         self._intake.charge(None)

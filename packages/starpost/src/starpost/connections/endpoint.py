@@ -14,12 +14,12 @@ from litestar.handlers import WebsocketRouteHandler
 
 from starpost.auth.authenticator import Authenticator
 from starpost.auth.handshake import chosen_subprotocol, handshake_token
-from starpost.connections.channel import channel_of, forget_channel
 from starpost.connections.connection import Connection, Verifier, verdict_on
 from starpost.connections.hub import ConnectionHub
 from starpost.connections.limits import ConnectionLimits
 from starpost.connections.places import Places
 from starpost.connections.registry import ConnectionRegistry
+from starpost.connections.transport import forget_transport, transport_of
 from starpost.errors import AppError, UnauthenticatedError
 from starpost.header_fields import client_address
 from starpost.limits import RequestLimits
@@ -63,17 +63,17 @@ class Endpoint:
         """Judge the handshake, then serve the connection until it ends."""
         scope = socket.scope
         address = client_address(scope)
-        channel = channel_of(scope, socket.receive, socket.send)
+        transport = transport_of(scope, socket.receive, socket.send)
         token = self._token(scope)
         refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)
         if refusal is not None:
             self.security.record("handshake_refused", reason="rate_limited", address=address)
             await refusal
-            forget_channel(socket)
+            forget_transport(socket)
             return
         chosen = chosen_subprotocol(scope)
         connection = Connection(
-            channel=channel,
+            transport=transport,
             codec=MSGPACK if chosen == "msgpack" else JSON,
             hub=self.hub,
             registry=self.registry,
@@ -103,7 +103,7 @@ class Endpoint:
         finally:
             # Here and not in the connection: also one that ends before it runs has been counted.
             connection.release()
-            forget_channel(socket)
+            forget_transport(socket)
 
     def _token(self, scope: Any) -> str | UnauthenticatedError | None:
         """The token that the handshake brings, or what is wrong with how it does."""

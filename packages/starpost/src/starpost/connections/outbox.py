@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from starpost.connections.channel import Send, gone
+from starpost.connections.transport import Send, gone
 from starpost.topics.subscriber import EventSource
 
 log = structlog.get_logger(__name__)

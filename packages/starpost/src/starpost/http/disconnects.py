@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from starpost.connections.channel import gone
+from starpost.connections.transport import gone
 from starpost.header_fields import HTTP
 from starpost.observability.http import ABANDONED
 

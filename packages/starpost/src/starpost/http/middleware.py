@@ -1,7 +1,7 @@
 """The middleware around the application's routing: one list, from the outside in.
 
-1. **channel** notes the server's own ends of a socket, which packets use directly. Outermost: whatever wraps ``send``
-   outside of it would be in the way of each packet; whatever is inside costs a packet nothing.
+1. **transport** records the server's own ends of a socket, which packets use directly. Outermost: whatever wraps
+   ``send`` outside of it would be in the way of each packet; whatever is inside costs a packet nothing.
 2. **observe** enters the correlation, and writes access log, metrics and the headers of every answer. It comes before
    everything that answers, so that no answer goes without.
 3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
@@ -27,7 +27,7 @@ from litestar.types import ASGIApp
 
 from starpost.auth.authenticator import Authenticator
 from starpost.auth.http import AuthenticationMiddleware, compile_excluded
-from starpost.connections.channel import ChannelKeeper
+from starpost.connections.transport import TransportRecorder
 from starpost.http.bodies import Bodies, BodyClock
 from starpost.http.disconnects import RunningRequests
 from starpost.http.hosts import AllowedHosts
@@ -62,7 +62,7 @@ def stack(
     """
     excluded = compile_excluded(settings.excluded_paths)
     return (
-        lambda app: ChannelKeeper(app, is_direct=settings.fast_paths),
+        lambda app: TransportRecorder(app, is_direct=settings.fast_paths),
         observe,
         lambda app: TrustedProxies(app, settings.trusted_proxies),
         lambda app: AllowedHosts(app, settings.accepted_hosts, security),

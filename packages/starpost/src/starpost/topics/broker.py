@@ -20,8 +20,8 @@ import structlog
 from starpost.backoff import Backoff
 from starpost.redis import REDIS_FAULTS, RedisClients
 from starpost.redis.tasks import end_task
-from starpost.topics.channel import TopicChannel
 from starpost.topics.event import Frames
+from starpost.topics.feed import TopicFeed
 from starpost.topics.links import Links, Listener
 from starpost.topics.stream import Streams
 from starpost.topics.topic import Push, Topic
@@ -107,7 +107,7 @@ class Broker:
         self._keys = clients.keys
         self._links = Links(clients)
         self._spublish = clients.script(_SPUBLISH)
-        self._channels: dict[str, TopicChannel] = {}
+        self._feeds: dict[str, TopicFeed] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._outgoing: dict[str, _Outgoing] = {}
         self._waiting = 0
@@ -166,29 +166,29 @@ class Broker:
 
     # ---- joining -----------------------------------------------------------------------------------------------------
 
-    def channel(self, topic: Topic[Any], name: str) -> TopicChannel:
+    def feed(self, topic: Topic[Any], name: str) -> TopicFeed:
         """The topic in this worker, joined from now on. ``release`` it when the last receiver has gone."""
         leaving = self._leaving.pop(name, None)
         if leaving is not None:
             leaving.cancel()
-        channel = self._channels.get(name)
-        if channel is None:
-            channel = self._channels[name] = TopicChannel(topic, name, self.streams, self.spawn)
-            self._links.want(self._keys.topic_channel(name), channel)
-        return channel
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = TopicFeed(topic, name, self.streams, self.spawn)
+            self._links.want(self._keys.topic_channel(name), feed)
+        return feed
 
-    def release(self, channel: TopicChannel) -> None:
+    def release(self, feed: TopicFeed) -> None:
         """Leave the topic, after a while, if nobody here is subscribed."""
-        if not channel.receivers and channel.name not in self._leaving and not self.is_stopping:
+        if not feed.receivers and feed.name not in self._leaving and not self.is_stopping:
             loop = asyncio.get_running_loop()
-            self._leaving[channel.name] = loop.call_later(LINGER, self._leave, channel.name)
+            self._leaving[feed.name] = loop.call_later(LINGER, self._leave, feed.name)
 
     def _leave(self, name: str) -> None:
         del self._leaving[name]
-        channel = self._channels[name]
-        if not channel.receivers:
-            del self._channels[name]
-            channel.lost()
+        feed = self._feeds[name]
+        if not feed.receivers:
+            del self._feeds[name]
+            feed.lost()
             self._links.unwant(self._keys.topic_channel(name))
 
     def listen(self, channel: str, listener: Listener) -> None:

@@ -115,16 +115,16 @@ class TopicHub:
         replaced = interests.subscriptions.get(name)
         if replaced is None:
             self._make_room(interests)
-        channel = self._broker.channel(instance.topic, name)
-        subscription = Subscription(subscriber, channel)
+        feed = self._broker.feed(instance.topic, name)
+        subscription = Subscription(subscriber, feed)
         # From here on events are held back for it: nothing is missed between the snapshot and the first live one. And
         # whatever happens to the connection meanwhile finds it.
-        channel.receivers.add(subscription)
+        feed.receivers.add(subscription)
         interests.subscriptions[name] = subscription
         if replaced is not None:
             self._drop(interests, replaced, ConflictError("Another SUBSCRIBE to this topic came after this one"))
         try:
-            await channel.live(PATIENCE)
+            await feed.live(PATIENCE)
             missed, is_recovered = await self._recover(subscription, offset, epoch)
             # Who ends it finds it present from here on, and takes it out; before, there is nothing to take out.
             subscription.check()
@@ -137,17 +137,17 @@ class TopicHub:
                 raise UnavailableError("The topic cannot be reached") from error
             raise
         subscriber.after_reply(lambda: subscription.begin(missed))
-        return subscription, channel.promised_epoch, subscription.position, is_recovered
+        return subscription, feed.promised_epoch, subscription.position, is_recovered
 
     async def _recover(
         self, subscription: Subscription, since: int | None, epoch: str | None
     ) -> tuple[list[tuple[int, bytes]], bool]:
         """Set the subscription's position; the events that its client missed, if they are all there."""
-        channel = subscription.channel
+        feed = subscription.feed
         if since is None:
-            subscription.position = channel.seq
+            subscription.position = feed.seq
             return [], False
-        snapshot, is_complete = await channel.recover(since, epoch)
+        snapshot, is_complete = await feed.recover(since, epoch)
         if subscription.is_reset:
             # Redis has lost what the snapshot says.
             return [], False
@@ -311,16 +311,16 @@ class TopicHub:
             raise ConflictError(f"A connection has at most {self._max} subscriptions and watches")
 
     def _drop(self, interests: _Interests, subscription: Subscription, reason: AppError) -> None:
-        channel = subscription.channel
-        if subscription not in channel.receivers:
+        feed = subscription.feed
+        if subscription not in feed.receivers:
             return  # whoever ended it while its SUBSCRIBE waited has done all this
         if subscription.ended is None:
             subscription.end(reason)
-        channel.receivers.discard(subscription)
-        if interests.subscriptions.get(channel.name) is subscription:
-            del interests.subscriptions[channel.name]
-            self._presence.leave(channel.name, interests.connection_id)
-        self._broker.release(channel)
+        feed.receivers.discard(subscription)
+        if interests.subscriptions.get(feed.name) is subscription:
+            del interests.subscriptions[feed.name]
+            self._presence.leave(feed.name, interests.connection_id)
+        self._broker.release(feed)
 
     def _watch(self, interests: _Interests, subscriber: Subscriber, name: str) -> Watcher:
         watchers = self._watchers.get(name)

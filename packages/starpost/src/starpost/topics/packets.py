@@ -73,7 +73,7 @@ async def subscribe(
     subscription, epoch, offset, is_recovered = await topic_hub.subscribe(
         connection, wanted.topic, wanted.since, wanted.epoch
     )
-    return SubscribeReply(subscription.channel.name, str(offset), epoch, is_recovered)
+    return SubscribeReply(subscription.feed.name, str(offset), epoch, is_recovered)
 
 
 @topic_router.register(SystemPacket.UNSUBSCRIBE, lane=_LANE)

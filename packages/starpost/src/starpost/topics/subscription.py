@@ -7,8 +7,8 @@ import msgspec
 from starpost.errors import AppError
 from starpost.packets.numbers import SystemPacket
 from starpost.protocol.envelope import ServerPacket
-from starpost.topics.channel import TopicChannel
 from starpost.topics.event import Frames
+from starpost.topics.feed import TopicFeed
 from starpost.topics.subscriber import Subscriber
 from starpost.topics.topic import Overflow
 
@@ -33,23 +33,23 @@ class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
 
 
 class Subscription:
-    """Hands a channel's events to a connection, each once.
+    """Hands a feed's events to a connection, each once.
 
     Events are held back until the reply to SUBSCRIBE is written, and while a check decides whether the connection may
     still have them. Once ended it sends nothing, whatever else is called.
 
-    A ``Receiver`` of its channel, and the ``EventSource`` of its events in the outbox.
+    A ``Receiver`` of its feed, and the ``EventSource`` of its events in the outbox.
     """
 
     __slots__ = (
-        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "channel", "ended", "is_reset", "overflow", "position",
+        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "ended", "feed", "is_reset", "overflow", "position",
         "subscriber",
     )  # fmt: skip
 
-    def __init__(self, subscriber: Subscriber, channel: TopicChannel) -> None:
+    def __init__(self, subscriber: Subscriber, feed: TopicFeed) -> None:
         self.subscriber = subscriber
-        self.channel = channel
-        self.overflow: Overflow = channel.topic.overflow
+        self.feed = feed
+        self.overflow: Overflow = feed.topic.overflow
         self.position = 0
         """The number of the last event that was sent, or told as lost."""
         self.is_reset = False
@@ -64,7 +64,7 @@ class Subscription:
     @property
     def name(self) -> str:
         """See ``EventSource``."""
-        return self.channel.name
+        return self.feed.name
 
     def check(self) -> None:
         """Find out, after waiting, that it has ended meanwhile.
@@ -83,7 +83,7 @@ class Subscription:
                 self.subscriber.outbox.push_gap(self, None, None)
             return
         if self._held is not None and not self.is_reset:
-            self._held[:0] = [(seq, self.channel.frames(seq, payload)) for seq, payload in missed]
+            self._held[:0] = [(seq, self.feed.frames(seq, payload)) for seq, payload in missed]
         self._release()
 
     def suspend(self) -> None:
@@ -106,8 +106,8 @@ class Subscription:
             self.subscriber.outbox.push_gap(self, None, None)
         for seq, frames in held:
             self.deliver(seq, frames)
-        # More may have come than could be held back, or the channel has told of a hole.
-        self.gap(self.position + 1, self.channel.seq)
+        # More may have come than could be held back, or the feed has told of a hole.
+        self.gap(self.position + 1, self.feed.seq)
 
     def deliver(self, seq: int, frames: Frames) -> None:
         """See ``Receiver``."""
@@ -155,5 +155,5 @@ class Subscription:
     def gap_frame(self, first: int | None, last: int | None) -> str | bytes:
         """See ``EventSource``."""
         codec = self.subscriber.codec
-        gap = Gap.of(self.channel.name, first, last)
+        gap = Gap.of(self.feed.name, first, last)
         return codec.frame(codec.encode(ServerPacket(SystemPacket.GAP, gap)))

@@ -11,8 +11,8 @@ import pytest
 from starpost.redis import REDIS_FAULTS, RedisClients
 from starpost.settings import Settings
 from starpost.topics.broker import MAX_OUTGOING, Broker, Publisher
-from starpost.topics.channel import TopicChannel
 from starpost.topics.event import Frames
+from starpost.topics.feed import TopicFeed
 from starpost.topics.stream import UNBORN, Snapshot, Streams
 from starpost.topics.topic import Push, Topic
 from starpost_dev.services import ValkeyCluster, ephemeral_valkey_cluster
@@ -81,11 +81,11 @@ async def until(condition: Callable[[], Any], what: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def follow(broker: Broker, name: str) -> tuple[TopicChannel, Log]:
-    channel, log = broker.channel(TICKS, TICKS.instance(name=name)), Log()
-    channel.receivers.add(log)
-    await channel.live(PATIENCE)
-    return channel, log
+async def follow(broker: Broker, name: str) -> tuple[TopicFeed, Log]:
+    feed, log = broker.feed(TICKS, TICKS.instance(name=name)), Log()
+    feed.receivers.add(log)
+    await feed.live(PATIENCE)
+    return feed, log
 
 
 async def shard_of(clients: RedisClients, cluster: ValkeyCluster, name: str) -> int:
@@ -137,18 +137,18 @@ async def test_a_worker_subscribes_only_to_what_it_wants_and_leaves_again(
         return sum(node.command("PUBSUB", "SHARDNUMSUB", channel)[1] for node in cluster.nodes)
 
     async with worker(cluster) as (broker, clients):
-        channel, log = await follow(broker, "wanted")
-        name = clients.keys.topic_channel(channel.name)
+        feed, log = await follow(broker, "wanted")
+        name = clients.keys.topic_channel(feed.name)
         assert subscribed(name) == 1
-        channel.receivers.discard(log)
-        broker.release(channel)
+        feed.receivers.discard(log)
+        broker.release(feed)
         await until(lambda: subscribed(name) == 0, "nobody is subscribed")
         # Left and wanted again at once: the later wish counts.
-        channel, log = await follow(broker, "wanted")
+        feed, log = await follow(broker, "wanted")
         for _ in range(10):
-            channel.receivers.discard(log)
-            broker.release(channel)
-            channel, log = await follow(broker, "wanted")
+            feed.receivers.discard(log)
+            broker.release(feed)
+            feed, log = await follow(broker, "wanted")
         Publisher(broker).publish(TICKS, Tick(1), name="wanted")
         await until(lambda: log.seqs, "the event")
 
@@ -284,7 +284,7 @@ async def test_a_worker_that_starts_while_a_shard_is_away_serves_the_others(clus
         shards = {f"start-{n}": await shard_of(clients, cluster, f"start-{n}") for n in range(30)}
         name = next(name for name, shard in shards.items() if shard != lost)
         other = next(name for name, shard in shards.items() if shard == lost)
-        waiting, waiting_log = broker.channel(TICKS, TICKS.instance(name=other)), Log()
+        waiting, waiting_log = broker.feed(TICKS, TICKS.instance(name=other)), Log()
         waiting.receivers.add(waiting_log)
         _, log = await follow(broker, name)
         publisher = Publisher(broker)
@@ -297,22 +297,22 @@ async def test_a_worker_that_starts_while_a_shard_is_away_serves_the_others(clus
 
 async def test_numbers_that_were_lost_are_not_taken_for_those_that_replace_them(cluster: ValkeyCluster) -> None:
     async with worker(cluster) as (broker, clients):
-        channel, log = await follow(broker, "back")
-        epoch = channel.epoch
+        feed, log = await follow(broker, "back")
+        epoch = feed.epoch
         publisher = Publisher(broker)
         for number in range(5):
             publisher.publish(TICKS, Tick(number), name="back")
         await until(lambda: log.seqs == [1, 2, 3, 4, 5], "the events")
         # As when a replica takes over that did not have the last ones.
-        key = clients.keys.topic(channel.name, "meta")
+        key = clients.keys.topic(feed.name, "meta")
         node = cluster.nodes[await shard_of(clients, cluster, "back")]
         node.command("HSET", key, "seq", "3")
-        node.command("DEL", clients.keys.topic(channel.name, "events"))
-        channel.lost()
-        channel.joined()
-        await channel.live(PATIENCE)
+        node.command("DEL", clients.keys.topic(feed.name, "events"))
+        feed.lost()
+        feed.joined()
+        await feed.live(PATIENCE)
         assert log.resets == 1
-        assert (channel.epoch, channel.seq) != (epoch, 5)
+        assert (feed.epoch, feed.seq) != (epoch, 5)
         publisher.publish(TICKS, Tick(9), name="back")
         await until(lambda: log.seqs[-1] == 4, "the event under a number that was used before")
 
@@ -332,7 +332,7 @@ async def test_a_topic_without_events_is_not_written_and_its_first_event_is_no_l
     async with worker(cluster) as (here, clients), worker(cluster) as (there, _):
         followed = [await follow(broker, "unborn") for broker in (here, there)]
         away, away_log = await follow(there, "away")
-        promised = [channel.promised_epoch for channel, _ in (*followed, (away, away_log))]
+        promised = [feed.promised_epoch for feed, _ in (*followed, (away, away_log))]
         assert all(promised)
         node = cluster.nodes[await shard_of(clients, cluster, "unborn")]
         assert node.command("KEYS", "*unborn*") == []
@@ -354,15 +354,15 @@ async def test_a_topic_without_events_is_not_written_and_its_first_event_is_no_l
 
         # What clients were told before the first event is good on every worker, until the topic is lost.
         async with worker(cluster) as (other, _):
-            channel, _ = await follow(other, "unborn")
-            for epoch in (*promised[:2], channel.epoch, None):
+            feed, _ = await follow(other, "unborn")
+            for epoch in (*promised[:2], feed.epoch, None):
                 async with asyncio.timeout(PATIENCE):
-                    while not (found := await channel.recover(1, epoch))[1]:  # noqa: ASYNC110 - Redis changes it
+                    while not (found := await feed.recover(1, epoch))[1]:  # noqa: ASYNC110 - Redis changes it
                         await asyncio.sleep(0.02)
                 assert [seq for seq, _ in found[0].events] == [2, 3]
-            assert not (await channel.recover(1, promised[2]))[1], "another topic's"
-            node.command("HSET", clients.keys.topic(channel.name, "meta"), "epoch", "another life")
-            assert not any([(await channel.recover(1, epoch))[1] for epoch in promised])
+            assert not (await feed.recover(1, promised[2]))[1], "another topic's"
+            node.command("HSET", clients.keys.topic(feed.name, "meta"), "epoch", "another life")
+            assert not any([(await feed.recover(1, epoch))[1] for epoch in promised])
 
 
 async def test_a_slot_that_moves_takes_its_channels_along(cluster: ValkeyCluster) -> None:

@@ -13,8 +13,8 @@ from starpost.connections.audiences import Audiences
 from starpost.connections.connection import Connection
 from starpost.connections.hub import ConnectionHub
 from starpost.protocol.codecs import JSON, MSGPACK, Codec
-from starpost.topics.channel import TopicChannel
 from starpost.topics.event import Frames
+from starpost.topics.feed import TopicFeed
 from starpost.topics.stream import Snapshot
 from starpost.topics.subscription import Subscription
 from starpost.topics.topic import Topic
@@ -58,14 +58,14 @@ class Client:
         self.got.append(what)
 
 
-def channel_of(clients: list[Client]) -> TopicChannel:
-    channel = TopicChannel(TOPIC, "numbers", cast("Any", None), asyncio.create_task)
-    channel.epoch, channel.is_live = "e", True
+def feed_of(clients: list[Client]) -> TopicFeed:
+    feed = TopicFeed(TOPIC, "numbers", cast("Any", None), asyncio.create_task)
+    feed.epoch, feed.is_live = "e", True
     for client in clients:
-        subscription = Subscription(client, channel)
+        subscription = Subscription(client, feed)
         subscription.begin([])
-        channel.receivers.add(subscription)
-    return channel
+        feed.receivers.add(subscription)
+    return feed
 
 
 def broken_among(count: int) -> list[Client]:
@@ -75,30 +75,30 @@ def broken_among(count: int) -> list[Client]:
 
 def test_an_event_reaches_everybody_but_the_broken() -> None:
     clients = broken_among(12)
-    channel = channel_of(clients)
+    feed = feed_of(clients)
     with capture_logs() as lines:
-        channel.message(b'e 1 {"n":1}')
-        channel.message(b'e 2 {"n":2}')
+        feed.message(b'e 1 {"n":1}')
+        feed.message(b'e 2 {"n":2}')
     assert [client.got for client in clients].count([1, 2]) == 10
     assert [line["event"] for line in lines].count("event_not_delivered") == 4
 
 
 def test_gaps_and_resets_reach_everybody_but_the_broken() -> None:
     clients = broken_among(12)
-    channel = channel_of(clients)
+    feed = feed_of(clients)
     with capture_logs():
-        channel._skip_to(3)
-        channel._catch_up(Snapshot("f", 7, []), 0)
+        feed._skip_to(3)
+        feed._catch_up(Snapshot("f", 7, []), 0)
     assert [client.got for client in clients].count([("gap", 1, 3), ("gap", None, None)]) == 10
 
 
 def test_what_one_codec_cannot_write_is_a_gap_there_and_an_event_elsewhere() -> None:
     """MessagePack has no integers beyond 64 bits; JSON has."""
     json, msgpack = Client(JSON), Client(MSGPACK)
-    channel = channel_of([json, msgpack])
+    feed = feed_of([json, msgpack])
     with capture_logs() as lines:
-        channel.message(b'e 1 {"n":%d}' % 2**70)
-        channel.message(b'e 2 {"n":2}')
+        feed.message(b'e 1 {"n":%d}' % 2**70)
+        feed.message(b'e 2 {"n":2}')
     assert json.got == [1, 2]
     assert msgpack.got == [("gap", 1, 1), 2]
     assert [(line["event"], line["seq"]) for line in lines] == [("event_not_delivered", 1)]

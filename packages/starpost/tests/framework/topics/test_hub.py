@@ -97,7 +97,7 @@ class Worker:
     def is_empty(self) -> bool:
         """Whether nothing is left of any topic."""
         hub, broker = self.hub, self.broker
-        kept = (hub._interests, hub._watchers, self.presence._rolls, broker._channels, broker._leaving)
+        kept = (hub._interests, hub._watchers, self.presence._rolls, broker._feeds, broker._leaving)
         return not any(kept) and list(broker._links._wanted) == [broker._keys.control_channel()]
 
 

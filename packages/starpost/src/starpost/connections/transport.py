@@ -17,11 +17,11 @@ from starpost.header_fields import HTTP
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-_KEY: Final = "server_channel"
+_KEY: Final = "server_transport"
 
 
-class Channel(NamedTuple):
-    """Both ends, and the TCP connection that they are of."""
+class Transport(NamedTuple):
+    """A socket's ends at the server, and the TCP connection that they are of."""
 
     receive: Receive
     send: Send
@@ -41,8 +41,8 @@ class Channel(NamedTuple):
         return self.is_direct and type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
 
 
-class ChannelKeeper:
-    """The ASGI middleware: notes the channel of every socket. The outermost one: what is outside hides it.
+class TransportRecorder:
+    """The ASGI middleware: records the transport of every socket. The outermost one: what is outside hides it.
 
     Args:
         app: The next ASGI application.
@@ -56,27 +56,27 @@ class ChannelKeeper:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] != HTTP:
-            channel = Channel(receive, send, link_of(scope), self._is_direct)
-            scope[_KEY] = channel  # type: ignore[typeddict-unknown-key]  # ASGI allows it
+            transport = Transport(receive, send, link_of(scope), self._is_direct)
+            scope[_KEY] = transport  # type: ignore[typeddict-unknown-key]  # ASGI allows it
         return self._app(scope, receive, send)
 
 
-def channel_of(scope: Any, receive: Receive, send: Send) -> Channel:
-    """Return the server's own channel if the middleware recorded it, else one made from ``receive`` and ``send``."""
-    noted: Channel | None = scope.get(_KEY)
-    if noted is None:
-        return Channel(receive, send)
-    return noted if noted.is_direct else noted._replace(receive=receive, send=send)
+def transport_of(scope: Any, receive: Receive, send: Send) -> Transport:
+    """Return the server's own transport if the middleware recorded it, else one made from ``receive`` and ``send``."""
+    recorded: Transport | None = scope.get(_KEY)
+    if recorded is None:
+        return Transport(receive, send)
+    return recorded if recorded.is_direct else recorded._replace(receive=receive, send=send)
 
 
-def forget_channel(socket: WebSocket[Any, Any, Any]) -> None:
+def forget_transport(socket: WebSocket[Any, Any, Any]) -> None:
     """Let go of the server's end, when the socket has been served.
 
     A client that does not read keeps our close frame from being written; its socket is then closed when the last
     reference to the server's end goes. Litestar's socket holds itself in a circle with it, so that this would wait for
     the garbage collector, and a worker could run out of files meanwhile.
     """
-    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see ChannelKeeper
+    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see TransportRecorder
     socket.receive, socket.send = gone, gone
 
 

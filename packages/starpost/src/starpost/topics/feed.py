@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Receiver(Protocol):
-    """A subscription, as its channel sees it. No method may block. What one raises is logged, and harms no other."""
+    """A subscription, as its feed sees it. No method may block. What one raises is logged, and harms no other."""
 
     def deliver(self, seq: int, frames: Frames) -> None:
         """The next event."""
@@ -42,7 +42,7 @@ class Receiver(Protocol):
         ...
 
 
-class TopicChannel:
+class TopicFeed:
     """One topic, by its canonical name, in this worker. A ``Listener`` of its Redis channel."""
 
     def __init__(
@@ -144,7 +144,7 @@ class TopicChannel:
             self._reading = self._spawn(self._read())
 
     async def _read(self) -> None:
-        """Read the stream until this channel has caught up with it."""
+        """Read the stream until this feed has caught up with it."""
         backoff = Backoff()
         while self._is_joined and not self.is_live:
             came_before = len(self._buffer)
