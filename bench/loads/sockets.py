@@ -140,7 +140,7 @@ async def pace(
             # Spins: a timer of the event loop is no finer than a millisecond, and the core is ours.
             await asyncio.sleep(0)
         await tally.wait_for(sent, ANSWER_TIMEOUT)
-    # What each connection waits for at its beginning, until its session is entered, is not a packet's latency.
+    # What each connection waits for at its beginning, until it is entered in the registry, is not a packet's latency.
     return latencies[int(rate * WARM_UP) :]
 
 

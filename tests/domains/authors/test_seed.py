@@ -6,7 +6,7 @@ from starpost.db import Database, UnitOfWork
 
 
 async def counts(database: Database) -> tuple[int, int]:
-    async with database.sessions() as session:
+    async with database.new_session() as session:
         authors = await session.scalar(select(func.count(Author.id)))
         books = await session.scalar(select(func.count(Book.id)))
     assert authors is not None

@@ -15,7 +15,7 @@ Verify = Callable[..., dict[str, Any]]
 
 
 def published(server: IdentityServer) -> set[str]:
-    """The identifiers of the published signing keys."""
+    """The ids of the published signing keys."""
     return {key["kid"] for key in server.get("certs").json()["keys"] if key["use"] == "sig"}
 
 

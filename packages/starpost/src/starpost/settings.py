@@ -194,9 +194,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "starpost"
     main_redis_db: Annotated[NotNegative, Meta(description="database of topics and leases (not in a cluster)")] = 0
     auth_redis_db: Annotated[
-        NotNegative, Meta(description="database of sessions and revocations (not in a cluster)")
+        NotNegative, Meta(description="database of connections and revocations (not in a cluster)")
     ] = 1
-    user_session_redis_key_prefix: Annotated[str, Meta(min_length=1, description="of the sessions' keys")] = "session:"
+    user_session_redis_key_prefix: Annotated[str, Meta(min_length=1, description="of connections' keys")] = "session:"
 
     db_user: Annotated[str, Meta(min_length=1, description="PostgreSQL user")] = "app"
     db_password: Annotated[Secret, Meta(description="its password; any character")] = Secret("app")

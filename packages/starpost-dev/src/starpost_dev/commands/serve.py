@@ -87,7 +87,7 @@ class Runner:
         self._child = subprocess.Popen(
             [sys.executable, "-m", module],
             env=dict(environment),
-            # Its own session: of Ctrl-C on a terminal it hears once, from here.
+            # Its own process session: of Ctrl-C on a terminal it hears once, from here.
             start_new_session=True,
         )
         self._watchdog.watch(self._child.pid, _STOP_STEPS)

@@ -76,7 +76,7 @@ class KeycloakServer:
                     **environ,
                     "JAVA": str(self._java),
                 },
-                # In a session of its own: Ctrl-C must reach the one who started it, who then ends all of it.
+                # In a process session of its own: Ctrl-C must reach the one who started it, who then ends all of it.
                 start_new_session=True,
             )
         try:

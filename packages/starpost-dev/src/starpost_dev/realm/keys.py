@@ -48,7 +48,7 @@ class _KeyDocument(msgspec.Struct):
 
 
 class Key:
-    """A key ready for use: its pair, its identifier and what is published of it."""
+    """A key ready for use: its pair, its id (`kid`), and what is published of it."""
 
     def __init__(self, component: KeyComponent) -> None:
         self.component = component

@@ -9,8 +9,8 @@ import sys
 class Caller:
     """The parent and the terminal of this process, looked at once at its start and again on demand.
 
-    A parent that is killed takes no child along. And of a terminal that closes only the session's leader hears: where
-    that is `make` itself, as under `ssh -t host make serve`, it goes on waiting for its child.
+    A parent that is killed takes no child along. And of a terminal that closes only the leader of the process session
+    hears: where that is `make` itself, as under `ssh -t host make serve`, it goes on waiting for its child.
 
     Args:
         with_parent: Count the parent; a command that a shell has put into the background goes on without it.

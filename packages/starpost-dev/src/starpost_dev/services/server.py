@@ -186,7 +186,7 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Its own session: Ctrl-C is for the application only.
+                # Its own process session: Ctrl-C is for the application only.
                 start_new_session=True,
                 umask=0o077,
                 **self._account.identity(),

@@ -105,6 +105,6 @@ class Watchdog:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
-            # Its own session: the terminal's Ctrl-C and a killed process group must not reach it.
+            # Its own process session: the terminal's Ctrl-C and a killed process group must not reach it.
             start_new_session=True,
         )

@@ -16,7 +16,7 @@ from starpost.errors import TokenExpiredError, UnauthenticatedError
 
 # RFC 7519: NumericDate, a JSON number, with or without a fraction. The bound keeps arithmetic exact and finite.
 NumericDate = Annotated[float, Meta(ge=0, le=2**53)]
-Identifier = Annotated[str, Meta(min_length=1, max_length=512)]
+ClaimText = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 _DEFAULT_AUDIENCE = frozenset({"account"})
@@ -34,15 +34,15 @@ class Claims(msgspec.Struct, frozen=True):
     """The claims that decide; a token's other claims are not looked at."""
 
     iss: str
-    sub: Identifier
+    sub: ClaimText
     exp: NumericDate
     iat: NumericDate
     typ: str
     nbf: NumericDate = 0
     aud: str | list[str] = []
     azp: str = ""
-    sid: Identifier | None = None
-    preferred_username: Identifier | None = None
+    sid: ClaimText | None = None
+    preferred_username: ClaimText | None = None
     realm_access: RoleClaim = RoleClaim()
     resource_access: dict[str, RoleClaim] = {}
     cnf: msgspec.Raw | UnsetType = UNSET

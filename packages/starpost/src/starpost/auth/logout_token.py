@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from starpost.auth.claims import Identifier, NumericDate
+from starpost.auth.claims import ClaimText, NumericDate
 from starpost.auth.verifier import MAX_TOKEN_BYTES, TokenVerifier
 from starpost.errors import UnauthenticatedError
 
@@ -56,12 +56,12 @@ class _Claims(Struct, frozen=True):
     iss: str
     aud: str | list[str]
     iat: NumericDate
-    jti: Identifier
+    jti: ClaimText
     events: dict[str, dict[str, Any]]
     exp: NumericDate | None = None
     nbf: NumericDate = 0
-    sub: Identifier | None = None
-    sid: Identifier | None = None
+    sub: ClaimText | None = None
+    sid: ClaimText | None = None
     typ: str = "Logout"
     nonce: msgspec.Raw | UnsetType = UNSET
 

@@ -37,9 +37,9 @@ from starpost.redis.tasks import end_task
 from starpost.server import DrainSignal
 from starpost.server.drain import FLUSH_SECONDS
 from starpost.sessions import (
+    RedisConnectionRegistry,
     Revocations,
     RevocationStore,
-    SessionRegistry,
     backchannel_logout_route,
     connection_routes,
 )
@@ -100,7 +100,7 @@ class Services:
         self.requests = RunningRequests()
         # The number is for whoever looks for the process; the rest, as numbers come again.
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
-        self.sessions = SessionRegistry(
+        self.connection_registry = RedisConnectionRegistry(
             self.redis,
             node=settings.node_name or socket.gethostname(),
             worker=self.worker,
@@ -134,7 +134,7 @@ class Services:
             leeway=settings.keycloak_leeway,
         )
         self.verifier.on_keys_withdrawn = self.revocations.end_signed_with
-        self.broker.on_control_joined(self.sessions.renew_soon)
+        self.broker.on_control_joined(self.connection_registry.renew_soon)
         # An application that pushes nothing joins no channels of users and roles.
         self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles) if blueprint.has_pushes else None
         self.endpoint = self._make_endpoint(blueprint, topic_hub)
@@ -153,7 +153,7 @@ class Services:
         """The socket's endpoint for these packets, topics and rules."""
         return Endpoint(
             hub=self.hub,
-            registry=self.sessions,
+            registry=self.connection_registry,
             dispatcher=Dispatcher(
                 blueprint.registry,
                 translators=TRANSLATORS,
@@ -177,7 +177,7 @@ class Services:
         return HTTPObserver(app, self.metrics, self.security, self.access, security_headers(self.settings))
 
     def session_routes(self) -> Sequence[ControllerRouterHandler]:
-        """The routes that show and end sessions."""
+        """The routes that show connections and end sessions."""
         settings = self.settings
         tokens = LogoutTokenVerifier(
             self.verifier,
@@ -188,7 +188,7 @@ class Services:
         return [
             backchannel_logout_route(tokens, self.revocations.end_sessions, self.limits.give_back),
             connection_routes(
-                self.sessions, self.revocations, self.keycloak, default_page_size=settings.default_page_size
+                self.connection_registry, self.revocations, self.keycloak, default_page_size=settings.default_page_size
             ),
         ]
 
@@ -197,7 +197,7 @@ class Services:
         self.readiness.register("database", self.database.ping)
         self.readiness.register("redis", self._check_redis)
         self.readiness.register("keycloak", self._check_keycloak)
-        self.readiness.register("sessions", self.sessions.check)
+        self.readiness.register("sessions", self.connection_registry.check)
         self.readiness.register("revocations", self.revocations.check)
         self.metrics.watch("ws_connections", "Open sockets", lambda: len(self.hub.connections))
         self.metrics.watch("ws_strangers", "Sockets that have not signed in", lambda: self.places.strangers)
@@ -245,8 +245,8 @@ class Services:
                 stack.push_async_callback(self.shared_limit.stop)
             await self.presence.start()
             stack.push_async_callback(self.presence.stop)
-            await self.sessions.start()
-            stack.push_async_callback(self.sessions.stop)
+            await self.connection_registry.start()
+            stack.push_async_callback(self.connection_registry.stop)
             await self.revocations.start()
             stack.push_async_callback(self.revocations.stop)
             if self.audiences is not None:

@@ -36,7 +36,7 @@ class DatabaseStartError(StartError):
 class Database:
     """The pool, and what is made from it. Making one connects to nothing; ``open`` does.
 
-    Units of work (``sessions``) and single statements (``fetch``) share the pool: a second pool for reads would
+    Units of work (``new_session``) and single statements (``fetch``) share the pool: a second pool for reads would
     save ten microseconds per statement, and double the connections that each worker may hold.
 
     Args:
@@ -61,7 +61,7 @@ class Database:
         self.default_page_size = settings.default_page_size
         self.engine = self._engine()
         self.autocommit: AsyncEngine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self.new_session = async_sessionmaker(self.engine, expire_on_commit=False)
 
     def _engine(self) -> AsyncEngine:
         settings = self._settings

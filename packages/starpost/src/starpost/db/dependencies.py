@@ -19,7 +19,7 @@ def database_dependencies(database: Database) -> dict[str, Provide]:
     Returns:
         ``statements`` (``Statements``): single statements, each committed by itself; for lists and plain writes.
         ``session`` (``AsyncSession``): the unit of work's; commits after the handler and before the reply.
-        ``unit_of_work`` (``UnitOfWork``): that, begun only when its session is used, and ``after_commit``.
+        ``unit_of_work`` (``UnitOfWork``): that, begun only when its ``session`` is used, and ``after_commit``.
     """
     statements = Statements(database)
 

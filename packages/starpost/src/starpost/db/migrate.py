@@ -40,7 +40,7 @@ async def run(settings: Settings, command: Command) -> None:
     try:
         async with database.engine.connect() as connection:
             await connection.execute(text("SELECT pg_advisory_lock(:key)").bindparams(key=_LOCK))
-            # The lock is the session's: it outlives this transaction, and ends with the connection at the latest.
+            # The lock is the connection's: it outlives this transaction, and ends with the connection at the latest.
             await connection.commit()
             try:
                 await connection.run_sync(_run_command, database, command)

@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 
 
 class UnitOfWork:
-    """A session that takes a connection and begins when it is first used, and what to do when it has committed.
+    """An ``AsyncSession`` that takes a connection and begins when first used, and what to do when it has committed.
 
     A handler that never touches ``session`` costs no connection. Used as a context manager: leaving it commits,
     leaving it by an exception (a cancelled task's too) rolls back.
@@ -27,9 +27,9 @@ class UnitOfWork:
 
     @property
     def session(self) -> AsyncSession:
-        """The session of this unit, always the same."""
+        """The ``AsyncSession`` of this unit, always the same."""
         if self._session is None:
-            self._session = self._database.sessions()
+            self._session = self._database.new_session()
         return self._session
 
     def after_commit(self, call: Callable[[], object]) -> None:

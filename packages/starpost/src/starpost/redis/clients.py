@@ -1,6 +1,6 @@
 """One application's way to Redis, whatever stands behind it.
 
-``main`` has topics and leases, ``auth`` has sessions and revocations: two databases of one server, or, on a cluster
+``main`` has topics and leases, ``auth`` has connections and revocations: two databases of one server, or, on a cluster
 (which has only one), two sets of names. Sharded pub/sub needs to know which server holds a channel: ``places``.
 """
 

@@ -12,7 +12,7 @@ class Keys:
     """The names of one application."""
 
     prefix: str
-    session_prefix: str
+    connection_prefix: str
 
     def topic(self, name: str, part: str) -> str:
         """A key of one topic; all parts share a slot."""
@@ -30,13 +30,13 @@ class Keys:
         """What every worker listens to."""
         return f"{{{self.prefix}:control}}"
 
-    def user_sessions(self, user_id: str, part: str) -> str:
+    def user_connections(self, user_id: str, part: str) -> str:
         """A key of one user's connections; all parts share a slot."""
-        return f"{self.session_prefix}{{{self.prefix}:{_bare(user_id)}}}:{part}"
+        return f"{self.connection_prefix}{{{self.prefix}:{_bare(user_id)}}}:{part}"
 
-    def user_sessions_pattern(self, part: str) -> str:
-        """Matches ``user_sessions`` of all users, for ``SCAN``."""
-        return f"{_escaped(self.session_prefix)}{{{_escaped(self.prefix)}:*}}:{part}"
+    def user_connections_pattern(self, part: str) -> str:
+        """Matches ``user_connections`` of all users, for ``SCAN``."""
+        return f"{_escaped(self.connection_prefix)}{{{_escaped(self.prefix)}:*}}:{part}"
 
     def revocations(self, part: str) -> str:
         """A key of the revocations; all parts share a slot."""

@@ -106,7 +106,7 @@ _Call = tuple[list[str], list[Any]]
 log = structlog.get_logger(__name__)
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One connection of an authenticated client, wherever it is."""
 
     connection_id: str
@@ -137,7 +137,7 @@ class _Member:
         self.entry = entry
 
 
-class SessionRegistry:
+class RedisConnectionRegistry:
     """This worker's part of the registry, and the view of all of it.
 
     Args:
@@ -172,7 +172,7 @@ class SessionRegistry:
 
     async def start(self) -> None:
         """Begin to renew leases."""
-        self._keeper = asyncio.create_task(self._keep(), name="sessions")
+        self._keeper = asyncio.create_task(self._keep(), name="connection-registry")
 
     async def stop(self) -> None:
         """Stop, and take this worker's entries out of Redis, if that can be done soon."""
@@ -183,7 +183,7 @@ class SessionRegistry:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self._take_out()
         except REDIS_FAULTS as error:
-            log.warning("sessions_not_removed", count=sum(map(len, self._left.values())), cause=repr(error))
+            log.warning("connections_not_removed", count=sum(map(len, self._left.values())), cause=repr(error))
 
     async def check(self) -> None:
         """Whether Redis has what this worker holds.
@@ -260,7 +260,7 @@ class SessionRegistry:
 
     def _entry(self, connection_id: str, principal: Principal, since: datetime) -> bytes:
         return msgspec.json.encode(
-            Session(
+            ConnectionEntry(
                 connection_id=connection_id,
                 user=principal.username,
                 user_id=principal.user_id,
@@ -273,7 +273,7 @@ class SessionRegistry:
         )
 
     def _keys_of(self, user_id: str) -> list[str]:
-        return [self._keys.user_sessions(user_id, _LEASES), self._keys.user_sessions(user_id, _ENTRIES)]
+        return [self._keys.user_connections(user_id, _LEASES), self._keys.user_connections(user_id, _ENTRIES)]
 
     # ---- keeping them in Redis ---------------------------------------------------------------------------------------
 
@@ -301,9 +301,9 @@ class SessionRegistry:
             except Exception as error:
                 # Whatever it was, leases must go on being renewed.
                 if isinstance(error, REDIS_AWAY):
-                    log.warning("sessions_not_renewed", count=len(self._members), cause=repr(error))
+                    log.warning("connections_not_renewed", count=len(self._members), cause=repr(error))
                 else:
-                    log.exception("sessions_not_renewed", count=len(self._members))
+                    log.exception("connections_not_renewed", count=len(self._members))
                 self._is_current = False
                 self.renew_soon()
                 await backoff.pause()
@@ -356,37 +356,37 @@ class SessionRegistry:
 
     # ---- the connections of all workers ------------------------------------------------------------------------------
 
-    async def sessions(self) -> list[Session]:
+    async def entries(self) -> list[ConnectionEntry]:
         """Everybody who is connected, by name, then by time. Looks at every user's key; for administrators.
 
         Raises:
             UnavailableError: Redis is away.
         """
-        found: list[Session] = []
-        decode = msgspec.json.Decoder(Session).decode
+        found: list[ConnectionEntry] = []
+        decode = msgspec.json.Decoder(ConnectionEntry).decode
         try:
             async for leases in self._leases_of_users():
                 calls: list[_Call] = [(_with_entries(group), []) for group in self._groups(leases)]
-                for entries in await self._run(self._list, calls):
-                    found += map(decode, entries)
+                for group_entries in await self._run(self._list, calls):
+                    found += map(decode, group_entries)
         except REDIS_FAULTS as error:
             log.warning("connections_not_listed", cause=repr(error))
             raise UnavailableError("Connections cannot be listed now") from error
         # SCAN may name a key twice, while the table of keys grows.
-        unique = {session.connection_id: session for session in found}
+        unique = {entry.connection_id: entry for entry in found}
         return sorted(unique.values(), key=lambda held: (held.user, held.since, held.connection_id))
 
-    async def find(self, connection_id: str) -> Session | None:
+    async def find(self, connection_id: str) -> ConnectionEntry | None:
         """One connection, wherever it is; ``None`` if there is none of that id.
 
         Raises:
             UnavailableError: Redis is away.
         """
-        return next((held for held in await self.sessions() if held.connection_id == connection_id), None)
+        return next((held for held in await self.entries() if held.connection_id == connection_id), None)
 
     async def _leases_of_users(self) -> AsyncIterator[list[str]]:
         group: list[str] = []
-        pattern = self._keys.user_sessions_pattern(_LEASES)
+        pattern = self._keys.user_connections_pattern(_LEASES)
         async for key in self._clients.auth.scan_iter(match=pattern, count=SCAN_COUNT):
             group.append(key.decode())
             if len(group) == self._users_per_call * CALLS_AT_ONCE:

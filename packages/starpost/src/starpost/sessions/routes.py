@@ -9,7 +9,7 @@ from starpost.auth import KeycloakClient
 from starpost.errors import NotFoundError, UnavailableError
 from starpost.http.parameters import PageInQuery, PageSizeInQuery
 from starpost.protocol.pages import OffsetMeta, Page
-from starpost.sessions.registry import Session, SessionRegistry
+from starpost.sessions.registry import ConnectionEntry, RedisConnectionRegistry
 from starpost.sessions.revocations import Revocations
 
 SignOutInQuery = Annotated[bool, QueryParameter(description="also end the user's sessions at Keycloak")]
@@ -22,29 +22,29 @@ _NOT_SIGNED_OUT: Final = (
 
 
 def connection_routes(
-    sessions: SessionRegistry, revocations: Revocations, keycloak: KeycloakClient, *, default_page_size: int
+    registry: RedisConnectionRegistry, revocations: Revocations, keycloak: KeycloakClient, *, default_page_size: int
 ) -> Router:
     """The routes.
 
     Args:
-        sessions: Who is connected.
+        registry: Who is connected.
         revocations: Closes.
         keycloak: Ends the sessions that tokens come from.
         default_page_size: ``per_page`` when the client names none.
     """
 
     @get("/connections")
-    async def list_connections(page: PageInQuery = None, per_page: PageSizeInQuery = None) -> Page[Session]:
+    async def list_connections(page: PageInQuery = None, per_page: PageSizeInQuery = None) -> Page[ConnectionEntry]:
         """Who is connected, on all workers and nodes, by name and time."""
         number, size = page or 1, per_page or default_page_size
-        found = await sessions.sessions()
+        found = await registry.entries()
         start = (number - 1) * size
         return Page(found[start : start + size], OffsetMeta.of(number, size, len(found)))
 
     @delete("/connections/{connection_id:str}", outlives_client=True)
     async def close_connection(connection_id: ConnectionInPath) -> None:
         """Close one connection, wherever it is; its token stays good."""
-        if await sessions.find(connection_id) is None:
+        if await registry.find(connection_id) is None:
             raise NotFoundError("There is no such connection")
         revocations.close(connection_id)
 
@@ -67,7 +67,7 @@ def connection_routes(
     async def ids_of(user: str) -> set[str]:
         """Users who are shown by this name. One who was renamed may have connections that still show another name."""
         try:
-            found = await sessions.sessions()
+            found = await registry.entries()
         except UnavailableError:
             return set()  # whose token has the name is refused all the same
         return {held.user_id for held in found if held.user.lower() == user.lower()}

@@ -24,7 +24,7 @@ class BackgroundTask:
 
     Args:
         run: Takes its dependencies by parameter name, as handlers do; made anew for each run. One without ``every``
-            may not take what is finished after its use (a session), since it would hold it for ever: it takes
+            may not take what is finished after its use (a unit of work), since it would hold it for ever: it takes
             ``new_unit_of_work`` and opens one when it has something to do.
         name: Unique in its domain; the function's name if not given.
         every: Seconds.

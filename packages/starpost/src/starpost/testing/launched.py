@@ -64,7 +64,7 @@ class Launched:
 
     def __enter__(self) -> Self:
         with self.output.open("wb") as output:
-            # Its own session, as a terminal would give it: a signal to the group reaches the workers too.
+            # Its own process session, as a terminal would give it: a signal to the group reaches the workers too.
             self.process = subprocess.Popen(
                 self.command,
                 cwd=self.cwd,

@@ -41,7 +41,7 @@ async def settle() -> None:
 
 async def test_both_ways_share_one_connection(narrow: Database) -> None:
     by_statement = await backend(narrow)
-    async with narrow.sessions() as session:
+    async with narrow.new_session() as session:
         assert await session.scalar(text("SELECT pg_backend_pid()")) == by_statement
     assert await backend(narrow) == by_statement
 
@@ -73,7 +73,7 @@ async def test_units_of_work_and_statements_take_turns(narrow: Database) -> None
         done.append("statement")
 
     async def unit() -> None:
-        async with narrow.sessions() as session:
+        async with narrow.new_session() as session:
             await session.execute(text("SELECT 1"))
         done.append("unit")
 

@@ -28,7 +28,7 @@ async def test_writes_and_reads(statements: Statements) -> None:
 
 async def test_a_write_is_committed_when_it_returns(database: Database, statements: Statements) -> None:
     await statements.one(ADD, label="a")
-    async with database.sessions() as session:
+    async with database.new_session() as session:
         assert await session.scalar(select(func.count(Shelf.id))) == 1
 
 

@@ -20,7 +20,7 @@ TAKEN = UUID(int=7)
 
 
 async def labels(database: Database) -> list[str]:
-    async with database.sessions() as session:
+    async with database.new_session() as session:
         return list(await session.scalars(select(Shelf.label).order_by(Shelf.id)))
 
 
@@ -98,7 +98,7 @@ async def test_calls_nothing_when_the_commit_fails(database: Database) -> None:
             unit.session.add_all([Item(title="a", code=TAKEN), Item(title="b", code=TAKEN)])
     assert isinstance(translate(raised.value), ConflictError)
     assert seen == []
-    async with database.sessions() as session:
+    async with database.new_session() as session:
         assert await session.scalar(select(func.count(Item.id))) == 0
 
 

@@ -17,7 +17,7 @@ from starpost.connections.registry import TooManyConnectionsError
 from starpost.errors import UnavailableError
 from starpost.redis import RedisClients
 from starpost.sessions import registry as module
-from starpost.sessions.registry import Session, SessionRegistry
+from starpost.sessions.registry import ConnectionEntry, RedisConnectionRegistry
 from starpost.settings import Settings
 from starpost_dev.services.ephemeral import ephemeral_valkey, ephemeral_valkey_cluster
 from starpost_dev.services.valkey import Valkey
@@ -62,7 +62,9 @@ def redis(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 
 class MakeWorker(Protocol):
-    async def __call__(self, name: str = ..., *, is_running: bool = ..., lease: float = ...) -> SessionRegistry: ...
+    async def __call__(
+        self, name: str = ..., *, is_running: bool = ..., lease: float = ...
+    ) -> RedisConnectionRegistry: ...
 
 
 async def workers_of(redis: dict[str, str]) -> AsyncIterator[MakeWorker]:
@@ -70,10 +72,10 @@ async def workers_of(redis: dict[str, str]) -> AsyncIterator[MakeWorker]:
     prefix = f"test*[{uuid4().hex}]"
     async with AsyncExitStack() as stack:
 
-        async def make(name: str = "one", *, is_running: bool = True, lease: float = LEASE) -> SessionRegistry:
+        async def make(name: str = "one", *, is_running: bool = True, lease: float = LEASE) -> RedisConnectionRegistry:
             clients = RedisClients(Settings.from_strings({**redis, "REDIS_PREFIX": prefix}))
             stack.push_async_callback(clients.close)
-            registry = SessionRegistry(clients, node="here", worker=name, limit=LIMIT, lease=lease)
+            registry = RedisConnectionRegistry(clients, node="here", worker=name, limit=LIMIT, lease=lease)
             if is_running:
                 await registry.start()
                 stack.push_async_callback(registry.stop)
@@ -94,9 +96,11 @@ async def worker_of_valkey(valkey: Valkey) -> AsyncIterator[MakeWorker]:
         yield make
 
 
-async def until(registry: SessionRegistry, is_right: Callable[[list[Session]], bool]) -> list[Session]:
+async def until(
+    registry: RedisConnectionRegistry, is_right: Callable[[list[ConnectionEntry]], bool]
+) -> list[ConnectionEntry]:
     deadline = time.monotonic() + 20
-    while not is_right(found := await registry.sessions()):
+    while not is_right(found := await registry.entries()):
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.02)
     return found
@@ -106,10 +110,10 @@ async def test_what_is_entered_is_seen_by_every_worker(worker: MakeWorker) -> No
     one, two = await worker("one"), await worker("two")
     await one.enter("c2", principal("bob", session="s"), NOW)
     await two.enter("c1", principal("alice{}%"), NOW)
-    assert await one.sessions() == await two.sessions()
-    found = await one.sessions()
+    assert await one.entries() == await two.entries()
+    found = await one.entries()
     assert [held.connection_id for held in found] == ["c1", "c2"]
-    assert found[1] == Session(
+    assert found[1] == ConnectionEntry(
         connection_id="c2",
         user="bob",
         user_id="bob-id",
@@ -132,7 +136,7 @@ async def test_the_limit_is_kept_by_redis(worker: MakeWorker) -> None:
     assert outcomes.count(None) == LIMIT
     assert all(outcome is None or isinstance(outcome, TooManyConnectionsError) for outcome in outcomes)
     await one.enter(new_id(), principal("bob"), NOW)
-    assert len(await two.sessions()) == LIMIT + 1
+    assert len(await two.entries()) == LIMIT + 1
 
 
 async def test_who_leaves_makes_room(worker: MakeWorker) -> None:
@@ -152,7 +156,7 @@ async def test_leases_are_renewed(worker: MakeWorker) -> None:
     registry = await worker()
     await registry.enter("c1", principal("alice"), NOW)
     await asyncio.sleep(2.5 * LEASE)
-    assert [held.connection_id for held in await registry.sessions()] == ["c1"]
+    assert [held.connection_id for held in await registry.entries()] == ["c1"]
     await registry.check()
 
 
@@ -183,7 +187,7 @@ async def test_a_worker_that_stops_takes_its_entries_out(worker: MakeWorker) -> 
     await stopping.enter("c1", principal("alice"), NOW)
     await staying.enter("c2", principal("alice"), NOW)
     await stopping.stop()
-    assert [held.connection_id for held in await staying.sessions()] == ["c2"]
+    assert [held.connection_id for held in await staying.entries()] == ["c2"]
 
 
 async def test_many_users(worker: MakeWorker) -> None:
@@ -192,7 +196,7 @@ async def test_many_users(worker: MakeWorker) -> None:
     registry = await worker()
     await asyncio.gather(*(registry.enter(f"c{n}", principal(f"user{n}"), NOW) for n in range(count)))
     await asyncio.sleep(1.5 * LEASE)
-    assert {held.connection_id for held in await registry.sessions()} == {f"c{n}" for n in range(count)}
+    assert {held.connection_id for held in await registry.entries()} == {f"c{n}" for n in range(count)}
     for n in range(count):
         registry.leave(f"c{n}")
     await until(registry, lambda found: not found)
@@ -205,8 +209,8 @@ async def test_two_applications_do_not_see_each_other(redis: dict[str, str]) -> 
             for _ in range(LIMIT):
                 await first.enter(new_id(), principal("alice"), NOW)
             await second.enter("c1", principal("alice"), NOW)
-            assert [held.connection_id for held in await second.sessions()] == ["c1"]
-            assert len(await first.sessions()) == LIMIT
+            assert [held.connection_id for held in await second.entries()] == ["c1"]
+            assert len(await first.entries()) == LIMIT
 
 
 # ---- Redis is away ---------------------------------------------------------------------------------------------------
@@ -221,7 +225,7 @@ async def test_nobody_is_let_in_while_redis_is_away(worker_of_valkey: MakeWorker
         with pytest.raises(UnavailableError):
             await registry.enter("c3", principal("alice"), NOW)
         with pytest.raises(UnavailableError):
-            await registry.sessions()
+            await registry.entries()
         registry.leave("c2")
         deadline = time.monotonic() + 20
         while True:
@@ -296,7 +300,7 @@ async def test_a_fault_that_nobody_foresaw_does_not_end_the_renewing(
     monkeypatch.setattr(registry, "_renew", fail_once)
     await asyncio.sleep(2.5 * LEASE)
     assert calls > 1
-    assert [held.connection_id for held in await registry.sessions()] == ["c1"]
+    assert [held.connection_id for held in await registry.entries()] == ["c1"]
 
 
 async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_than_one_may_have(

@@ -19,7 +19,7 @@ from starpost.connections.hub import ConnectionHub
 from starpost.errors import UnavailableError
 from starpost.observability.security_log import SecurityLog
 from starpost.redis import RedisClients
-from starpost.sessions.registry import Session
+from starpost.sessions.registry import ConnectionEntry
 from starpost.sessions.revocation_store import RevocationStore
 from starpost.sessions.revocations import Revocations
 from starpost.sessions.routes import connection_routes
@@ -336,7 +336,7 @@ class SlowKeycloak:
 class NoSessions:
     """A registry in which nobody is connected."""
 
-    async def sessions(self) -> list[Session]:
+    async def entries(self) -> list[ConnectionEntry]:
         return []
 
 
