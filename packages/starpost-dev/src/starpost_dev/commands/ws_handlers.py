@@ -19,9 +19,9 @@ from starpost.contract.server_messages import SYSTEM_MESSAGES, ServerMessage, me
 from starpost.errors import StartError
 from starpost.packets import PacketRoute, SystemPacket
 from starpost.packets.request import NoData
-from starpost.packets.router import location_of_number
 from starpost.rbac import Rule
 from starpost.settings import SettingsError
+from starpost.source_location import location_of_number
 from starpost.topics.topic import Push, Topic
 from starpost_dev.project import Project
 

@@ -144,4 +144,4 @@ def coverage_of(app: Litestar, blueprint: Blueprint) -> list[str]:
         if not route.is_system
     ]
     topics = [DeclaredTopic(topic.name, topic.location) for topic in blueprint.topics.all]
-    return coverage_faults(blueprint.table, packets, declared_routes(app.routes, root=Path.cwd()), topics)
+    return coverage_faults(blueprint.table, packets, declared_routes(app.routes), topics)

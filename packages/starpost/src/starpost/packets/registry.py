@@ -15,10 +15,11 @@ from starpost.di import Plan, WrongDependencyError, parameters_of
 from starpost.errors import StartError
 from starpost.packets.numbers import SystemPacket
 from starpost.packets.request import NoData, RequestModel
-from starpost.packets.router import Declaration, location_of_number
+from starpost.packets.router import Declaration
 from starpost.protocol.codecs import CODECS
 from starpost.protocol.envelope import MAX_PACKET_ID, ResponseModel
 from starpost.protocol.pages import Page
+from starpost.source_location import location_of_number
 
 GIVEN = frozenset({"request", "principal", "connection"})
 """Parameters that every packet brings itself."""

@@ -1,12 +1,11 @@
 """Declaring packets. A router only collects: importing a module of handlers has no effect."""
 
 import inspect
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from pathlib import Path
 from typing import Any, TypeVar
+
+from starpost.source_location import location_of
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -73,34 +72,3 @@ class PackageRouter:
             return handler
 
         return declare
-
-
-def location_of(function: Any) -> str:
-    """``file:line`` of a function, relative to the working directory where it can be."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
-        return getattr(function, "__qualname__", repr(function))
-    return f"{_shown(code.co_filename)}:{code.co_firstlineno}"
-
-
-def location_of_number(number: IntEnum, name: str | None = None) -> str:
-    """``file:line`` where a packet's number is written; the enumeration's name if its source cannot be found.
-
-    Args:
-        number: The number.
-        name: The name, if it is not the number's first.
-    """
-    enumeration = type(number)
-    try:
-        lines, first = inspect.getsourcelines(enumeration)
-        file = inspect.getfile(enumeration)
-    except (OSError, TypeError):
-        return f"{enumeration.__module__}.{enumeration.__qualname__}"
-    written = re.compile(rf"\s*{name or number.name}\s*[:=]")
-    offset = next((offset for offset, line in enumerate(lines) if written.match(line)), 0)
-    return f"{_shown(file)}:{max(first, 1) + offset}"
-
-
-def _shown(file: str) -> Path:
-    path = Path(file)
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,8 +1,6 @@
 """The guard of every HTTP route, and the list of the routes that need a rule."""
 
-import inspect
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from litestar.connection import ASGIConnection
@@ -17,6 +15,7 @@ from starpost.errors import PermissionDeniedError
 from starpost.header_fields import HTTP
 from starpost.rbac.actions import ActionTable
 from starpost.rbac.coverage import DeclaredRoute
+from starpost.source_location import location_of
 
 SOCKET_PATHS = frozenset({"/web"})
 """The sockets that authenticate and authorize their packets themselves."""
@@ -70,7 +69,7 @@ def principal_of(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
 
 
 def declared_routes(
-    routes: Iterable[BaseRoute], *, root: Path, socket_paths: Collection[str] = SOCKET_PATHS
+    routes: Iterable[BaseRoute], *, socket_paths: Collection[str] = SOCKET_PATHS
 ) -> Iterator[DeclaredRoute]:
     """What the rules must cover: ``app.routes``, with those that Litestar adds for its documents.
 
@@ -80,26 +79,14 @@ def declared_routes(
 
     Args:
         routes: The application's.
-        root: Shown file names are relative to it, where they can be.
         socket_paths: The sockets that guard themselves.
     """
     for route in routes:
         if isinstance(route, HTTPRoute):
             for method, (handler, _) in route.route_handler_map.items():
                 if handler.fn.__module__ != HTTPRoute.__module__:
-                    yield DeclaredRoute(route.path_format, method, _source(handler.fn, root))
+                    yield DeclaredRoute(route.path_format, method, location_of(handler.fn))
         elif not (route.scope_type == ScopeType.WEBSOCKET and route.path_format in socket_paths):
             handler = route.route_handler  # type: ignore[attr-defined]  # of WebSocketRoute and ASGIRoute
             kind = "WEBSOCKET" if route.scope_type == ScopeType.WEBSOCKET else "MOUNT"
-            yield DeclaredRoute(route.path_format, kind, _source(handler.fn, root))
-
-
-def _source(function: Any, root: Path) -> str:
-    """``file:line`` of a handler; a file that is not below ``root`` is named by its module."""
-    function = inspect.unwrap(function)
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return f"{function.__module__}.{type(function).__name__}"
-    path = Path(code.co_filename)
-    shown = path.relative_to(root) if path.is_relative_to(root) and ".venv" not in path.parts else function.__module__
-    return f"{shown}:{code.co_firstlineno}"
+            yield DeclaredRoute(route.path_format, kind, location_of(handler.fn))

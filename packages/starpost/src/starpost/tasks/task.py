@@ -1,9 +1,9 @@
 """What a domain declares."""
 
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final
+
+from starpost.source_location import location_of_caller
 
 LEASE: Final = 15.0
 """Seconds for which a worker holds a task without saying so again. After a crash another takes over so late."""
@@ -52,16 +52,8 @@ class BackgroundTask:
         self.once_per_cluster = once_per_cluster
         self.lease = lease
         self.is_vital = is_vital
-        self.location = _here()
+        self.location = location_of_caller()
         if every is not None and not every > 0:
             raise ValueError(f"{self.location}: task {self.name!r}: every= is a number of seconds above 0")
         if not lease >= SHORTEST_LEASE:
             raise ValueError(f"{self.location}: task {self.name!r}: lease= is {SHORTEST_LEASE:g} seconds or more")
-
-
-def _here() -> str:
-    """``file:line`` of the declaration, two frames up."""
-    frame = sys._getframe(2)
-    path = Path(frame.f_code.co_filename)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{frame.f_lineno}"

@@ -1,12 +1,12 @@
 """Declaring what the server pushes."""
 
 import re
-import sys
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
+
+from starpost.source_location import location_of_caller
 
 E = TypeVar("E")
 Overflow = Literal["drop_oldest", "latest", "close"]
@@ -18,14 +18,6 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _VALUE: Final = r"([^.{}\x00-\x1f]{1,200})"
 RETENTION: Final = 7 * 24 * 3600
 """Seconds after the last event for which a topic's history is kept."""
-
-
-def _here() -> str:
-    """``file:line`` of the declaration, two frames up."""
-    frame = sys._getframe(2)
-    path = Path(frame.f_code.co_filename)
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{shown}:{frame.f_lineno}"
 
 
 class Topic(Generic[E]):
@@ -69,7 +61,7 @@ class Topic(Generic[E]):
         overflow: Overflow = "drop_oldest",
         summary: str = "",
     ) -> None:
-        self.location = _here()
+        self.location = location_of_caller()
         if _NAME.fullmatch(name) is None:
             raise ValueError(f"{self.location}: topic {name!r}: words joined by dots, {{name}} for a parameter")
         if history < 0:
@@ -143,7 +135,7 @@ class Push(Generic[E]):
     """
 
     def __init__(self, *, pkg_id: int, event: type[E], summary: str = "") -> None:
-        self.location = _here()
+        self.location = location_of_caller()
         self.pkg_id = int(pkg_id)
         self.event = event
         self.summary = summary

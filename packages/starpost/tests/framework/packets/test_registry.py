@@ -15,7 +15,6 @@ from msgspec import Struct
 from starpost.auth.principal import Principal
 from starpost.packets import Caller, DeclarationError, PackageRouter, RequestModel
 from starpost.packets.request import NoData
-from starpost.packets.router import location_of
 from starpost.protocol import JSON, MSGPACK, Page, ResponseModel
 from tests.framework.packets.caller import ID, numbers_of, registry_of, routes_of
 
@@ -475,7 +474,3 @@ def test_decoders_take_null_as_well() -> None:
     decoders = routes_of(router)[1].decoders
     assert decoders["json"].decode(JSON.encode({"name": "a"})) == Data("a")
     assert decoders["msgpack"].decode(MSGPACK.encode(None)) is None
-
-
-def test_location_of_something_without_source() -> None:
-    assert location_of(len) == "len"

@@ -3,7 +3,6 @@
 import inspect
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -280,7 +279,7 @@ def test_the_guard_is_async(issuer: Issuer) -> None:
 
 def test_every_route_is_declared_with_its_place(issuer: Issuer) -> None:
     app = application(issuer, RealmVerifier(issuer.settings()))
-    routes = {(route.template, route.method): route.where for route in declared_routes(app.routes, root=Path.cwd())}
+    routes = {(route.template, route.method): route.where for route in declared_routes(app.routes)}
 
     line = inspect.getsourcelines(get_thing.fn)[1]
     assert routes["/things/{thing_id}", "GET"] == f"packages/starpost/tests/framework/rbac/test_guard.py:{line}"
