@@ -31,6 +31,7 @@ MODULES = {
         "def of(shop): return getattr(shop, '_run')\n"
     ),
     "attribute": "def of(entry): return entry._pool\n",
+    "assigned": "def of(entry): entry._limit = 1\n",
     "own_name_elsewhere": "import json\n_cancel = 1\ndef of(): return json._cancel\n",
     "imported": "from concurrent.futures import _base\nimport importlib._bootstrap as inner\n",
     "by_text": "def of(entry): return getattr(entry, '_secret')\n",
@@ -62,6 +63,7 @@ def test_each_private_name_is_listed_and_each_listed_name_is_used(tmp_path: Path
     }
     assert unlisted == {
         ("app.attribute", "_pool"),
+        ("app.assigned", "_limit"),
         ("app.own_name_elsewhere", "_cancel"),
         ("app.imported", "concurrent.futures._base"),
         ("app.imported", "importlib._bootstrap"),
