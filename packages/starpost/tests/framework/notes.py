@@ -86,6 +86,11 @@ class Notes:
         return Greeting(f"{self._settings.greeting}, {self._principal.username}", self._settings.max_notes)
 
 
+def provide_node(settings: NamedDependency[starpost.Settings]) -> str:
+    """Name of this node. What knows no application takes the framework's settings, whatever class they have."""
+    return settings.node_name
+
+
 def provide_notes(
     principal: NamedDependency[Principal],
     settings: NamedDependency[Settings],
@@ -120,6 +125,12 @@ async def find_user(request: RequestModel[FindUser], keycloak: KeycloakClient) -
 async def greeting_over_http(notes: NamedDependency[Notes]) -> Greeting:
     """Greet whoever asks."""
     return await notes.greet()
+
+
+@get("/notes/node")
+async def node_over_http(node: NamedDependency[str], settings: NamedDependency[starpost.Settings]) -> dict[str, str]:
+    """Name the node, as a provider and as the route itself is given it."""
+    return {"provided": node, "taken": settings.node_name}
 
 
 @get("/notes/session")
@@ -169,8 +180,22 @@ QUIET = Topic("quiet", event=Greeting, pkg_id=NoteID.GREETED, authorize=may_hear
 domain = Domain(
     name="notes",
     packets=[pkg_router],
-    routes=[Router("/", route_handlers=[greeting_over_http, session_over_http, user_over_http, remembered_over_http])],
-    dependencies={"notes": Provide(provide_notes, sync_to_thread=False)},
+    routes=[
+        Router(
+            "/",
+            route_handlers=[
+                greeting_over_http,
+                node_over_http,
+                session_over_http,
+                user_over_http,
+                remembered_over_http,
+            ],
+        )
+    ],
+    dependencies={
+        "node": Provide(provide_node, sync_to_thread=False),
+        "notes": Provide(provide_notes, sync_to_thread=False),
+    },
     topics=[GREETINGS, QUIET],
     tasks=[BackgroundTask(remember)],
 )

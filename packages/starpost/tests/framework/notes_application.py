@@ -12,6 +12,7 @@ from tests.framework.notes import NoteID, Settings, domain
 
 ROUTES = {
     "/notes/greeting": {"GET": "public"},
+    "/notes/node": {"GET": "public"},
     "/notes/session": {"GET": "authenticated"},
     "/notes/user": {"GET": "authenticated"},
     "/notes/remembered": {"GET": "public"},

@@ -133,6 +133,15 @@ async def test_one_service_for_packets_and_routes(application: Launched, issuer:
         assert get(application, "/notes/session?number=5", token).json() == {name: "5"}
 
 
+@pytest.mark.parametrize("fast_paths", ["true", "false"])
+def test_the_settings_pass_as_the_frameworks(
+    serve: Serve, service_environment: Mapping[str, str], fast_paths: str
+) -> None:
+    """A route and a provider annotate ``starpost.Settings``, and get the application's, which are more."""
+    served = serve(TARGET, FAST_PATHS=fast_paths, NODE_NAME="north")
+    assert get(served, "/notes/node").json() == {"provided": "north", "taken": "north"}
+
+
 def test_nobody_is_no_principal(application: Launched, issuer: Issuer) -> None:
     """A public route that asks for the principal wants a token all the same."""
     refused = get(application, "/notes/greeting")

@@ -23,6 +23,7 @@ from starpost.http.handlers import PreparedHandlers
 from starpost.http.input import JSONRequest
 from starpost.http.middleware import stack, wrap
 from starpost.http.problems import problem_handlers
+from starpost.http.unchecked import UncheckedDependencies
 from starpost.observability.routes import observability_routes
 from starpost.packets import DeclarationError
 from starpost.packets.registry import GIVEN
@@ -91,7 +92,12 @@ def create_app(
         request_max_body_size=settings.max_body_bytes,
         exception_handlers=problem_handlers(TRANSLATORS),
         lifespan=[services.running],
-        plugins=[PageSchema(), *([PreparedHandlers()] if settings.fast_paths else [])],
+        plugins=[
+            PageSchema(),
+            # They are of a class of the application's own, which not every domain knows.
+            UncheckedDependencies("settings"),
+            *([PreparedHandlers()] if settings.fast_paths else []),
+        ],
         openapi_config=openapi_config(settings, blueprint.table, title=title, version=version),
         logging_config=None,
     )
