@@ -1,14 +1,12 @@
 """Every error over HTTP is a problem document (RFC 9457), with the codes, paths and words of the packets.
 
-AppError                      its own code, status and fields
-Litestar's HTTPException      404, 405, 413, …: a code of the same form; a 400 becomes ``invalid_data`` with all paths
-what a translator knows       the ``AppError`` that it makes of it (a database that is away, a unique value)
-anything else                 500 ``internal`` with an ``incident``; the log has the trace, the client learns nothing
+``Refusals`` says what an exception means. Litestar's ``HTTPException`` (404, 405, 413, …) gets a code of the same form;
+its 400 becomes ``invalid_data`` with all paths, and its 500 is a fault of the program like another.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -20,11 +18,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from starpost.auth.challenge import www_authenticate
-from starpost.errors import AppError, FieldError, InternalError, InvalidDataError, UnauthenticatedError
+from starpost.errors import AppError, FieldError, InvalidDataError, UnauthenticatedError
 from starpost.http.input import MISSING, parameter_errors
-from starpost.observability import correlation
-
-Translator = Callable[[Exception], AppError | None]
+from starpost.observability.refusals import Refusals, Translator
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -80,35 +76,17 @@ def problem_handlers(translators: Sequence[Translator] = ()) -> ExceptionHandler
     Args:
         translators: Asked in order about an exception that is not ours.
     """
+    refusals = Refusals("request", log, translators)
 
     def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
         if isinstance(error, ValidationException):
             return refusal(InvalidDataError.of(_field_errors(request, error)))
-        return _answer(error, translators)
+        if isinstance(error, HTTPException) and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _of_litestar(error)
+        return refusal(refusals.of(error))
 
     # Litestar prefers a handler of its own for these two when only `Exception` is given.
     return {Exception: answer, HTTPException: answer}
-
-
-def _answer(error: Exception, translators: Sequence[Translator]) -> Response[Problem]:
-    known = error if isinstance(error, AppError) else _translated(error, translators)
-    if known is not None and type(known) is not InternalError:
-        return refusal(known)
-    if known is None and isinstance(error, HTTPException) and error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _of_litestar(error)
-    incident = (known and known.incident) or correlation.incident()
-    log.error("request_failed", incident=incident, exc_info=error)
-    return refusal(InternalError(incident=incident))
-
-
-def _translated(error: Exception, translators: Iterable[Translator]) -> AppError | None:
-    for translate in translators:
-        known = translate(error)
-        if known is not None:
-            # The client is told what it can do about it; that it happened, and why, is for the log.
-            log.info("request_refused", code=known.code, cause=type(error).__name__)
-            return known
-    return None
 
 
 def refusal(error: AppError) -> Response[Problem]:

@@ -16,13 +16,13 @@ from starpost.auth.challenge import MissingTokenError
 from starpost.errors import (
     AppError,
     BadFrameError,
-    InternalError,
     PermissionDeniedError,
     RSPCode,
     TimeoutExceededError,
     UnknownPacketError,
 )
 from starpost.observability import correlation
+from starpost.observability.refusals import Refusals, Translator
 from starpost.observability.security_log import Event, SecurityLog
 from starpost.packets.caller import Caller
 from starpost.packets.numbers import SystemPacket
@@ -33,7 +33,6 @@ from starpost.protocol.envelope import Packet, ResponseModel
 from starpost.protocol.pages import Page
 from starpost.protocol.validation import decode_or_explain
 
-Translator = Callable[[Exception], AppError | None]
 Observer = Callable[[int, int, float], None]
 
 _AUTH = int(SystemPacket.AUTH)
@@ -71,7 +70,7 @@ class Dispatcher:
         security: SecurityLog | None = None,
     ) -> None:
         self._routes = registry.routes
-        self._translators = translators
+        self._refusals = Refusals("packet", log, translators)
         self._observe = observe
         self._security = security
 
@@ -104,14 +103,13 @@ class Dispatcher:
             if caller.interrupted is None:
                 raise
             status, reply = self._refuse(caller.codec, packet, TimeoutExceededError(caller.interrupted))
-        except AppError as error:
-            status, reply = self._refuse(caller.codec, packet, error)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; Refusals logs it
+            refusal = self._refusals.of(error)
+            status, reply = self._refuse(caller.codec, packet, refusal)
             if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
                 self._security.record(
-                    event, reason=error.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
+                    event, reason=refusal.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
                 )
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; it is logged in _judge
-            status, reply = self._refuse(caller.codec, packet, self._judge(error))
         finally:
             correlation.leave(outer)
         if self._observe is not None:
@@ -154,23 +152,7 @@ class Dispatcher:
             return error.status_code, codec.encode(reply)
         except (TypeError, ValueError, OverflowError) as unencodable:
             # A message that no codec can write, such as a file's name that is no Unicode.
-            return self._refuse(codec, packet, self._incident(unencodable))
-
-    def _judge(self, error: Exception) -> AppError:
-        """A refusal for an exception: translated if it is known, else an incident."""
-        for translate in self._translators:
-            known = translate(error)
-            if known is not None:
-                log.info("packet_refused", code=known.code, cause=type(error).__name__)
-                return known
-        return self._incident(error)
-
-    @staticmethod
-    def _incident(error: Exception) -> InternalError:
-        """Log a fault of the program, once, and give the client the id under which the log knows it."""
-        incident = correlation.incident()
-        log.error("packet_failed", incident=incident, exc_info=error)
-        return InternalError(incident=incident)
+            return self._refuse(codec, packet, self._refusals.fault(unencodable))
 
 
 def _decode(route: PacketRoute, codec: Codec, packet: Packet) -> Any:
