@@ -28,6 +28,7 @@ CHECKS = {
     # From medium severity on: below, ruff's S rules look at the same, and are answered with a reason in the line.
     "security": ("bandit", "-ll", "--quiet", "--configfile", "pyproject.toml", "--recursive", SOURCES),
     "imports": ("starpost_dev.checks.imports",),
+    "dependencies": ("starpost_dev.checks.dependencies",),
     "private names": ("starpost_dev.checks.private_names",),
     "lock files": ("starpost_dev.checks.check_locks",),
     ".env.example": ("scripts.env_example", "--check"),

@@ -1,0 +1,30 @@
+"""Comparison of what each distribution imports with what it declares, by deptry.
+
+A distribution declares each package that it imports, and imports each that it declares; ``[tool.deptry]`` of its
+``pyproject.toml`` has the exceptions with their reasons. Tests and commands belong to no distribution.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+APPLICATION = ("app", "migrations")
+"""What runs of the application in production."""
+
+
+def main() -> int:
+    """Print what is missing or unused, by file and line; the exit status."""
+    statuses = [_compare(file) for file in (Path("pyproject.toml"), *sorted(Path().glob("packages/*/pyproject.toml")))]
+    return max(statuses)
+
+
+def _compare(file: Path) -> int:
+    source = file.parent / "src"
+    folders = [str(source)] if source.is_dir() else [folder for folder in APPLICATION if Path(folder).is_dir()]
+    return subprocess.run(
+        [sys.executable, "-m", "deptry", *folders, "--config", str(file), "--no-ansi"], check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
