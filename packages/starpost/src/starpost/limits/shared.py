@@ -19,7 +19,7 @@ import structlog
 from redis.asyncio import RedisCluster
 
 from starpost.limits.bucket import BURST_SECONDS, Bucket
-from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients
+from starpost.redis import REDIS_FAULTS, RedisClients, log_fault
 from starpost.redis.tasks import end_task
 
 INTERVAL: Final = 0.25
@@ -253,8 +253,7 @@ class SharedLimit:
         self._on_failure()
         if not self._is_away:
             self._is_away = True
-            write = log.warning if isinstance(error, REDIS_AWAY) else log.exception
-            write("shared_limit_local", workers=self.workers, cause=repr(error))
+            log_fault(log, "shared_limit_local", error, workers=self.workers)
         for share in self._corrected:
             if share.is_due:
                 share.is_due = False

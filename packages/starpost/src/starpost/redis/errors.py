@@ -1,8 +1,9 @@
 """What Redis' faults mean."""
 
-from typing import Final
+from typing import Any, Final
 
 from redis import exceptions
+from structlog.typing import FilteringBoundLogger
 
 from starpost.errors import AppError, UnavailableError
 
@@ -28,3 +29,18 @@ def translate_redis(error: BaseException) -> AppError | None:
     if isinstance(error, exceptions.RedisError | exceptions.RedisClusterException):
         return UnavailableError("Redis is away") if isinstance(error, REDIS_AWAY) else None
     return None
+
+
+def log_fault(log: FilteringBoundLogger, event: str, error: Exception, **fields: Any) -> None:
+    """Log the failure of a loop that tries again: a warning while Redis is away, a fault of the program with its trace.
+
+    Args:
+        log: Writes the line.
+        event: Its event.
+        error: Becomes ``cause`` of a warning.
+        **fields: Of both lines.
+    """
+    if isinstance(error, REDIS_AWAY):
+        log.warning(event, **fields, cause=repr(error))
+    else:
+        log.error(event, **fields, exc_info=error)

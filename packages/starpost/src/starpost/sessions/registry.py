@@ -22,7 +22,7 @@ from starpost.auth.principal import Principal
 from starpost.backoff import Backoff
 from starpost.connections.registry import TooManyConnectionsError
 from starpost.errors import UnavailableError
-from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients, Script
+from starpost.redis import REDIS_FAULTS, RedisClients, Script, log_fault
 from starpost.redis.tasks import end_task
 
 ENTER_TIMEOUT: Final = 3.0
@@ -298,12 +298,8 @@ class RedisConnectionRegistry:
                 self._changed.clear()
                 self._is_current = True
                 backoff.reset()
-            except Exception as error:
-                # Whatever it was, leases must go on being renewed.
-                if isinstance(error, REDIS_AWAY):
-                    log.warning("connections_not_renewed", count=len(self._members), cause=repr(error))
-                else:
-                    log.exception("connections_not_renewed", count=len(self._members))
+            except Exception as error:  # noqa: BLE001 - whatever it was, leases must go on being renewed
+                log_fault(log, "connections_not_renewed", error, count=len(self._members))
                 self._is_current = False
                 self.renew_soon()
                 await backoff.pause()

@@ -19,7 +19,7 @@ from starpost.connections.hub import ConnectionHub, Member
 from starpost.errors import UnauthenticatedError, UnavailableError
 from starpost.observability.security_log import SecurityLog
 from starpost.protocol.close_codes import CloseCode, Verdict
-from starpost.redis import REDIS_AWAY, REDIS_FAULTS
+from starpost.redis import REDIS_FAULTS, log_fault
 from starpost.redis.tasks import end_task
 from starpost.sessions.revocation_store import RevocationStore
 from starpost.topics.broker import Broker
@@ -231,12 +231,8 @@ class Revocations:
             try:
                 await self._synchronise()
                 backoff.reset()
-            except Exception as error:
-                # Without this task a worker would never again learn what it missed.
-                if isinstance(error, REDIS_AWAY):
-                    log.warning("revocations_not_read", cause=repr(error))
-                else:
-                    log.exception("revocations_not_read")
+            except Exception as error:  # noqa: BLE001 - without this task a worker never again learns what it missed
+                log_fault(log, "revocations_not_read", error)
                 await backoff.pause()
                 self._wake.set()
 

@@ -17,7 +17,7 @@ import structlog
 
 from starpost.auth.principal import Principal
 from starpost.backoff import Backoff
-from starpost.redis import REDIS_AWAY, REDIS_FAULTS, RedisClients
+from starpost.redis import REDIS_FAULTS, RedisClients, log_fault
 from starpost.redis.tasks import end_task
 
 MAX_PER_CALL: Final = 1000
@@ -300,16 +300,12 @@ class Presence:
                 roll.changed, roll.left, roll.waiting, roll.is_due = set(), set(), [], False
                 try:
                     await self._send(name, [(each, roll.members[each]) for each in adding], news, removing)
-                except Exception as error:
-                    # Whatever it was, leases must go on being renewed.
+                except Exception as error:  # noqa: BLE001 - whatever it was, leases must go on being renewed
                     roll.is_due = len(adding) > len(news)
                     roll.changed.update(each for each in news if each in roll.members)
                     roll.left.update(removing)
                     roll.left -= {_written(each, member) for each, member in roll.members.items()}
-                    if isinstance(error, REDIS_AWAY):
-                        log.warning("presence_not_written", topic=name, cause=repr(error))
-                    else:
-                        log.exception("presence_not_written", topic=name)
+                    log_fault(log, "presence_not_written", error, topic=name)
                     _settle(waiting, error if isinstance(error, REDIS_FAULTS) else ConnectionError(repr(error)))
                     await backoff.pause()
                 else:
