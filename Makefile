@@ -140,6 +140,11 @@ handler_options = $(foreach name,DOMAIN PACKET FIELDS REPLY RULE SUMMARY,$(if $(
 new-ws-handlers: $(VENV)/.stamp ## Write a packet: number, structs, handler, rule and test (DOMAIN= PACKET= FIELDS= REPLY= RULE=; else it asks)
 	@exec $(PY) -m scripts.new_ws_handler $(handler_options)
 
+.PHONY: remove-example
+remove-example: $(VENV)/.stamp ## Remove the example's domain (DOMAIN= another one; KEEP_MIGRATIONS=1 drops its tables by a migration; FORCE=1)
+	@exec $(PY) -m scripts.remove_example $(if $(filter command,$(origin DOMAIN)),--domain "$(DOMAIN)") \
+		$(if $(KEEP_MIGRATIONS),--keep-migrations) $(if $(filter command,$(origin FORCE)),--force)
+
 .PHONY: profile
 profile: $(VENV)/.stamp ## Show where a packet's time goes
 	@exec $(PY) -m bench.profile

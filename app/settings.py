@@ -9,5 +9,5 @@ class Settings(starpost.Settings, frozen=True, kw_only=True):
     A field of your own is a variable like the framework's: loaded, checked, listed in ``.env.example``, and given to
     handlers and providers as ``settings``.
 
-        max_reviews: Annotated[int, Meta(ge=1, description="reviews of one book")] = 100
+        max_reviews: Annotated[int, Meta(ge=1, description="reviews of one user")] = 100
     """

@@ -1,4 +1,4 @@
-"""Signs in as carol, creates an author, lists the first authors: python examples/client.py [http://127.0.0.1:8000]."""
+"""Signs in as carol, sends packets, prints the replies: python examples/client.py [http://127.0.0.1:8000]."""
 
 import asyncio
 import json
@@ -10,6 +10,11 @@ from uuid import uuid4
 from websockets.asyncio.client import connect
 
 BASE = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
+PACKETS = [
+    (-1, {"sent": "by a client"}),  # PING
+    (2, {"name": f"Author {uuid4()}"}),  # CREATE_AUTHOR
+    (1, {"per_page": 5}),  # GET_AUTHORS
+]
 
 
 def sign_in(user: str, password: str) -> str:
@@ -22,7 +27,7 @@ def sign_in(user: str, password: str) -> str:
 async def main() -> None:
     headers = {"Authorization": f"Bearer {sign_in('carol', 'carol')}"}
     async with connect(BASE.replace("http", "ws", 1) + "/web", additional_headers=headers) as socket:
-        for pkg_id, data in (2, {"name": f"Author {uuid4()}"}), (1, {"per_page": 5}):  # CREATE_AUTHOR, GET_AUTHORS
+        for pkg_id, data in PACKETS:
             await socket.send(json.dumps({"pkg_id": pkg_id, "req_id": str(uuid4()), "data": data}))
             print(json.dumps(json.loads(await socket.recv()), indent=2))
 

@@ -28,7 +28,7 @@ from starpost_dev.services.processes import StopSteps, send
 from starpost_dev.services.watchdog import Watchdog
 
 _DEFAULT_PORT = "8000"
-_USERS = "alice (admin), carol (author-editor), bob (author-reader), mallory (no role); the password is the name"
+_USERS = "alice (admin), carol (edits), bob (reads), mallory (no role); the password is the name"
 
 _STEPS = {
     "The migration of the database": "scripts.migrate",
