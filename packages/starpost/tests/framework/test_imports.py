@@ -40,8 +40,10 @@ def test_the_core_is_free_of_frameworks(module: str) -> None:
     assert run(code) == ""
 
 
-def test_the_launcher_loads_neither_orm_nor_framework() -> None:
-    code = f"import sys, starpost.server.launcher as l; print(*sorted({FRAMEWORKS - {'granian'}!r} & set(sys.modules)))"
+@pytest.mark.parametrize("module", ["starpost.server.launcher", "app.__main__"])
+def test_the_launcher_loads_neither_orm_nor_framework(module: str) -> None:
+    """With the settings of an application neither."""
+    code = f"import sys, {module}; print(*sorted({FRAMEWORKS - {'granian'}!r} & set(sys.modules)))"
     assert run(code) == ""
 
 
