@@ -5,6 +5,7 @@ and needs PostgreSQL and Keycloak as the real one does.
 """
 
 import asyncio
+import gc
 import json
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -22,6 +23,7 @@ from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from starpost import (
+    Caller,
     Domain,
     NotFoundError,
     OffsetMeta,
@@ -58,6 +60,7 @@ class ProbeID(IntEnum):
     PUBLISH = 114
     PUSH = 115
     FAIL_AFTER_PUBLISH = 116
+    HELD = 117
     ROOM_EVENT = 120
     LATEST_EVENT = 121
     STRICT_EVENT = 122
@@ -157,6 +160,15 @@ async def read_journal(noted: list[str]) -> list[str]:
     told = [*journal]
     journal.clear()
     return told
+
+
+@probe_router.register(ProbeID.HELD)
+async def held(connection: Caller) -> list[str]:
+    """Classes of all that this connection has of its own."""
+    values = gc.get_referents(connection)
+    for members in [value for value in values if isinstance(value, dict)]:
+        values += members.values()
+    return sorted({type(value).__name__ for value in values})
 
 
 @probe_router.register(ProbeID.ERR_MSG)

@@ -169,14 +169,8 @@ class Connection:
         )
         self._after_reply: list[Callable[[], None]] = [self._token_clock.allow_warning]
         self._execution = self._make_execution()
-        self._attendant = Attendant(
-            transport.receive,
-            self._intake,
-            self._ending,
-            is_needed=lambda: self._execution.occupied_since is not None,
-            answer=self._answer_aside,
-            on_gone=self._leave,
-        )
+        self._attendant: Attendant | None = None
+        """Made for the first packet that outlasts a tick: it is a fifth of a connection, and most never need one."""
 
     def _make_execution(self) -> Execution:
         if self._limits.max_parallel > 1:
@@ -200,6 +194,16 @@ class Connection:
             after_reply=self._after_reply,
             cancel=self._cancel,
             uncancel=self._uncancel,
+        )
+
+    def _make_attendant(self) -> Attendant:
+        return Attendant(
+            self._receive,
+            self._intake,
+            self._ending,
+            is_needed=lambda: self._execution.occupied_since is not None,
+            answer=self._answer_aside,
+            on_gone=self._leave,
         )
 
     # ---- what others may do ------------------------------------------------------------------------------------------
@@ -313,6 +317,8 @@ class Connection:
         execution.tick(now)
         occupied_since = execution.occupied_since
         if occupied_since is not None and now - occupied_since > TICK:
+            if self._attendant is None:
+                self._attendant = self._make_attendant()
             self._attendant.begin()
         if self._ending.is_grace_over:
             execution.interrupt("The connection is closing")
@@ -349,15 +355,16 @@ class Connection:
         """Serve the client until it goes or a verdict falls; then close. The socket has been accepted."""
         self._task = asyncio.current_task()
         self._hub.add(self)
-        ending, attendant, execution, busy = self._ending, self._attendant, self._execution, self._pulse.busy
+        ending, execution, busy = self._ending, self._execution, self._pulse.busy
         if self.principal is None and ending.verdict is None:
             self._auth_timer = asyncio.get_running_loop().call_later(
                 self._limits.auth_timeout, self.stop, Verdict(CloseCode.TIMEOUT, "auth_timeout")
             )
         try:
             while ending.verdict is None:
-                if attendant.inbox or attendant.task is not None:
-                    message = await self._next_kept()
+                attendant = self._attendant
+                if attendant is not None and (attendant.inbox or attendant.task is not None):
+                    message = await self._next_kept(attendant)
                 else:
                     # The usual case, without a coroutine for it.
                     self._is_waiting = True
@@ -381,9 +388,8 @@ class Connection:
         finally:
             await self._end()
 
-    async def _next_kept(self) -> Any:
+    async def _next_kept(self, attendant: Attendant) -> Any:
         """The next message of those that the attendant has read, or reads now."""
-        attendant = self._attendant
         if not attendant.inbox and attendant.task is not None:
             self._is_waiting = True
             try:
@@ -468,7 +474,8 @@ class Connection:
         self._registry.leave(self.id)
         self._intake.charge(None)
         self._receive = self._send = gone
-        self._attendant.let_go()
+        if self._attendant is not None:
+            self._attendant.let_go()
         self.outbox.let_go()
 
     def _give_back_place(self) -> None:
@@ -483,7 +490,8 @@ class Connection:
             if not self._execution.is_idle:
                 self._pulse.busy.add(self)  # for the pulse, which bounds what still runs
                 await self._execution.finish()
-            await self._attendant.end()
+            if self._attendant is not None:
+                await self._attendant.end()
             verdict = self._ending.verdict
             if verdict is not None and not self._ending.is_client_gone:
                 await self._say_goodbye(verdict)
@@ -522,7 +530,7 @@ class Connection:
 
     async def _refuse_waiting(self) -> None:
         """Answer the frames whose turn has not come."""
-        while self._attendant.inbox:
+        while self._attendant is not None and self._attendant.inbox:
             found = self._intake.read(self._attendant.inbox.take())
             if found is not None:
                 await self._execution.run(found)

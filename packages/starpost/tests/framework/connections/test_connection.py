@@ -203,6 +203,20 @@ async def test_ping_and_cancel_are_heard_while_a_packet_runs(probe: Launched, to
         assert f"cancelled {slow}" in (await client.ask(ProbeID.JOURNAL))["data"]
 
 
+async def test_a_connection_without_slow_packets_has_no_attendant(probe: Launched, token: str) -> None:
+    """It is a fifth of a connection's memory, and of ten thousand connections most never need it."""
+    async with packet_client(probe.port, token) as client:
+        await client.ask(ProbeID.ECHO, {"name": "a"})
+        held = (await client.ask(ProbeID.HELD))["data"]
+        assert {"Outbox", "Intake", "Serial"} <= {*held}, "or the probe does not see what a connection holds"
+        assert not {"Attendant", "Inbox"} & {*held}
+        slow = await client.send(ProbeID.SLEEP, {"seconds": 25})
+        await client.ask(PING)
+        await client.ask(CANCEL, {"req_id": slow})
+        await client.reply_to(slow)
+        assert "Attendant" in (await client.ask(ProbeID.HELD))["data"]
+
+
 async def test_a_cancel_cannot_stop_itself(either: Launched, token: str) -> None:
     own = str(uuid4())
     cancel = {"pkg_id": CANCEL, "req_id": own, "data": {"req_id": own}}
