@@ -102,14 +102,10 @@ class Dispatcher:
         except asyncio.CancelledError:
             if caller.interrupted is None:
                 raise
-            status, reply = self._refuse(caller.codec, packet, TimeoutExceededError(caller.interrupted))
+            status, reply = self._refuse(caller, user, packet, TimeoutExceededError(caller.interrupted))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; Refusals logs it
-            refusal = self._refusals.of(error)
-            status, reply = self._refuse(caller.codec, packet, refusal)
-            if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
-                self._security.record(
-                    event, reason=refusal.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
-                )
+            # Kept in no variable: the refusal may be the error, whose trace holds this frame.
+            status, reply = self._refuse(caller, user, packet, self._refusals.of(error))
         finally:
             correlation.leave(outer)
         if self._observe is not None:
@@ -146,13 +142,20 @@ class Dispatcher:
                 await dependencies.undo(_Refused())
         return encoded
 
-    def _refuse(self, codec: Codec, packet: Packet | BadPacket, error: AppError) -> tuple[int, bytes]:
+    def _refuse(
+        self, caller: Caller, user: str | None, packet: Packet | BadPacket, error: AppError
+    ) -> tuple[int, bytes]:
+        pkg_id, status = packet.pkg_id, error.status_code
         try:
-            reply = ResponseModel(packet.pkg_id, packet.req_id, error.status_code, error.body())
-            return error.status_code, codec.encode(reply)
+            reply = caller.codec.encode(ResponseModel(pkg_id, packet.req_id, status, error.body()))
         except (TypeError, ValueError, OverflowError) as unencodable:
             # A message that no codec can write, such as a file's name that is no Unicode.
-            return self._refuse(codec, packet, self._refusals.fault(unencodable))
+            return self._refuse(caller, user, packet, self._refusals.fault(unencodable))
+        if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
+            self._security.record(
+                event, reason=error.code, user=user, address=caller.address, connection=caller.id, pkg_id=pkg_id
+            )
+        return status, reply
 
 
 def _decode(route: PacketRoute, codec: Codec, packet: Packet) -> Any:

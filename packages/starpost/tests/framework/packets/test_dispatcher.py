@@ -1,7 +1,9 @@
 """Every way through ends in a reply: the order of the checks, the mapping of errors, the undoing of work."""
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Annotated, Any
 from uuid import UUID
@@ -493,6 +495,42 @@ async def test_refusals_are_not_logged_as_faults(log: Log) -> None:
     await answer_of(handler)
     await answer_of(echo, {"name": 1})
     assert not log()
+
+
+class WrongError(Exception):
+    """A fault of the program."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "events"),
+    [
+        (NotFoundError, []),
+        (LostError, ["packet_refused"]),
+        (InternalError, ["packet_failed"]),
+        (WrongError, ["packet_failed"]),
+    ],
+)
+async def test_a_refused_packet_leaves_no_circle_for_the_collector(
+    kind: type[Exception], events: list[str], log: Log
+) -> None:
+    """An exception knows the frames that it went through: a frame that keeps it frees neither until a collection."""
+    raised: list[weakref.ref[Exception]] = []
+
+    async def handler() -> None:
+        error = kind()
+        raised.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    gc.disable()
+    try:
+        await answer_of(handler, translators=[translate])
+        assert raised[0]() is None
+    finally:
+        gc.enable()
+    assert [line["event"] for line in log()] == events
 
 
 # ---- cancellation ----------------------------------------------------------------------------------------------------
