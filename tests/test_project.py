@@ -1,5 +1,6 @@
 """The files around the code: what they promise is so."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,11 +9,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import msgspec
 import pytest
 import yaml
 
 from app.settings import Settings
+from starpost.rbac.schema import actions_schema
 from starpost_dev.checks import check, check_locks, env_example
 from starpost_dev.checks.check_locks import Lock, faults_of
 
@@ -27,6 +30,14 @@ def test_the_settings_example_is_fresh_and_loads_to_the_defaults() -> None:
     variables = dict(line[2:].split("=", 1) for line in text.splitlines() if re.match(r"# [A-Z_]+=", line))
     assert set(variables) == set(FIELDS)
     assert Settings.from_strings(variables) == Settings()
+
+
+def test_the_permission_table_has_its_schema_beside_it() -> None:
+    schema = json.loads((ROOT / "actions.schema.json").read_bytes())
+    assert schema == actions_schema(), "write it anew: python -m scripts.check_actions --write-schema"
+    table = json.loads((ROOT / "actions.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(table)
+    assert (ROOT / table["$schema"]).resolve() == ROOT / "actions.schema.json"
 
 
 def test_no_file_names_a_variable_that_does_not_exist() -> None:

@@ -15,6 +15,7 @@ from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
 from starpost_dev.services import Services, ValkeyCluster, ephemeral_valkey, ephemeral_valkey_cluster
 from tests.e2e.sentinel import Watched, watched_by_sentinels
+from tests.specimen import SPECIMEN
 
 SUBSCRIBE, PRESENCE = -3, -9
 GET_AUTHORS, CREATE_AUTHOR, AUTHOR_EVENT = 1, 2, 8
@@ -63,7 +64,7 @@ def installation(
         }
         nodes = [
             stack.enter_context(
-                serving(services.environment(), tmp_path_factory.mktemp("node"), WORKERS=workers, **environ)
+                serving(services.environment(), tmp_path_factory.mktemp("node"), SPECIMEN, WORKERS=workers, **environ)
             )
             for workers in ("2", "1")
         ]

@@ -20,6 +20,7 @@ from starpost.testing.packet_client import PacketClient, packet_client
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services import Services, ports
 from tests.e2e.proxy import proxied
+from tests.specimen import SPECIMEN
 
 SUBSCRIBE, CREATE_AUTHOR, AUTHOR_EVENT, CLOSING, GAP = -3, 2, 8, -6, -7
 WRITERS, LISTENERS = 4, 4
@@ -40,7 +41,7 @@ class Node:
     def start(self) -> None:
         folder = self._folder / str(len(self.runs))
         folder.mkdir(parents=True)
-        self.runs.append(self._stack.enter_context(Launched(folder, None, **self._environ)))
+        self.runs.append(self._stack.enter_context(Launched(folder, SPECIMEN, **self._environ)))
         self.runs[-1].started()
 
     def restart(self) -> int:
@@ -204,7 +205,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_published_is_missed(
             # The listeners wait for an event: here is one more.
             await write_one(port, tokens[-1])
 
-        rows = await postgres.fetch("SELECT name FROM author WHERE name = ANY($1::text[])", list(acknowledged))
+        rows = await postgres.fetch("SELECT name FROM specimen_author WHERE name = ANY($1::text[])", list(acknowledged))
         assert {row["name"] for row in rows} == acknowledged
 
     for listener in listeners:

@@ -23,6 +23,7 @@ from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
 from starpost_dev.testing.realm import CLIENT, IdentityServer, start_development_realm
 from tests.framework.auth.test_logout_token import logout_claims
+from tests.specimen import REALM_FILE, SPECIMEN
 
 PING, AUTH = -1, -2
 ADMIN = {"roles": ["admin"]}
@@ -125,8 +126,8 @@ def valkey() -> Iterator[Valkey]:
 def limited(serve: Serve, valkey: Valkey) -> list[Launched]:
     limit = {"WS_MAX_CONNECTIONS_PER_USER": str(LIMIT)}
     return [
-        serve(target=None, **settings(valkey, "one", WORKERS="2", **limit)),
-        serve(target=None, **settings(valkey, "two", **limit)),
+        serve(target=SPECIMEN, **settings(valkey, "one", WORKERS="2", **limit)),
+        serve(target=SPECIMEN, **settings(valkey, "two", **limit)),
     ]
 
 
@@ -145,7 +146,7 @@ def token_of(issuer: Issuer, user: str, **members: Any) -> str:
 @pytest.fixture(scope="module")
 def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
     """A realm of one's own: where it sends logout tokens is changed."""
-    server = start_development_realm(tmp_path_factory.mktemp("realm"))
+    server = start_development_realm(tmp_path_factory.mktemp("realm"), REALM_FILE)
     yield server
     server.stop()
 
@@ -154,8 +155,8 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
 def of_realm(serve: Serve, valkey: Valkey, realm: IdentityServer) -> list[Launched]:
     common = {"KEYCLOAK_BASE_URL": realm.base_url, "REDIS_PREFIX": "realm", "WS_MAX_CONNECTIONS_PER_USER": "100"}
     started = [
-        serve(target=None, **settings(valkey, "one", WORKERS="2", **common)),
-        serve(target=None, **settings(valkey, "two", **common)),
+        serve(target=SPECIMEN, **settings(valkey, "one", WORKERS="2", **common)),
+        serve(target=SPECIMEN, **settings(valkey, "two", **common)),
     ]
     realm.set_backchannel_logout_url(f"http://127.0.0.1:{started[1].port}/auth/backchannel-logout")
     return started
@@ -223,7 +224,7 @@ async def test_a_worker_that_starts_later_knows(
     tokens = realm.tokens("bob")
     realm.post("logout", client_id=CLIENT, refresh_token=tokens["refresh_token"]).raise_for_status()
     common = {"KEYCLOAK_BASE_URL": realm.base_url, "REDIS_PREFIX": "realm"}
-    late = await asyncio.to_thread(lambda: serve(target=None, **settings(valkey, "late", **common)))
+    late = await asyncio.to_thread(lambda: serve(target=SPECIMEN, **settings(valkey, "late", **common)))
     await Nodes([late], lambda: "nobody").refuse(tokens["access_token"])
 
 
@@ -537,7 +538,7 @@ async def test_a_worker_that_starts_without_redis_judges_nobody(serve: Serve, is
     """Whom it might have to refuse it does not know; when Redis comes it does."""
     with ephemeral_valkey() as late:
         await asyncio.to_thread(late.kill)
-        server = await asyncio.to_thread(lambda: serve(target=None, **settings(late, "early")))
+        server = await asyncio.to_thread(lambda: serve(target=SPECIMEN, **settings(late, "early")))
         made = Nodes([server, server], lambda: token_of(issuer, "root", realm_access=ADMIN))
         async with made.stack:
             assert (await made.http("GET", "/authors")).status_code == 503

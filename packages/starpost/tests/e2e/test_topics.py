@@ -18,6 +18,7 @@ from starpost.testing.packet_client import PacketClient
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
 from tests.e2e.clients import READER, Clients
+from tests.specimen import SPECIMEN
 
 PING, AUTH, SUBSCRIBE, UNSUBSCRIBE, GAP, PRESENCE = -1, -2, -3, -4, -7, -9
 CREATE_AUTHOR, UPDATE_AUTHOR, DELETE_AUTHOR, AUTHOR_EVENT = 2, 4, 5, 8
@@ -28,8 +29,8 @@ def nodes(serve: Serve) -> list[Launched]:
     """A node of two workers, and another node."""
     common = {"REDIS_PREFIX": "topics", "PRESENCE_LEASE": "3", "WS_MAX_CONNECTIONS_PER_USER": "500"}
     return [
-        serve(target=None, WORKERS="2", **common),
-        serve(target=None, PORT="0", **common),
+        serve(target=SPECIMEN, WORKERS="2", **common),
+        serve(target=SPECIMEN, PORT="0", **common),
     ]
 
 
@@ -295,8 +296,8 @@ async def test_presence(clients: Clients, nodes: list[Launched]) -> None:
 
 async def test_presence_after_a_worker_was_killed(serve: Serve, issuer: Issuer) -> None:
     common = {"REDIS_PREFIX": "killed", "PRESENCE_LEASE": "2"}
-    dying = serve(target=None, **common)
-    living = serve(target=None, PORT="0", **common)
+    dying = serve(target=SPECIMEN, **common)
+    living = serve(target=SPECIMEN, PORT="0", **common)
     async with AsyncExitStack() as stack:
         clients = Clients([dying, living], issuer, stack)
         watcher = await clients("wanda", node=1)
@@ -317,7 +318,7 @@ def own_valkey() -> Any:
 
 async def test_redis_killed_and_restarted_while_events_flow(serve: Serve, issuer: Issuer, own_valkey: Valkey) -> None:
     """Writes go on; events wait, and arrive when Redis is back, each once and in order."""
-    server = serve(target=None, WORKERS="2", **own_valkey.endpoint.environment())
+    server = serve(target=SPECIMEN, WORKERS="2", **own_valkey.endpoint.environment())
     async with AsyncExitStack() as stack:
         clients = Clients([server], issuer, stack)
         editor = await clients()
@@ -339,7 +340,7 @@ async def test_redis_killed_and_restarted_while_events_flow(serve: Serve, issuer
 
 
 async def test_redis_that_lost_its_data_is_told(serve: Serve, issuer: Issuer, own_valkey: Valkey) -> None:
-    server = serve(target=None, WORKERS="2", **own_valkey.endpoint.environment())
+    server = serve(target=SPECIMEN, WORKERS="2", **own_valkey.endpoint.environment())
     async with AsyncExitStack() as stack:
         clients = Clients([server], issuer, stack)
         editor, subscriber = await clients(), await clients("sue")

@@ -9,6 +9,7 @@ from litestar import Litestar
 
 from starpost import DrainSignal, create_app
 from tests.framework.notes import NoteID, Settings, domain
+from tests.specimen import ACTIONS_FILE
 
 ROUTES = {
     "/notes/greeting": {"GET": "public"},
@@ -21,7 +22,7 @@ ROUTES = {
 
 def create(drain: DrainSignal) -> Litestar:
     """The application, from the environment."""
-    table = json.loads(Path("actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     http = {path: rules for path, rules in table["http"].items() if not path.startswith("/authors")} | ROUTES
     topics = {"greetings": "authenticated", "quiet": "authenticated"}
     ws = {"1": "authenticated", "2": "authenticated"}

@@ -41,6 +41,7 @@ from starpost import (
 from starpost.composition.application import create_app
 from starpost.server import DrainSignal
 from starpost.settings import Settings
+from tests.specimen import ACTIONS_FILE
 
 
 class ProbeID(IntEnum):
@@ -369,12 +370,12 @@ ACTIONS = {
     "ws": {str(int(number)): "author-reader" for number in ProbeID if number < ProbeID.ROOM_EVENT}
     | {"105": "admin", "106": "authenticated"},
     "topics": {topic.name: "author-reader" for topic in TOPICS.values()},
-    # What the framework itself serves has the rules of the real table.
+    # What the framework itself serves has the specimen's rules.
     "http": {f"/probe/{name}": {"GET": "author-reader"} for name in ("fetch", "query", "stream", "status")}
     | {f"/probe/{name}": {"POST": "author-reader"} for name in ("write", "finish", "unread")}
     | {
         path: rules
-        for path, rules in json.loads(Path("actions.json").read_bytes())["http"].items()
+        for path, rules in json.loads(ACTIONS_FILE.read_bytes())["http"].items()
         if not path.startswith("/authors")
     }
     | {

@@ -11,18 +11,18 @@ from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from app import domains as domains_package
-from app.asgi import create
-from app.pkg_ids import PkgID
-from app.settings import Settings
 from starpost import Domain, PackageRouter
 from starpost.composition.application import create_app
 from starpost.composition.blueprint import find_domains
 from starpost.packets import DeclarationError
 from tests.framework.packets.caller import numbers_of
+from tests.specimen import ACTIONS_FILE
+from tests.specimen import domains as domains_package
+from tests.specimen.asgi import create
+from tests.specimen.pkg_ids import PkgID
+from tests.specimen.settings import Settings
 
-ROOT = Path.cwd()
-TABLE = json.loads((ROOT / "actions.json").read_bytes())
+TABLE = json.loads(ACTIONS_FILE.read_bytes())
 OWN_PATHS = {path: methods for path, methods in TABLE["http"].items() if not path.startswith("/authors")}
 
 Make = Callable[..., Litestar]
@@ -66,7 +66,7 @@ def faults_of(make: Make, *domains: Domain, **parts: Any) -> list[str]:
 
 
 def test_the_application_as_it_is() -> None:
-    app = create(Settings.from_strings({"ACTIONS_FILE_PATH": str(ROOT / "actions.json")}))
+    app = create(Settings.from_strings({}))
     blueprint = app.state.blueprint
     assert [domain.name for domain in blueprint.domains] == [domain.name for domain in find_domains(domains_package)]
     pushed = {topic.pkg_id for topic in blueprint.topics.all}
@@ -75,8 +75,7 @@ def test_the_application_as_it_is() -> None:
 
 
 def test_every_domain_is_found_by_itself() -> None:
-    folders = {path.parent.name for path in (ROOT / "app/domains").glob("*/__init__.py")}
-    assert {domain.name for domain in find_domains(domains_package)} == folders
+    assert [domain.name for domain in find_domains(domains_package)] == ["authors"]
 
 
 def test_a_folder_that_exposes_no_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,8 +86,8 @@ def test_a_folder_that_exposes_no_domain(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(DeclarationError) as refused:
         find_domains(domains_package)
     assert list(refused.value.faults) == [
-        "app.domains.unfinished_one: exposes no `domain = Domain(...)`",
-        "app.domains.unfinished_two: exposes no `domain = Domain(...)`",
+        "tests.specimen.domains.unfinished_one: exposes no `domain = Domain(...)`",
+        "tests.specimen.domains.unfinished_two: exposes no `domain = Domain(...)`",
     ]
 
 

@@ -8,8 +8,6 @@ import pytest
 from litestar.routes import HTTPRoute
 from sqlalchemy import event
 
-from app.asgi import create
-from app.settings import Settings
 from starpost.connections.transport import TransportRecorder, transport_of
 from starpost.db import Database
 from starpost.http.handlers import PlannedParameters, PreparedHandler
@@ -17,6 +15,8 @@ from starpost.server.worker import ExplainedStart
 from starpost.testing import Issuer, Launched, Serve
 from starpost.testing.launched import until
 from starpost_dev.services.services import Services
+from tests.specimen.asgi import create
+from tests.specimen.settings import Settings
 
 BOTH = pytest.mark.parametrize("is_fast", [True, False], ids=["fast", "without"])
 

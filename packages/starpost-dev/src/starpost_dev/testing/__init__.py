@@ -11,9 +11,9 @@ from starpost.db import migrate
 from starpost.settings import Settings
 from starpost_dev.services.ephemeral import ephemeral_services
 from starpost_dev.services.services import Services
-from starpost_dev.testing.realm import keycloak, realm
+from starpost_dev.testing.realm import keycloak, realm, realm_file
 
-__all__ = ["keycloak", "realm", "service_environment", "services"]
+__all__ = ["keycloak", "realm", "realm_file", "service_environment", "services"]
 
 # Until all is collected: nothing that is imported is garbage, and looking at it again and again is a quarter of it.
 gc.disable()

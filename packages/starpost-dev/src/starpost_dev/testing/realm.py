@@ -18,6 +18,7 @@ import pytest
 from keycloak import KeycloakAdmin, KeycloakOpenIDConnection
 
 from starpost.testing import plain_http
+from starpost_dev.layout import REALM_FILE
 from starpost_dev.realm.process import RealmProcess, StartError
 
 REALM = "starpost"
@@ -33,10 +34,10 @@ _UNAVAILABLE = 3
 
 
 class IdentityServer:
-    """A server that speaks Keycloak's endpoints and holds the realm of `docker/keycloak/realm.json`."""
+    """A server that speaks Keycloak's endpoints and holds the realm of a file."""
 
-    def __init__(self, state: Path, module: str) -> None:
-        self._process = RealmProcess(state, module=module)
+    def __init__(self, state: Path, module: str, realm_file: Path = REALM_FILE) -> None:
+        self._process = RealmProcess(state, module=module, realm_file=realm_file)
         #: Whether it is the development realm, and not the real Keycloak.
         self.is_development = module == DEVELOPMENT_REALM
         #: Where it is served; the same after `stop` and `start`.
@@ -142,15 +143,15 @@ class IdentityServer:
         operator.update_client(str(uuid), representation)
 
 
-def start_development_realm(state: Path) -> IdentityServer:
+def start_development_realm(state: Path, realm_file: Path = REALM_FILE) -> IdentityServer:
     """Start a development realm of one's own, for a test that stops it or changes its users."""
-    return IdentityServer(state, DEVELOPMENT_REALM)
+    return IdentityServer(state, DEVELOPMENT_REALM, realm_file)
 
 
-def start_keycloak(state: Path) -> IdentityServer:
+def start_keycloak(state: Path, realm_file: Path = REALM_FILE) -> IdentityServer:
     """Start a real Keycloak; the test that needs it is skipped where it cannot run."""
     try:
-        return IdentityServer(state, REAL_KEYCLOAK)
+        return IdentityServer(state, REAL_KEYCLOAK, realm_file)
     except StartError as error:
         if error.status == _UNAVAILABLE:
             pytest.skip(str(error))
@@ -158,18 +159,24 @@ def start_keycloak(state: Path) -> IdentityServer:
 
 
 @pytest.fixture(scope="session")
-def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
+def realm_file() -> Path:
+    """The realm that `realm` and `keycloak` hold: the project's, `docker/keycloak/realm.json`."""
+    return REALM_FILE
+
+
+@pytest.fixture(scope="session")
+def realm(tmp_path_factory: pytest.TempPathFactory, realm_file: Path) -> Iterator[IdentityServer]:
     """A running development realm, one for the test session."""
-    server = start_development_realm(tmp_path_factory.mktemp("realm"))
+    server = start_development_realm(tmp_path_factory.mktemp("realm"), realm_file)
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityServer]:
+def keycloak(tmp_path_factory: pytest.TempPathFactory, realm_file: Path) -> Iterator[IdentityServer]:
     """A running real Keycloak, one for the test session; skips where none was asked for or none can run."""
     if not WITH_KEYCLOAK:
         pytest.skip("the real Keycloak runs under `make test-keycloak`")
-    server = start_keycloak(tmp_path_factory.mktemp("keycloak"))
+    server = start_keycloak(tmp_path_factory.mktemp("keycloak"), realm_file)
     yield server
     server.stop()

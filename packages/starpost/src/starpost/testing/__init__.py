@@ -34,9 +34,9 @@ def issuer() -> Iterator[Issuer]:
 
 @contextmanager
 def serving(
-    service_environment: Mapping[str, str], log_dir: Path, target: str | None = None, **environ: str
+    service_environment: Mapping[str, str], log_dir: Path, target: str = "app", **environ: str
 ) -> Iterator[Launched]:
-    """Run an application in a real server: ``python -m app``, or another target of the launcher."""
+    """Run an application in a real server: ``python -m app``, or another target, as ``Launched`` takes it."""
     log_dir.mkdir(parents=True, exist_ok=True)
     with Launched(log_dir, target, **{**service_environment, **environ}) as launched:
         yield launched.started()
@@ -53,7 +53,7 @@ def serve(
     running: dict[Any, Launched] = {}
     with ExitStack() as stack:
 
-        def start(target: str | None = None, **environ: str) -> Launched:
+        def start(target: str = "app", **environ: str) -> Launched:
             key = (target, *sorted(environ.items()))
             if key not in running:
                 settings = {

@@ -41,7 +41,7 @@ class Launched:
 
     Args:
         log_dir: Where its output goes.
-        target: The application's factory; ``None`` runs ``python -m app``.
+        target: Module to run, as in ``python -m app``, or a factory for the launcher, ``module:function``.
         cwd: The folder it runs in.
         environ: Settings beside LOG_FORMAT=json and PORT=0.
     """
@@ -49,7 +49,7 @@ class Launched:
     def __init__(
         self,
         log_dir: Path,
-        target: str | None = "tests.framework.server.drainable:create",
+        target: str = "app",
         *,
         cwd: Path | str = ".",
         **environ: str,
@@ -57,7 +57,7 @@ class Launched:
         self.cwd = cwd
         self.output = log_dir / "launcher.log"
         self.command = [sys.executable, "-m"]
-        self.command += ["app"] if target is None else ["starpost.testing.start", target]
+        self.command += ["starpost.testing.start", target] if ":" in target else [target]
         self.environ = {**os.environ, "LOG_FORMAT": "json", "PORT": "0", "WS_MAX_CONNECTIONS": "100"}
         self.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), **environ}
         self.port = 0
@@ -128,8 +128,3 @@ class Launched:
     def post(self, path: str, **options: Any) -> httpx.Response:
         """One request, on a connection of its own."""
         return plain_http.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
-
-    @property
-    def ws_url(self) -> str:
-        """The socket of ``drainable``."""
-        return f"ws://127.0.0.1:{self.port}/ws"

@@ -15,6 +15,7 @@ from starpost.testing.packet_client import PacketClient, packet_client
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.testing.realm import IdentityServer
 from tests.keycloak.conftest import admin, new_user, server
+from tests.specimen import SPECIMEN
 
 __all__ = ["admin", "new_user", "server"]
 
@@ -57,6 +58,6 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 @pytest.fixture
 def application(serve: Serve, server: IdentityServer, stack: AsyncExitStack) -> Application:
     """A node of two workers, told of logouts; the same for all tests of one server."""
-    launched = serve(target=None, WORKERS="2", **settings_of(server, "one"))
+    launched = serve(target=SPECIMEN, WORKERS="2", **settings_of(server, "one"))
     server.set_backchannel_logout_url(f"http://127.0.0.1:{launched.port}/auth/backchannel-logout")
     return Application(launched, stack)

@@ -10,6 +10,7 @@ from starpost.testing.launched import Launched
 from starpost_dev.services.services import Services
 from starpost_dev.testing.realm import IdentityServer
 from tests.e2e.keycloak.conftest import settings_of
+from tests.specimen import SPECIMEN
 
 PRODUCTION = {
     "ENVIRONMENT": "production",
@@ -23,7 +24,7 @@ def test_production_does_not_start_on_the_shipped_realm(
     services: Services, server: IdentityServer, tmp_path: Path
 ) -> None:
     environ = services.environment() | PRODUCTION | settings_of(server, "production")
-    with Launched(tmp_path, target=None, **environ) as launched:
+    with Launched(tmp_path, target=SPECIMEN, **environ) as launched:
         assert launched.ended() == 1
     line = launched.lines("not_started")[0]
     named = "is the development realm" if server.is_development else "was made from the shipped realm file"
@@ -38,7 +39,7 @@ def test_production_refuses_at_once_all_that_is_insecure(tmp_path: Path) -> None
         "KEYCLOAK_BASE_URL": "http://10.255.0.1",
         "WS_QUERY_TOKEN": "true",
     }
-    with Launched(tmp_path, target=None, **environ) as launched:
+    with Launched(tmp_path, target=SPECIMEN, **environ) as launched:
         assert launched.ended() == 2
     refused = launched.output.read_text()
     for name in ("REDIS_PASSWORD", "REDIS_TLS", "DB_SSL", "KEYCLOAK_BASE_URL", "WS_QUERY_TOKEN"):
@@ -56,7 +57,7 @@ def test_what_production_accepts_by_name_is_said_at_the_start(
         "WS_QUERY_TOKEN": "true" if accepted else "false",
         "ALLOW_INSECURE": accepted,
     }
-    with serving(services.environment(), tmp_path, **environ) as launched:
+    with serving(services.environment(), tmp_path, SPECIMEN, **environ) as launched:
         said = launched.lines("insecure_in_production")
         assert [line["accepted"].partition(":")[0] for line in said] == (["WS_QUERY_TOKEN"] if accepted else [])
         assert {line["level"] for line in said} <= {"warning"}

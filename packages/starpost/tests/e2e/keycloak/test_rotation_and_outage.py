@@ -14,6 +14,7 @@ from starpost.testing.issuer import Issuer, SigningKey
 from starpost_dev.testing.realm import IdentityServer
 from tests.e2e.keycloak.conftest import Application, settings_of
 from tests.keycloak.conftest import header_of
+from tests.specimen import SPECIMEN
 
 PING, AUTH, GET_AUTHORS = -1, -2, 1
 ROTATIONS = 3
@@ -113,7 +114,7 @@ async def test_what_a_removed_key_signed_is_refused_seen_before_or_not(
     serve: Serve, server: IdentityServer, stack: AsyncExitStack
 ) -> None:
     settings = settings_of(server, "refreshing") | {"WORKERS": "2", "KEYCLOAK_JWKS_REFRESH": "0.3"}
-    launched = await asyncio.to_thread(lambda: serve(target=None, **settings))
+    launched = await asyncio.to_thread(lambda: serve(target=SPECIMEN, **settings))
     application = Application(launched, stack)
     seen, unseen = [await asyncio.to_thread(server.token, "bob") for _ in range(2)]
     for _ in range(8):
@@ -146,7 +147,7 @@ async def test_what_a_removed_key_signed_is_refused_seen_before_or_not(
 async def test_keycloak_is_away_and_comes_back(
     serve: Serve, server: IdentityServer, stack: AsyncExitStack, new_user: Callable[..., str]
 ) -> None:
-    launched = await asyncio.to_thread(lambda: serve(target=None, **settings_of(server, "outage")))
+    launched = await asyncio.to_thread(lambda: serve(target=SPECIMEN, **settings_of(server, "outage")))
     application = Application(launched, stack)
     seen, unseen = [await asyncio.to_thread(server.token, user) for user in ("alice", "bob")]
     name = await asyncio.to_thread(new_user)

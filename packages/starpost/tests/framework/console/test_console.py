@@ -12,10 +12,10 @@ import pytest
 
 from starpost.testing import serving
 from starpost.testing.launched import Launched
-from starpost_dev.layout import REALM_FILE
 from starpost_dev.realm.process import RealmProcess
 from starpost_dev.services.services import Services
 from tests.framework.console.browser import CHROMIUM, DRIVER, Browser, browser
+from tests.specimen import REALM_FILE, SPECIMEN
 
 pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="needs Chromium and its driver (Debian: apt install chromium chromium-driver)"
@@ -41,7 +41,7 @@ def application(
     services: Services, realm: RealmProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Launched]:
     settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0", "WS_TOKEN_WARNING": "1"}
-    with serving(services.environment(), tmp_path_factory.mktemp("application"), **settings) as launched:
+    with serving(services.environment(), tmp_path_factory.mktemp("application"), SPECIMEN, **settings) as launched:
         yield launched
 
 
@@ -153,7 +153,7 @@ def test_early_warnings_do_not_renew_young_tokens(
     """The server warns 30 s before the expiry; these tokens live for 8."""
     settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0"}
     with (
-        serving(services.environment(), tmp_path / "server", **settings) as served,
+        serving(services.environment(), tmp_path / "server", SPECIMEN, **settings) as served,
         chromium.visit(address_of(served)) as page,
     ):
         sign_in(page, "alice")
@@ -170,14 +170,14 @@ def test_refused_answer_is_shown(page: Browser, application: Launched) -> None:
 def test_server_restart_is_survived(services: Services, realm: RealmProcess, chromium: Browser, tmp_path: Path) -> None:
     settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0", "WS_TOKEN_WARNING": "1"}
     with ExitStack() as stack:
-        with serving(services.environment(), tmp_path / "first", **settings) as first:
+        with serving(services.environment(), tmp_path / "first", SPECIMEN, **settings) as first:
             page = stack.enter_context(chromium.visit(address_of(first)))
             sign_in(page, "alice")
             first.process.send_signal(signal.SIGTERM)
             first.process.wait()
         page.wait_for_text("#traffic", "service_restart")
         page.wait_for_text("#state", "again in")
-        with serving(services.environment(), tmp_path / "second", **settings, PORT=str(first.port)):
+        with serving(services.environment(), tmp_path / "second", SPECIMEN, **settings, PORT=str(first.port)):
             page.wait_for_text("#state", "Connected")
             send(page, "GET_AUTHORS", "{}", "0 OK")
 

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.asgi import create
-from app.settings import Settings
 from tests.framework.contract.conftest import client_of
+from tests.specimen import ACTIONS_FILE
+from tests.specimen.asgi import create
+from tests.specimen.settings import Settings
 
 ROOT = Path.cwd()
 
-SETTINGS = Settings(actions_file_path=str(ROOT / "actions.json"))
+SETTINGS = Settings()
 STATIC = ROOT / "packages/starpost/src/starpost/console/static"
 
 
@@ -56,7 +57,7 @@ async def test_production_tells_strangers_nothing_about_itself(
 
 async def test_a_role_opens_them_in_production(tmp_path: Path) -> None:
     """The table's word, where it is not "everybody"; the guard asks for it as for every route."""
-    table = json.loads((ROOT / "actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     table["http"]["/metrics"]["GET"] = "admin"
     path = tmp_path / "actions.json"
     path.write_text(json.dumps(table))

@@ -1,15 +1,12 @@
-from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import pytest
 from litestar import Litestar
 
-from app.asgi import create
-from app.settings import Settings
 from starpost.packets import PacketRegistry
-
-ROOT = Path.cwd()
+from tests.specimen.asgi import create
+from tests.specimen.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +14,6 @@ def settings() -> Settings:
     return Settings(
         keycloak_base_url="http://inside:8080",
         keycloak_public_url="https://sso.example.org/auth",
-        actions_file_path=str(ROOT / "actions.json"),
     )
 
 

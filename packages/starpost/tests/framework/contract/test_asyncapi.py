@@ -10,8 +10,6 @@ from msgspec import Struct
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from app import __version__
-from app.pkg_ids import PkgID
 from starpost import CursorMeta, OffsetMeta, PackageRouter, Page, RequestModel, ResponseModel
 from starpost.contract import asyncapi_document
 from starpost.contract.server_messages import SYSTEM_MESSAGES
@@ -25,6 +23,9 @@ from starpost.testing.issuer import Issuer
 from starpost.testing.packet_client import packet_client
 from starpost.topics import Push, Topic
 from tests.framework.contract.conftest import at, client_of, references
+from tests.specimen import SPECIMEN
+from tests.specimen.asgi import TITLE, VERSION
+from tests.specimen.pkg_ids import PkgID
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,8 @@ def validator(document: dict[str, Any], message: str) -> Draft202012Validator:
 def test_is_asyncapi_3(document: dict[str, Any]) -> None:
     """What the specification requires of each object; the whole is validated by its tools, which need Node.js."""
     assert document["asyncapi"] == "3.0.0"
-    assert document["info"]["title"] == "Starpost"
-    assert document["info"]["version"] == __version__
+    assert document["info"]["title"] == TITLE
+    assert document["info"]["version"] == VERSION
     for server in document["servers"].values():
         assert server["protocol"] in ("ws", "wss")
         assert server["host"]
@@ -216,20 +217,20 @@ def test_kinds_of_replies_and_deprecation(settings: Settings) -> None:
         """Answer a page."""
         return Page([], OffsetMeta.of(1, 1, 0))
 
-    @router.register(PkgID.GET_AUTHOR)
+    @router.register(PkgID.UPDATE_AUTHOR)
     async def whole(request: RequestModel[Word]) -> ResponseModel[list[Word]]:
         """Answer as it likes."""
         return ResponseModel.ok_msg(request.pkg_id, request.req_id, [request.data])
 
     registry, _ = freeze(router.declarations, numbers=[PkgID], providers={})
-    rules = {1: "authenticated", 2: ["a", "b"], 3: {"any": ["a", "b"]}}
+    rules = {1: "authenticated", 2: ["a", "b"], 4: {"any": ["a", "b"]}}
     ws = {str(number): rule for number, rule in rules.items()}
     table = ActionTable.parse(msgspec.json.encode({"roles": ["a", "b"], "ws": ws, "http": {}, "topics": {}}))
     document = asyncapi_document(settings, registry, table, title="Test", version="1")
     operations = document["operations"]
-    assert [operations[PkgID(number).name]["x-rule"] for number in (1, 2, 3)] == [*rules.values()]
+    assert [operations[PkgID(number).name]["x-rule"] for number in rules] == [*rules.values()]
     assert operations["GET_AUTHORS"]["x-deprecated"] is True
-    assert "x-deprecated" not in operations["GET_AUTHOR"]
+    assert "x-deprecated" not in operations["UPDATE_AUTHOR"]
     messages = document["components"]["messages"]
     assert messages["GET_AUTHORS.request"]["payload"]["deprecated"] is True
 
@@ -242,8 +243,8 @@ def test_kinds_of_replies_and_deprecation(settings: Settings) -> None:
     assert [judge("CREATE_AUTHOR", [{"word": "a"}], meta=meta) for meta in metas] == [True, True]
     assert not judge("CREATE_AUTHOR", [{"word": "a"}]), "a page has a meta"
     assert not judge("CREATE_AUTHOR", [{"word": 1}], meta=metas[0])
-    assert judge("GET_AUTHOR", [{"word": "a"}])
-    assert judge("GET_AUTHOR", [{"word": "a"}], meta=metas[0])
+    assert judge("UPDATE_AUTHOR", [{"word": "a"}])
+    assert judge("UPDATE_AUTHOR", [{"word": "a"}], meta=metas[0])
 
 
 def test_topics_that_share_a_packet_and_pushes_without_topic(settings: Settings) -> None:
@@ -277,7 +278,7 @@ async def test_real_packets_are_as_described(
     serve: Serve, issuer: Issuer, document: dict[str, Any], codec: Literal["json", "msgpack"]
 ) -> None:
     token = issuer.token(realm_access={"roles": EVERYTHING})
-    async with packet_client(serve(target=None).port, token, codec=codec) as client:
+    async with packet_client(serve(target=SPECIMEN).port, token, codec=codec) as client:
         seen: set[IntEnum] = set()
         packets = {name for name, each in document["operations"].items() if each["action"] == "receive"}
 
@@ -292,9 +293,6 @@ async def test_real_packets_are_as_described(
         name = f"Documented {uuid4()}"
         author = (await ask(PkgID.CREATE_AUTHOR, {"name": name}))["id"]
         await ask(PkgID.UPDATE_AUTHOR, {"id": author, "name": f"{name} II"})
-        await ask(PkgID.CREATE_BOOK, {"author_id": author, "title": "A book"})
-        assert await ask(PkgID.GET_BOOKS, {"author_id": author})
-        await ask(PkgID.GET_AUTHOR, {"id": author})
         assert await ask(PkgID.GET_AUTHORS, {"page": 1, "filters": {"name": name}})
         assert await ask(PkgID.GET_AUTHORS, {"cursor": ""})
         await ask(PkgID.DELETE_AUTHOR, {"id": author})
@@ -313,7 +311,7 @@ async def test_real_packets_are_as_described(
 
         refusal = validator(document, "refusal")
         refusal.validate(await client.ask(PkgID.CREATE_AUTHOR, {"name": ""}))
-        refusal.validate(await client.ask(PkgID.GET_AUTHOR, {"id": 2**62}))
+        refusal.validate(await client.ask(PkgID.DELETE_AUTHOR, {"id": 2**62}))
         refusal.validate(await client.ask(9999))
         await client.send_value({"pkg_id": "x"})
         refusal.validate(await client.receive())

@@ -10,10 +10,17 @@ from alembic.util import CommandError
 from starpost.db import migrate
 from starpost.settings import Settings
 from starpost_dev.services.services import Services
+from tests import specimen
 from tests.framework.db.conftest import create_database
 from tests.framework.postgres import connected
 
-ROOT = Path.cwd()
+PROJECT = Path(specimen.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Migrations are those of the working directory."""
+    monkeypatch.chdir(PROJECT)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -34,8 +41,8 @@ async def command(settings: Settings, *arguments: str, expected: int = 0) -> str
         "-m",
         "starpost.db.migrate",
         *arguments,
-        cwd=ROOT,
-        env=os.environ | environment(settings),
+        cwd=PROJECT,
+        env=os.environ | environment(settings) | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )

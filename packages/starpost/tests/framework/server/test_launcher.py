@@ -19,6 +19,13 @@ from starpost.server.respawns import REFUSED_STARTS
 from starpost.testing.launched import PATIENCE, Launched, is_running, until
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services.ports import free_port
+from tests.specimen import SPECIMEN
+
+DRAINABLE = "tests.framework.server.drainable:create"
+
+
+def ws_url(server: Launched) -> str:
+    return f"ws://127.0.0.1:{server.port}/ws"
 
 
 async def closed_with(url: str, count: int, then: Callable[[], object]) -> list[int | None]:
@@ -46,9 +53,9 @@ async def codes_after(sockets: list[ClientConnection], then: Callable[[], object
 async def test_every_socket_is_closed_by_the_application_before_granian_stops(
     tmp_path: Path, number: signal.Signals, workers: str
 ) -> None:
-    with Launched(tmp_path, WORKERS=workers, SHUTDOWN_MARKS=str(tmp_path)) as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS=workers, SHUTDOWN_MARKS=str(tmp_path)) as server:
         pids = server.started().workers()
-        codes = await closed_with(server.ws_url, 20, lambda: server.process.send_signal(number))
+        codes = await closed_with(ws_url(server), 20, lambda: server.process.send_signal(number))
         assert codes == [1012] * 20
         assert server.ended() == 0
         assert not any(is_running(pid) for pid in pids)
@@ -58,9 +65,9 @@ async def test_every_socket_is_closed_by_the_application_before_granian_stops(
 
 
 async def test_ctrl_c_reaches_the_workers_too_and_still_drains(tmp_path: Path) -> None:
-    with Launched(tmp_path, WORKERS="2") as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS="2") as server:
         server.started()
-        codes = await closed_with(server.ws_url, 10, lambda: os.killpg(server.process.pid, signal.SIGINT))
+        codes = await closed_with(ws_url(server), 10, lambda: os.killpg(server.process.pid, signal.SIGINT))
         assert codes == [1012] * 10
         assert server.ended() == 0
 
@@ -83,7 +90,7 @@ async def _first_of(server: Launched, outcome: type[Any]) -> Any:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                answer: object = await connect(server.ws_url)
+                answer: object = await connect(ws_url(server))
             except InvalidStatus as refusal:
                 answer = refusal
             if isinstance(answer, outcome):
@@ -91,14 +98,14 @@ async def _first_of(server: Launched, outcome: type[Any]) -> Any:
 
 
 def test_a_drain_that_never_ends_is_cut_at_the_limit(tmp_path: Path) -> None:
-    with Launched(tmp_path, DRAIN_STUCK="1", DRAIN_TIMEOUT="0.3", DRAIN_SPREAD="0.2") as server:
+    with Launched(tmp_path, DRAINABLE, DRAIN_STUCK="1", DRAIN_TIMEOUT="0.3", DRAIN_SPREAD="0.2") as server:
         server.started().process.terminate()
         assert server.ended() == 0
     assert server.lines("drained")[0]["workers_left"] == 1
 
 
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
-    with Launched(tmp_path, DRAIN_STUCK="1", DRAIN_TIMEOUT="3600") as server:
+    with Launched(tmp_path, DRAINABLE, DRAIN_STUCK="1", DRAIN_TIMEOUT="3600") as server:
         server.started().process.terminate()
         until(lambda: server.lines("draining"), "draining")
         server.process.terminate()
@@ -106,7 +113,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
 
 
 def test_a_stop_during_the_start_is_clean(tmp_path: Path) -> None:
-    with Launched(tmp_path) as server:
+    with Launched(tmp_path, DRAINABLE) as server:
         pids = until(server.workers, "a worker process")
         server.process.terminate()
         assert server.ended() == 0
@@ -145,7 +152,7 @@ def test_ctrl_c_during_the_start_is_clean(tmp_path: Path) -> None:
 
 
 def test_a_dead_worker_is_replaced_and_does_not_hold_up_the_drain(tmp_path: Path) -> None:
-    with Launched(tmp_path, WORKERS="2") as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS="2") as server:
         server.started()
         before = set(server.workers())
         with pytest.raises(httpx.HTTPError):
@@ -156,7 +163,7 @@ def test_a_dead_worker_is_replaced_and_does_not_hold_up_the_drain(tmp_path: Path
 
 
 def test_a_worker_that_dies_while_draining_is_not_replaced(tmp_path: Path) -> None:
-    with Launched(tmp_path, WORKERS="2", DRAIN_STUCK="1", DRAIN_TIMEOUT="3600") as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS="2", DRAIN_STUCK="1", DRAIN_TIMEOUT="3600") as server:
         server.started().process.terminate()
         until(lambda: server.lines("draining"), "draining")
         for pid in server.workers():
@@ -166,7 +173,7 @@ def test_a_worker_that_dies_while_draining_is_not_replaced(tmp_path: Path) -> No
 
 
 def test_no_worker_outlives_a_killed_launcher(tmp_path: Path) -> None:
-    with Launched(tmp_path, WORKERS="2") as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS="2") as server:
         pids = server.started().workers()
         assert len(pids) == 2
         server.process.kill()
@@ -176,11 +183,11 @@ def test_no_worker_outlives_a_killed_launcher(tmp_path: Path) -> None:
 async def test_workers_that_are_killed_again_and_again_come_back_and_the_healthy_one_keeps_its_sockets(
     tmp_path: Path,
 ) -> None:
-    with Launched(tmp_path, WORKERS="2") as server:
+    with Launched(tmp_path, DRAINABLE, WORKERS="2") as server:
         healthy, victim = server.started().workers()
         # `listening` is sure of one of them.
         until(lambda: {server.get("/pid").json() for _ in range(20)} == {healthy, victim}, "an answer of both")
-        sockets = [await connect(f"{server.ws_url}?pid") for _ in range(24)]
+        sockets = [await connect(f"{ws_url(server)}?pid") for _ in range(24)]
         kept = [ws for ws in sockets if int(await ws.recv()) == healthy]
         assert 0 < len(kept) < len(sockets)
         for _ in range(4):
@@ -248,7 +255,7 @@ async def test_a_worker_that_fails_at_the_first_start_ends_the_launcher_after_a_
     with Launched(tmp_path, target, WORKERS="2", PORT=str(port), MARKS=str(tmp_path)) as server:
         server.port = port
         await asyncio.to_thread(until, lambda: _answers(server), "an answer of the first worker")
-        assert await closed_with(server.ws_url, 3, (tmp_path / "fail").touch) == [1012] * 3
+        assert await closed_with(ws_url(server), 3, (tmp_path / "fail").touch) == [1012] * 3
         assert server.ended() == 1
 
 
@@ -275,7 +282,7 @@ def test_a_start_that_is_refused_says_why_in_one_line(tmp_path: Path) -> None:
 
 
 def test_wrong_settings_are_printed_without_a_traceback(tmp_path: Path) -> None:
-    with Launched(tmp_path, None, PORT="http", WORKERS="0") as server:
+    with Launched(tmp_path, SPECIMEN, PORT="http", WORKERS="0") as server:
         assert server.ended() == 2
     output = server.output.read_text()
     assert "PORT:" in output
@@ -286,7 +293,7 @@ def test_wrong_settings_are_printed_without_a_traceback(tmp_path: Path) -> None:
 def test_a_port_in_use_is_refused_and_not_shared(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:
         port = taken.getsockname()[1]
-        with Launched(tmp_path, PORT=str(port)) as server:
+        with Launched(tmp_path, DRAINABLE, PORT=str(port)) as server:
             assert server.ended() == 2
     assert f"cannot listen on 127.0.0.1:{port}" in server.output.read_text()
 
@@ -324,7 +331,7 @@ def locks_of(pid: int) -> list[Path]:
 
 
 async def test_a_running_request_is_answered_before_the_stop(tmp_path: Path) -> None:
-    with Launched(tmp_path) as server:
+    with Launched(tmp_path, DRAINABLE) as server:
         server.started()
         async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{server.port}") as client:
             running = asyncio.create_task(client.get("/slow?seconds=1"))
@@ -340,7 +347,7 @@ def test_changes_reload_the_workers_and_a_stop_still_drains(tmp_path: Path) -> N
     code.mkdir()
     table = tmp_path / "actions.json"
     table.write_text("{}")
-    with Launched(tmp_path, cwd=tmp_path, RELOAD="true") as server:
+    with Launched(tmp_path, DRAINABLE, cwd=tmp_path, RELOAD="true") as server:
         server.started()
         # As editors do it: a new file in the place of the old one.
         for changed in (table, table, code / "module.py"):

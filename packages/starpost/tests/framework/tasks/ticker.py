@@ -14,6 +14,7 @@ from starpost import BackgroundTask, Domain, Lease, Publisher
 from starpost.composition.application import create_app
 from starpost.server import DrainSignal
 from starpost.settings import Settings
+from tests.specimen import ACTIONS_FILE
 
 
 class NoID(IntEnum):
@@ -54,7 +55,7 @@ ticker = Domain(
 
 def create(drain: DrainSignal) -> Litestar:
     """The application, with the rules of the framework's own routes."""
-    table = json.loads(Path("actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     http = {path: rules for path, rules in table["http"].items() if not path.startswith("/authors")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "actions.json")
