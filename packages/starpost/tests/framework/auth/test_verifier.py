@@ -298,7 +298,7 @@ claim_names = st.sampled_from([*sorted(claims(ISSUER)), "nbf"])
 @given(members=st.dictionaries(claim_names, json_values, max_size=5))
 @example(members={"exp": 1e308, "iat": 0})
 @example(members={"iat": 2**53})
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_signed_claims_of_any_shape_are_accepted_or_refused_never_a_crash(members: dict[str, Any]) -> None:
     async def check() -> None:
         verifier = await offline_verifier(EC_KEY)
@@ -330,7 +330,7 @@ def test_signed_claims_of_any_shape_are_accepted_or_refused_never_a_crash(member
         ),
     )
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_signed_payload_of_any_bytes_is_refused(payload: bytes) -> None:
     async def check() -> None:
         verifier = await offline_verifier(EC_KEY)
@@ -352,7 +352,7 @@ def test_a_signed_payload_of_any_bytes_is_refused(payload: bytes) -> None:
         ),
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_text_of_any_kind_is_refused(text: str) -> None:
     async def check() -> None:
         assert isinstance(await refusal(await offline_verifier(EC_KEY), text), UnauthenticatedError)

@@ -47,7 +47,7 @@ async def test_text_is_contained_in_either_case(
 
 
 @given(part=st.text(alphabet="aAbB%_\\.*?'\"[]^$ 1", max_size=4), label=st.text(alphabet="aAbB%_\\.*?'\"[]^$ 1"))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_wildcards_mean_themselves(database: Database, statements: Statements, part: str, label: str) -> None:
     async with database.connection() as connection:
         await connection.execute("TRUNCATE test_shelf, test_item RESTART IDENTITY")

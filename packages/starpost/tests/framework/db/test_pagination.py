@@ -137,7 +137,7 @@ async def walk(statements: Statements, per_page: int, **options: Any) -> list[An
     per_page=st.integers(1, 5),
     order_by=st.sampled_from([(), ("weight",), ("-weight",), ("-weight", "-title"), ("title", "weight"), ("-id",)]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_walking_by_cursor_sees_every_row_once_in_order(
     database: Database, statements: Statements, weights: list[int], per_page: int, order_by: tuple[str, ...]
 ) -> None:
