@@ -37,12 +37,24 @@ $(VENV)/.stamp: requirements/dev.lock $(MEMBERS:=/pyproject.toml) | $(UV)
 .PHONY: install
 install: $(VENV)/.stamp ## Install the locked dependencies into .venv
 
+# `uv run` resolves by itself. The pins of dev.lock, put into pyproject.toml as constraints, make it come to the same
+# versions; before a new lock they are taken out, as they would bind it.
+WITHOUT_PINS := awk '/^constraint-dependencies = / { skip = 1 } !skip { print } /^]$$/ { skip = 0 }'
+WITH_PINS := awk -v lock=requirements/dev.lock '{ print } /^\[tool.uv]$$/ { \
+	print "constraint-dependencies = [  \# requirements/dev.lock; written by make lock, for uv run"; \
+	while ((getline pin < lock) > 0) if (pin ~ /^[^ ]+==/ && sub(/ \\$$/, "", pin)) print "    \"" pin "\","; \
+	print "]" }'
+
 .PHONY: lock
 lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (UPGRADE=1 takes newer versions)
 	@compile="$(UV) pip compile --universal --generate-hashes --no-header --quiet $(if $(UPGRADE),--upgrade) $(patsubst packages/%,--no-emit-package %,$(MEMBERS))"
+	cp pyproject.toml pyproject.toml.old
+	trap 'mv pyproject.toml.old pyproject.toml' EXIT
+	$(WITHOUT_PINS) pyproject.toml.old > pyproject.toml
 	$$compile packages/starpost/pyproject.toml pyproject.toml -o requirements/runtime.lock
 	$$compile packages/starpost/pyproject.toml packages/starpost-dev/pyproject.toml pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
 	echo uv | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
+	$(WITH_PINS) pyproject.toml > pyproject.toml.old
 
 # ---- run --------------------------------------------------------------------------------------------------------------
 
@@ -90,6 +102,26 @@ check-actions: $(VENV)/.stamp ## Who may do what: roles by packets and routes; f
 .PHONY: audit
 audit: $(VENV)/.stamp ## Known vulnerabilities of what is locked; fails on those with a fix (asks a database on the network)
 	@$(PY) -m starpost_dev.checks.audit
+
+# The same by the names that they have in many projects.
+.PHONY: ruff-check
+ruff-check: $(VENV)/.stamp ## Style and format alone
+	@$(PY) -m starpost_dev.checks.check style format
+
+.PHONY: dead-code-scan
+dead-code-scan: $(VENV)/.stamp ## Dead code alone
+	@$(PY) -m starpost_dev.checks.check "dead code"
+
+.PHONY: bandit-scan
+bandit-scan: $(VENV)/.stamp ## Security of the code alone
+	@$(PY) -m starpost_dev.checks.check security
+
+.PHONY: skjold-scan
+skjold-scan: audit ## The audit
+
+.PHONY: outdated-pkgs-scan
+outdated-pkgs-scan: $(VENV)/.stamp | $(UV) ## Newer versions of what is locked, direct and indirect (asks the index)
+	@$(UV) pip list --python $(PY) --outdated --exclude-editable
 
 .PHONY: wheels
 wheels: | $(UV) ## Build the wheels of starpost and starpost-dev (OUT=dist)

@@ -1,11 +1,13 @@
 """The application: this project's settings, domains and packet numbers, given to the framework."""
 
+from functools import cache
+
 from litestar import Litestar
 
 from app import __version__, domains
 from app.pkg_ids import PkgID
 from app.settings import Settings
-from starpost import create_app
+from starpost import create_app, create_unlaunched
 from starpost.server import DrainSignal
 
 TITLE = "Starpost"
@@ -19,3 +21,15 @@ def create(settings: Settings, drain: DrainSignal | None = None) -> Litestar:
 def create_application(drain: DrainSignal) -> Litestar:
     """Make the application of a worker, from the environment."""
     return create(Settings.load(), drain)
+
+
+@cache
+def _for_other_servers() -> Litestar:
+    return create_unlaunched(Settings.load(), create)
+
+
+def __getattr__(name: str) -> Litestar:
+    """Make ``application`` when another server's command asks for it; ``python -m app`` never does."""
+    if name == "application":
+        return _for_other_servers()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

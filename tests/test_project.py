@@ -144,6 +144,8 @@ def test_a_stale_lock_is_noticed() -> None:
         assert expected in faults
     assert any(fault.startswith("runtime.lock: msgspec") for fault in faults)
     assert any(fault.startswith("redis:") for fault in faults)
+    # What `uv run` would install beside the lock.
+    assert "constraint-dependencies: redis 0.1 is there or in dev.lock, not in both" in faults
 
 
 def test_the_locks_name_no_address() -> None:

@@ -1,7 +1,7 @@
 # What an application imports: each name once, with its home. The interpreter takes it from here, too (lazy_loader).
 from .auth.keycloak import KeycloakClient as KeycloakClient, KeycloakUser as KeycloakUser, TokenSet as TokenSet
 from .auth.principal import Principal as Principal
-from .composition import create_app as create_app, find_domains as find_domains
+from .composition import create_app as create_app, create_unlaunched as create_unlaunched, find_domains as find_domains
 from .db import (
     BaseModel as BaseModel,
     Cursor as Cursor,

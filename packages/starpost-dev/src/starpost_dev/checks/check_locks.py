@@ -1,7 +1,8 @@
 """Comparison of the lock files with what the projects ask for. It needs no network; ``make lock`` does.
 
 Each requirement must be met by the pin of its name, each pin that was put there by a ``pyproject.toml`` must still be
-asked for, each file must carry a hash, and production must run the versions that were tested.
+asked for, each file must carry a hash, and production must run the versions that were tested. The constraints by which
+`uv run` comes to the same versions must be the pins.
 """
 
 import re
@@ -59,6 +60,15 @@ def faults_of(
     for name, version in runtime.versions.items():
         if dev.versions.get(name) != version:
             yield f"{name}: {version} in {runtime.name}, {dev.versions.get(name, 'not')} in {dev.name}"
+    constraints = {*map(_constraint, project["tool"]["uv"].get("constraint-dependencies", ()))}
+    for name, version in sorted(constraints ^ dev.versions.items()):
+        yield f"constraint-dependencies: {name} {version} is there or in {dev.name}, not in both"
+
+
+def _constraint(text: str) -> tuple[str, str]:
+    """Name and version of a pin in ``pyproject.toml``."""
+    requirement = Requirement(text)
+    return canonicalize_name(requirement.name), str(requirement.specifier).removeprefix("==")
 
 
 def _resolved(texts: Iterable[str], ours: Mapping[str, Sequence[str]]) -> list[Requirement]:

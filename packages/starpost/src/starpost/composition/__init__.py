@@ -2,5 +2,6 @@
 
 from starpost.composition.application import create_app
 from starpost.composition.blueprint import Blueprint, find_domains
+from starpost.composition.unlaunched import create_unlaunched
 
-__all__ = ["Blueprint", "create_app", "find_domains"]
+__all__ = ["Blueprint", "create_app", "create_unlaunched", "find_domains"]

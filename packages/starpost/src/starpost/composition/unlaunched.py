@@ -1,0 +1,46 @@
+"""The application for a server that is not ours: Granian's own command, Litestar's, uvicorn.
+
+    granian --interface asgi app.asgi:application
+    litestar --app app.asgi:application run
+
+Our launcher (``python -m app``) does more than start a server; what is missing without it is a warning in the log.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import structlog
+from litestar import Litestar
+
+from starpost.observability.logs import configure_logs
+from starpost.settings import Settings
+
+S = TypeVar("S", bound=Settings)
+
+MISSING: Final = (
+    "drain: on a stop, sockets are dropped and packets cut off",
+    "HOST, PORT, WORKERS, RELOAD: the server has options of its own",
+    "Granian's limits for sockets and headers",
+    "metrics of all workers in one answer",
+)
+"""What the launcher would do."""
+
+log = structlog.get_logger(__name__)
+
+
+def create_unlaunched(settings: S, create: Callable[[S], Litestar]) -> Litestar:
+    """Make the application as a worker of the launcher would, as far as that is possible here.
+
+    Args:
+        settings: Of the installation.
+        create: Makes the application.
+    """
+    configure_logs(settings.log_level, settings.log_format)
+    app = create(settings)
+    # Not before: commands that only look at the application (`litestar routes`) serve nobody.
+    app.on_startup.append(_warn)
+    return app
+
+
+def _warn() -> None:
+    log.warning("no_launcher", missing=MISSING, instead="python -m app, or make serve")
