@@ -51,7 +51,7 @@ from tests.docs.reviews import NAMES, Index
 from tests.framework.auth.conftest import settings_for
 from tests.framework.db.conftest import create_database
 
-ELSEWHERE = {"README.md": "packages/starpost/tests/framework/contract/test_client_example.py"}
+ELSEWHERE = {"README.md": "tests/docs/test_client_example.py"}
 """Pages whose blocks another test runs. Those of ``docs/guide`` are followed by ``test_guide.py``."""
 
 
