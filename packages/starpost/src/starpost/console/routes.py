@@ -1,6 +1,6 @@
-"""The console's routes: ``/`` and its files below ``/console``.
+"""Routes of the console: ``/`` and its files below ``/console``.
 
-The page is made of files alone. What it shows, and where it signs in, it reads from ``/schema/asyncapi.json``.
+The page consists of static files. It reads the packets and the sign-in address from ``/schema/asyncapi.json``.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ _STATIC: Final = Path(__file__).parent / "static"
 
 
 def console_routes(settings: Settings) -> Sequence[HTTPRouteHandler | Router]:
-    """The routes, there in every environment, as the permission table names them in each.
+    """Return the routes. They exist in every environment, because the permission table names them in every one.
 
-    Where the console is not served they answer 404: in production, and with ``CONSOLE_ENABLED=false``.
+    In production, and with ``CONSOLE_ENABLED=false``, they answer 404.
     """
 
     async def refuse_unless_served(_request: Request[Any, Any, Any]) -> None:
-        """Say that there is nothing, where there is no console."""
+        """Answer 404 where the console is not served."""
         if not settings.is_console_served:
-            raise NotFoundError("There is no console here")
+            raise NotFoundError("The console is not served here")
 
     @get(
         "/",

@@ -1,8 +1,8 @@
 """AsyncAPI 3.0 of the socket, made from the registry: every packet with its types, its rule and an example.
 
-What AsyncAPI has no words for stands in extensions: ``x-rule``, ``x-topic`` and ``x-deprecated`` at an operation,
-``x-pkg-id`` at a message; ``x-topics``, ``x-subprotocols``, ``x-ways-in``, ``x-status-codes``, ``x-close-codes`` and
-``x-limits`` at the document.
+Extensions hold what AsyncAPI has no member for: ``x-rule``, ``x-topic`` and ``x-deprecated`` of an operation,
+``x-pkg-id`` of a message; ``x-topics``, ``x-subprotocols``, ``x-ways-in``, ``x-status-codes``, ``x-close-codes`` and
+``x-limits`` of the document.
 """
 
 from collections.abc import Iterable, Mapping
@@ -47,17 +47,17 @@ def asyncapi_document(
     pushes: Iterable[Push[Any]] = (),
     names: type[IntEnum] | None = None,
 ) -> dict[str, Any]:
-    """The document, as plain values.
+    """Return the document, as plain values.
 
     Args:
         settings: Address, limits and Keycloak.
         registry: The packets.
-        table: Who may send them.
-        title: The application's name.
-        version: Its version.
-        topics: What clients may subscribe to.
-        pushes: What is sent without a subscription.
-        names: The numbers of both.
+        table: The rules of packets and topics.
+        title: Name of the application.
+        version: Version of the application.
+        topics: Topics that clients may subscribe to.
+        pushes: Pushes, which need no subscription.
+        names: Enumeration that names the packet numbers of topics and pushes.
     """
     topics = tuple(topics)
     sent = [*SYSTEM_MESSAGES, *messages_of((*topics, *pushes), names)]
@@ -113,7 +113,7 @@ def asyncapi_document(
 
 
 def asyncapi_route(document: Mapping[str, Any]) -> HTTPRouteHandler:
-    """``GET /schema/asyncapi.json``."""
+    """Return the route ``GET /schema/asyncapi.json``."""
     encoded = msgspec.json.encode(document)
 
     @get(
@@ -131,7 +131,7 @@ def asyncapi_route(document: Mapping[str, Any]) -> HTTPRouteHandler:
 
 
 def _unused(name: str, taken: Mapping[str, Any]) -> str:
-    """The name, or the name with a number: several topics may be carried by one packet."""
+    """Return the name, with a number if it is taken: several topics may share one packet number."""
     return name if name not in taken else next(f"{name}.{n}" for n in count(2) if f"{name}.{n}" not in taken)
 
 
@@ -148,13 +148,13 @@ def _sending(message: ServerMessage, table: ActionTable, name: str) -> dict[str,
 
 
 class _Schemas:
-    """JSON Schemas of every type in the packets, made in one go: names are unique among all of them."""
+    """JSON Schemas of every type in the packets. Made in one call, so that names are unique among all of them."""
 
     def __init__(self, registry: PacketRegistry, sent: Iterable[ServerMessage]) -> None:
         types: list[Any] = [ErrorBody, OffsetMeta, CursorMeta, EventMeta, *(message.data for message in sent)]
         for route in registry.values():
             types += (route.payload, _data_type(route.reply))
-        # By their text: what is annotated with a dict cannot be hashed.
+        # Keyed by their repr: a type whose annotation holds a dict cannot be hashed.
         self._types = {repr(each): each for each in types}
         made, self.components = msgspec.json.schema_components(self._types.values(), ref_template=_REFERENCE)
         self._schemas = dict(zip(self._types, made, strict=True))
@@ -164,7 +164,7 @@ class _Schemas:
 
 
 def _data_type(reply: Any) -> Any:
-    """The type of a reply's ``data``; nothing is sent as ``{}``."""
+    """Return the type of a reply's ``data``; ``None`` is sent as ``{}``."""
     if get_origin(reply) is ResponseModel:
         return _data_type(get_args(reply)[0])
     if get_origin(reply) is Page:
@@ -174,7 +174,7 @@ def _data_type(reply: Any) -> Any:
 
 
 def _metas(reply: Any) -> tuple[bool, bool]:
-    """Whether a reply has ``meta``: always, possibly."""
+    """Return two booleans: a reply always has ``meta``; a reply may have ``meta``."""
     if get_origin(reply) is ResponseModel:
         return False, True
     is_page = get_origin(reply) is Page
@@ -211,7 +211,7 @@ def _request(route: PacketRoute, schemas: _Schemas, topics: tuple[Topic[Any], ..
 
 
 def _is_optional(route: PacketRoute) -> bool:
-    """Whether ``{}`` is good data, so that ``data`` may be absent."""
+    """Return whether ``{}`` is valid data, so that ``data`` may be absent."""
     try:
         route.decoders["json"].decode(b"{}")
     except ValidationError:
@@ -279,7 +279,7 @@ def _push(message: ServerMessage, schemas: _Schemas) -> dict[str, Any]:
 
 def _operation(route: PacketRoute, table: ActionTable, request: str, reply: str) -> dict[str, Any]:
     if route.is_system:
-        # AUTH is what a connection without a user may send.
+        # A connection without a user may send AUTH, and nothing else.
         rule: Any = "public" if route.pkg_id == SystemPacket.AUTH else "authenticated"
     else:
         rule = rule_as_written(table.ws[route.pkg_id]) if route.pkg_id in table.ws else None
@@ -298,7 +298,7 @@ def _operation(route: PacketRoute, table: ActionTable, request: str, reply: str)
 
 
 def _domain_of(route: PacketRoute) -> str:
-    """The package of the handler's module, which is its domain's folder."""
+    """Return the name of the handler's package, which is the folder of its domain."""
     return route.declaration.handler.__module__.split(".")[-2:][0]
 
 
@@ -366,10 +366,10 @@ def _security_schemes(settings: Settings) -> dict[str, Any]:
 
 _DESCRIPTION = """\
 One WebSocket, `GET /web`, carries packets: a request `{pkg_id, req_id, data}` is answered by a reply with the same
-`req_id`. Positive numbers are the application's, negative ones the system's. What the server sends unasked has the nil
-`req_id`. A bad packet is answered and never closes the connection.
+`req_id`. Positive numbers are the application's, negative ones the system's. Packets that the server sends on its own
+have the nil `req_id`. The server answers a bad packet, and never closes the connection because of one.
 
-`x-rule` says who may send a packet, in the grammar of `actions.json`: a role, a list (all of them), `{"any": [...]}`,
+`x-rule` is the rule of a packet, in the grammar of `actions.json`: a role, a list (all of them), `{"any": [...]}`,
 `authenticated`, `public`."""
 
 _CHANNEL_DESCRIPTION = (

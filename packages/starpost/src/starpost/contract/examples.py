@@ -1,4 +1,4 @@
-"""Example values of a JSON Schema: what a reader may send first."""
+"""Example values for a JSON Schema, which a reader can send as they are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ _FORMATS = {
 
 
 def example_of(schema: Mapping[str, Any], components: Mapping[str, Any], name: str = "value") -> Any:
-    """A small value that the schema allows: of an object, the required members alone.
+    """Return a small value that the schema allows. An object has only its required members.
 
-    A pattern is not looked at: a type that has one names an example itself (``Meta(examples=[...])``), if text like
-    ``Example name`` does not match it.
+    Patterns are ignored. A type whose pattern does not match text like ``Example name`` gives an example of its own
+    (``Meta(examples=[...])``).
 
     Args:
-        schema: As msgspec writes it; references lead into ``components``.
+        schema: Schema in msgspec's form; references lead into ``components``.
         components: Schemas by name.
-        name: The member's, of which text is made.
+        name: Name of the member; text is made from it.
     """
     if "$ref" in schema and "default" not in schema:
         return example_of(components[schema["$ref"].rpartition("/")[2]], components, name)
@@ -44,7 +44,7 @@ def example_of(schema: Mapping[str, Any], components: Mapping[str, Any], name: s
             return _text(schema, name)
         case "null":
             return None
-    # A boolean, or whatever: `Any` has an empty schema.
+    # A boolean, or `Any`, whose schema is empty.
     return True
 
 

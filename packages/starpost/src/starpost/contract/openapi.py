@@ -1,7 +1,7 @@
 """OpenAPI of the HTTP routes, and Swagger UI at ``/schema``, whose Authorize button signs in at Keycloak.
 
 Swagger UI's files come from a package (docs/adr/0009-pages.md), so that the page works offline and runs no script of
-another host. Litestar makes the document; what it cannot know is added here: who may, and what errors look like.
+another host. Litestar makes the document; this module adds the rules and the form of errors.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ from starpost.settings import Settings
 
 SCHEMA_PATH = "/schema"
 SCOPES = {"openid": "who you are"}
-"""What a sign-in asks for; roles are part of every access token."""
+"""OpenID Connect scopes of a sign-in. Roles need none: they are part of every access token."""
 
 _ASSETS_PATH = f"{SCHEMA_PATH}/assets"
 _STATIC = Path(__file__).parent / "static"
@@ -34,13 +34,13 @@ _REFERENCE = "#/components/schemas/{name}"
 
 
 def openapi_config(settings: Settings, table: ActionTable, *, title: str, version: str) -> OpenAPIConfig:
-    """Litestar's configuration: the document at ``/schema/openapi.json``, the page at ``/schema``.
+    """Return Litestar's configuration: the document at ``/schema/openapi.json``, the page at ``/schema``.
 
     Args:
-        settings: Where Keycloak is, as browsers reach it, and which client the page is.
-        table: Who may call which route.
-        title: The application's name.
-        version: Its version.
+        settings: Keycloak's public address, and the client that the page signs in as.
+        table: The rules of the routes.
+        title: Name of the application.
+        version: Version of the application.
     """
     protocol = f"{settings.keycloak_issuer}/protocol/openid-connect"
     keycloak = OAuthFlow(
@@ -75,7 +75,7 @@ def openapi_config(settings: Settings, table: ActionTable, *, title: str, versio
 
 
 def openapi_routes(settings: Settings) -> Sequence[HTTPRouteHandler | Router]:
-    """The page's files, and where Keycloak sends the browser back to."""
+    """Return the routes of the page's files, and the one that Keycloak redirects the browser to."""
     files = page_files(
         "schema-assets",
         _ASSETS_PATH,
@@ -98,12 +98,12 @@ def openapi_routes(settings: Settings) -> Sequence[HTTPRouteHandler | Router]:
 
 
 def described(document: dict[str, Any], table: ActionTable) -> dict[str, Any]:
-    """The document with the rules of its routes, and with problem documents as their errors.
+    """Return the document with the rules of its routes, and with problem documents as their errors.
 
-    A public route is marked by an empty ``security``, every other one by ``x-rule``, as in ``actions.json``.
+    A public route has an empty ``security``, every other one ``x-rule``, as in ``actions.json``.
 
     Args:
-        document: As Litestar makes it; it is not changed.
+        document: Litestar's document; it is not changed.
         table: The rules.
     """
     document = msgspec.json.decode(msgspec.json.encode(document))
@@ -138,7 +138,7 @@ def described(document: dict[str, Any], table: ActionTable) -> dict[str, Any]:
 
 
 def _summarize(operation: dict[str, Any]) -> None:
-    """Let the docstring's first line be the summary, where Litestar made one of the function's name."""
+    """Use the docstring's first line as the summary where Litestar made one from the function's name."""
     first, _, rest = operation.get("description", "").partition("\n")
     if first and " " not in operation.get("summary", ""):
         operation["summary"], operation["description"] = first, rest.strip()
@@ -156,7 +156,7 @@ def _reference(response: str) -> dict[str, str]:
 
 
 class _Document(JsonRenderPlugin):
-    """``openapi.json``, described once."""
+    """Plugin for ``openapi.json``, which is rendered once."""
 
     def __init__(self, table: ActionTable) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Document(JsonRenderPlugin):
 
 
 class _SwaggerPage(OpenAPIRenderPlugin):
-    """The page at ``/schema``. It has no script of its own inside, as its policy forbids that."""
+    """Plugin for the page at ``/schema``. Its content security policy forbids inline scripts, so it has none."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(path="/", media_type=MediaType.HTML)
@@ -188,7 +188,7 @@ class _SwaggerPage(OpenAPIRenderPlugin):
 
 
 def _swagger_ui() -> Path:
-    """The folder of Swagger UI's files. The package that has it is found, never imported: it is a Django app."""
+    """Return the folder of Swagger UI's files. Its package is a Django app, so we locate it without importing it."""
     spec = importlib.util.find_spec("drf_spectacular_sidecar")
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("drf-spectacular-sidecar, which carries Swagger UI, is not installed")

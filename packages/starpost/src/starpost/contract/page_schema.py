@@ -1,4 +1,4 @@
-"""How a ``Page`` is described in OpenAPI."""
+"""OpenAPI schema of a ``Page``."""
 
 from typing import Any, get_origin
 
@@ -10,15 +10,15 @@ from starpost.protocol.pages import CursorMeta, OffsetMeta, Page
 
 
 class PageSchema(OpenAPISchemaPlugin):
-    """Describes pages: ``meta`` is a union of two structs, which msgspec writes and does not describe."""
+    """Schema plugin for pages. msgspec encodes ``meta``, a union of two structs, but cannot describe it."""
 
     @staticmethod
     def is_plugin_supported_type(value: Any) -> bool:
-        """Whether this is a page of something."""
+        """Return whether the type is ``Page[...]``."""
         return get_origin(value) is Page
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """The schema, its parts by reference."""
+        """Return the schema, with its parts by reference."""
         (item,) = field_definition.args
         item, offset, cursor = (
             schema_creator.for_field_definition(FieldDefinition.from_annotation(each))

@@ -1,4 +1,4 @@
-"""Pages for browsers: their policy and their files."""
+"""Pages for browsers: their content security policy and their files."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
@@ -13,9 +13,9 @@ from starpost.settings import Settings
 
 
 def page_headers(settings: Settings) -> list[ResponseHeader]:
-    """The policy of a page that runs nothing but its own files, and speaks to this server and to Keycloak alone.
+    """Return the policy of a page that runs only its own files, and connects only to this server and to Keycloak.
 
-    ``'self'`` lets through sockets to the page's own host as well (Content Security Policy Level 3, section 6.7.2.8).
+    ``'self'`` allows WebSockets to the page's own host as well (Content Security Policy Level 3, section 6.7.2.8).
     No ``Cross-Origin-Opener-Policy``: Swagger UI's sign-in window answers to the window that opened it.
     """
     keycloak = urlsplit(settings.keycloak_issuer)
@@ -42,7 +42,7 @@ def page_files(
     cache_control: CacheControlHeader,
     before_request: Callable[[Request[Any, Any, Any]], Awaitable[None]] | None = None,
 ) -> Router:
-    """A route for each file below the directories; the first that has it serves it."""
+    """Return a router for the files below the directories. The first directory that has a file serves it."""
     return create_static_files_router(
         name=name,
         path=path,

@@ -1,4 +1,4 @@
-"""Rules in documents: written as in ``actions.json``, so that a client can judge them by the same grammar."""
+"""Rules in documents, written as in ``actions.json``, so that a client can evaluate them by the same grammar."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from starpost.rbac.rules import AllOf, AnyOf, Authenticated, Rule
 
 
 def rule_as_written(rule: Rule) -> Any:
-    """``"role"``, ``["a", "b"]``, ``{"any": ["a", "b"]}``, ``"authenticated"`` or ``"public"``.
+    """Return ``"role"``, ``["a", "b"]``, ``{"any": ["a", "b"]}``, ``"authenticated"`` or ``"public"``.
 
     Raises:
-        TypeError: The rule is none of the permission table's.
+        TypeError: The permission table has no rules of this type.
     """
     match rule:
         case Authenticated():  # and Public, which is one

@@ -1,4 +1,4 @@
-"""What the server sends unasked."""
+"""Messages that the server sends on its own: system packets, events and pushes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from starpost.topics.topic import Push, Topic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMessage:
-    """A packet that the server sends unasked.
+    """Packet that the server sends without a request.
 
     Args:
-        pkg_id: Its number.
-        name: The number's.
-        data: The type of its ``data``.
-        summary: What it says, in one line.
-        topic: The topic that it comes from, whose rule decides who gets it.
+        pkg_id: Number of the packet.
+        name: Name of the number.
+        data: Type of its ``data``.
+        summary: One line.
+        topic: Topic that it belongs to, whose rule decides who receives it.
     """
 
     pkg_id: int
@@ -41,15 +41,15 @@ SYSTEM_MESSAGES: Final = tuple(
         (SystemPacket.PRESENCE, Change, "Users came to a watched topic, or left it."),
     )
 )
-"""What the framework itself sends."""
+"""Messages of the framework itself."""
 
 
 def messages_of(sources: Iterable[Topic[Any] | Push[Any]], names: type[IntEnum] | None) -> Iterator[ServerMessage]:
-    """What topics and pushes send.
+    """Yield the messages of topics and pushes.
 
     Args:
         sources: The topics and the pushes.
-        names: The enumeration that names their numbers.
+        names: Enumeration that names their numbers.
     """
     known = {int(number): number.name for number in names or ()}
     for source in sources:

@@ -1,4 +1,4 @@
-"""The tables of the wire contract, from the code that they describe."""
+"""Tables of the wire contract, made from the code that they describe."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from starpost.settings import Settings
 
 
 def subprotocols() -> list[dict[str, Any]]:
-    """The codecs, the default first."""
+    """Return the codecs, the default first."""
     return [
         {
             "name": codec.name,
@@ -23,7 +23,7 @@ def subprotocols() -> list[dict[str, Any]]:
 
 
 def ways_in(settings: Settings) -> list[dict[str, str]]:
-    """How a client hands its token over."""
+    """Return the ways in which a client can present its token."""
     ways = [
         {"name": "header", "how": "Authorization: Bearer <access token>", "for": "programs"},
         {"name": "subprotocol", "how": "bearer.<access token>, offered beside json or msgpack", "for": "browsers"},
@@ -34,7 +34,7 @@ def ways_in(settings: Settings) -> list[dict[str, str]]:
 
 
 def status_codes() -> list[dict[str, Any]]:
-    """Every ``status_code`` with the error codes that come with it."""
+    """Return every ``status_code`` with its error codes."""
     errors = sorted(_errors(AppError), key=lambda error: error.code)
     return [
         {
@@ -52,7 +52,7 @@ def status_codes() -> list[dict[str, Any]]:
 
 
 def _errors(error: type[AppError]) -> Iterator[type[AppError]]:
-    """The framework's errors; what a domain derives from them has their codes."""
+    """Yield the framework's errors. Errors that a domain derives from them have the same codes."""
     for derived in error.__subclasses__():
         if derived.__module__ == AppError.__module__:
             yield derived
@@ -60,7 +60,7 @@ def _errors(error: type[AppError]) -> Iterator[type[AppError]]:
 
 
 def close_codes() -> list[dict[str, Any]]:
-    """Every close code, and what it asks of the client."""
+    """Return every close code, and whether the client should reconnect."""
     return [
         {
             "code": int(code),
