@@ -1,7 +1,7 @@
-"""The application: the one place where framework and domains meet.
+"""Factory of the application, where framework and domains meet.
 
-``create_app`` loads what is declared, judges it, and makes everything from it, each part complete. It starts nothing:
-what has a life begins and ends in the lifespan.
+``create_app`` loads the declarations, checks them, and makes every part complete. It starts nothing: the lifespan
+starts and stops the services.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ from starpost.topics.authorization import plan_checks
 from starpost.topics.hub import TopicHub
 
 TOPIC_HUB: Final = "topic_hub"
-"""Dependency of the packets about topics. It is made with the topics' checks, which cannot take it."""
+"""Dependency of the packets about topics. The topics' own checks cannot depend on it, as it is made from them."""
 
 
 def create_app(
@@ -51,15 +51,15 @@ def create_app(
     """Make the application.
 
     Args:
-        settings: The installation's.
+        settings: Settings of the installation.
         domains: The package whose folders are the domains, or the domains themselves.
-        pkg_ids: The numbers of their packets.
-        title: Name of the application, as its documents show it.
-        version: Its version, as its documents show it.
-        drain: The launcher's request to drain; without one, nobody asks.
+        pkg_ids: Enumeration of the domains' packet numbers.
+        title: Name of the application, shown in its documents.
+        version: Version of the application, shown in its documents.
+        drain: The launcher's request to drain. Without one, the application never drains.
 
     Raises:
-        DeclarationError: The code, or the code and the permission table together, cannot work; every fault is named.
+        DeclarationError: The code is invalid, or does not match the permission table; the message names every fault.
     """
     drain = drain or DrainSignal()
     declared = load(settings, domains)
@@ -85,7 +85,7 @@ def create_app(
             *observability_routes(services.readiness, services.peers),
             *_pages(settings, blueprint, pkg_ids, title=title, version=version),
         ],
-        # Packets, tasks and topics bring the principal themselves.
+        # Routes only: packets, tasks and topics provide a principal themselves.
         dependencies={**providers, "principal": Provide(principal_of, sync_to_thread=False)},
         guards=[permission_guard(blueprint.table)],
         request_class=JSONRequest,
@@ -123,7 +123,7 @@ def create_app(
 def _pages(
     settings: Settings, blueprint: Blueprint, pkg_ids: type[IntEnum], *, title: str, version: str
 ) -> Sequence[ControllerRouterHandler]:
-    """The documents, and the pages that show them."""
+    """Return the routes of the documents, and of the pages that show them."""
     document = asyncapi_document(
         settings,
         blueprint.registry,
@@ -138,14 +138,14 @@ def _pages(
 
 
 def _providers(settings: Settings, backends: Backends, domains: Sequence[Domain]) -> dict[str, Provide]:
-    """Dependencies by parameter name: the framework's, then the domains'.
+    """Return the dependencies by parameter name: the framework's, then the domains'.
 
     Raises:
         DeclarationError: Two of them have the same name.
     """
 
     def provide_events(unit_of_work: NamedDependency[UnitOfWork]) -> Publisher:
-        """What a handler publishes with: after its unit of work has committed."""
+        """Return a publisher whose events leave after the handler's unit of work has committed."""
         return Publisher(backends.broker, unit_of_work.after_commit)
 
     providers: dict[str, Provide] = {

@@ -1,4 +1,4 @@
-"""What the code and the permission table declare: loaded first, then judged, without a service running."""
+"""Declarations of the code and the permission table: loaded, then checked, before any service exists."""
 
 import importlib
 import pkgutil
@@ -27,19 +27,19 @@ from starpost.topics.packets import topic_router
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declarations:
-    """Domains, their topics and the permission table, as they are found."""
+    """Domains, their topics and the permission table, not checked yet."""
 
     domains: Sequence[Domain]
     topics: Topics
     table: ActionTable
     is_table_read: bool
-    """Without one, ``table`` lets nobody do anything; the application does not start."""
+    """False if the file could not be read. ``table`` is then empty, and the application does not start."""
     faults: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """What the code and the permission table declare, judged; made without a service running."""
+    """Checked declarations of the code and the permission table, with the faults that were found."""
 
     domains: Sequence[Domain]
     registry: PacketRegistry
@@ -50,12 +50,12 @@ class Blueprint:
 
     @property
     def has_pushes(self) -> bool:
-        """Whether users, roles or everybody are sent something."""
+        """True if a domain pushes to users, to roles or to everybody."""
         return any(domain.pushes for domain in self.domains)
 
 
 def find_domains(package: ModuleType) -> list[Domain]:
-    """The domains: every package in ``package``, by its name ``domain``.
+    """Import every package in ``package``, and return the ``domain`` that each exposes.
 
     Raises:
         DeclarationError: A package exposes none.
@@ -76,7 +76,7 @@ def load(settings: Settings, domains: ModuleType | Sequence[Domain]) -> Declarat
     """Find the domains, and read the permission table.
 
     Raises:
-        DeclarationError: A package among the domains exposes none.
+        DeclarationError: A package of ``domains`` exposes no domain.
     """
     domains = find_domains(domains) if isinstance(domains, ModuleType) else domains
     topics = [topic for domain in domains for topic in domain.topics]
@@ -94,16 +94,16 @@ def load(settings: Settings, domains: ModuleType | Sequence[Domain]) -> Declarat
 def make_blueprint(
     declared: Declarations, providers: Mapping[str, Provide], pkg_ids: type[IntEnum], faults: Sequence[str] = ()
 ) -> Blueprint:
-    """Judge packets and tasks; the routes are judged by ``create_app``, which has them.
+    """Check packets and tasks. ``create_app`` checks the routes, which exist only then.
 
     Args:
-        declared: As loaded.
+        declared: The declarations.
         providers: Dependencies by parameter name.
-        pkg_ids: The numbers of the packets.
-        faults: Found before, beside those of ``declared``.
+        pkg_ids: Enumeration of the packet numbers.
+        faults: Faults found earlier, in addition to those of ``declared``.
 
     Raises:
-        DeclarationError: There is no permission table to hold the code against; every other fault is named, too.
+        DeclarationError: The permission table could not be read; the message names every other fault, too.
     """
     domains = declared.domains
     pushes = [push for domain in domains for push in domain.pushes]
@@ -137,7 +137,7 @@ def _faults_of_topics(topics: Sequence[Topic[Any]]) -> list[str]:
 
 
 def coverage_of(app: Litestar, blueprint: Blueprint) -> list[str]:
-    """What the permission table and the code do not agree on."""
+    """Return every difference between the permission table and the code."""
     packets = [
         DeclaredPacket(route.pkg_id, route.name, route.declaration.location)
         for route in blueprint.registry.values()

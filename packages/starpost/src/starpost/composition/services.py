@@ -1,7 +1,7 @@
-"""What has a life: made with the application, opened and closed by its lifespan.
+"""Services of one worker: made with the application, started and stopped by its lifespan.
 
-``Backends`` need the settings alone, and handlers may ask for them. ``Services`` are made when everything that the
-application declares is known.
+``Backends`` need only the settings, and handlers may depend on them. ``Services`` are made from the checked
+declarations.
 """
 
 import asyncio
@@ -50,11 +50,11 @@ from starpost.topics.hub import TopicHub
 from starpost.topics.presence import Presence
 
 TRANSLATORS = (translate, translate_redis)
-"""What the faults of others mean to a client."""
+"""Functions that turn exceptions of PostgreSQL and Redis into errors for clients."""
 
 
 class Backends:
-    """The ways to PostgreSQL, Redis and Keycloak; connected by ``Services``."""
+    """Clients of PostgreSQL, Redis and Keycloak; ``Services`` connects them."""
 
     def __init__(self, settings: Settings) -> None:
         self.database = Database(settings)
@@ -65,14 +65,14 @@ class Backends:
 
 
 class Services:
-    """What has a life: made with the application, opened and closed by its lifespan.
+    """Services of one worker: made with the application, started and stopped by its lifespan.
 
     Args:
-        settings: The installation's.
+        settings: Settings of the installation.
         drain: The launcher's request to drain.
-        backends: The ways to the servers.
-        blueprint: The packets, rules and tasks.
-        topic_hub: The subscriptions.
+        backends: Clients of the servers.
+        blueprint: Packets, rules and tasks.
+        topic_hub: Subscriptions of this worker.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Services:
         self.places = Places(total=settings.ws_max_connections, anonymous=settings.anonymous_places)
         self.hub = ConnectionHub(heartbeat=settings.ws_heartbeat, heartbeat_timeout=settings.ws_heartbeat_timeout)
         self.requests = RunningRequests()
-        # The number is for whoever looks for the process; the rest, as numbers come again.
+        # The process id helps an operator find the process; the random part is there because process ids are reused.
         self.worker = f"{os.getpid()}-{uuid4().hex[:8]}"
         self.connection_registry = RedisConnectionRegistry(
             self.redis,
@@ -135,7 +135,7 @@ class Services:
         )
         self.verifier.on_keys_withdrawn = self.revocations.end_signed_with
         self.broker.on_control_joined(self.connection_registry.renew_soon)
-        # An application that pushes nothing joins no channels of users and roles.
+        # An application without pushes joins no channels of users and roles.
         self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles) if blueprint.has_pushes else None
         self.endpoint = self._make_endpoint(blueprint, topic_hub)
         self.tasks = Supervisor(
@@ -150,7 +150,7 @@ class Services:
         self._report(has_vital_tasks=any(planned.task.is_vital for planned in blueprint.tasks))
 
     def _make_endpoint(self, blueprint: Blueprint, topic_hub: TopicHub) -> Endpoint:
-        """The socket's endpoint for these packets, topics and rules."""
+        """Return the endpoint of the socket for these packets, topics and rules."""
         return Endpoint(
             hub=self.hub,
             registry=self.connection_registry,
@@ -173,11 +173,11 @@ class Services:
         )
 
     def observer(self, app: ASGIApp) -> HTTPObserver:
-        """The observer around an ASGI application."""
+        """Wrap an ASGI application into the observer."""
         return HTTPObserver(app, self.metrics, self.security, self.access, security_headers(self.settings))
 
     def session_routes(self) -> Sequence[ControllerRouterHandler]:
-        """The routes that show connections and end sessions."""
+        """Return the routes that show connections and end sessions."""
         settings = self.settings
         tokens = LogoutTokenVerifier(
             self.verifier,
@@ -193,7 +193,7 @@ class Services:
         ]
 
     def _report(self, *, has_vital_tasks: bool) -> None:
-        """Say what can be asked about the parts: is it ready, and how much of it is there."""
+        """Register the checks of readiness and the gauges."""
         self.readiness.register("database", self.database.ping)
         self.readiness.register("redis", self._check_redis)
         self.readiness.register("keycloak", self._check_keycloak)
@@ -213,20 +213,20 @@ class Services:
     async def _check_redis(self) -> None:
         await self.redis.ping()
         if not self.broker.is_connected:
-            raise UnavailableError("The other workers are not heard")
+            raise UnavailableError("Events of other workers do not arrive")
 
     async def _check_keycloak(self) -> None:
         if not self.verifier.is_ready:
-            # The keys have never been fetched: no token can be judged. Once they have, Keycloak may be away.
+            # Without keys no token can be verified. Once they have been fetched, Keycloak may be away.
             await self.verifier.warm_up()
         if not self.verifier.is_ready:
             raise UnavailableError("The realm's keys are not known")
 
     @asynccontextmanager
     async def running(self, _app: Litestar) -> AsyncIterator[None]:
-        """Open everything, last what listens; close it the other way round."""
+        """Start every service, those that listen last; stop them in the reverse order."""
         async with AsyncExitStack() as stack:
-            # Last, so that the line of the last request is among them.
+            # Called last, so that the line of the last request is written too.
             stack.callback(self.access.flush)
             await self.peers.open()
             stack.push_async_callback(self.peers.close)
@@ -238,7 +238,7 @@ class Services:
             stack.push_async_callback(self.redis.close)
             await self.broker.start()
             stack.push_async_callback(self.broker.stop)
-            # After all that publishes has stopped; nothing waits when the drain has come first.
+            # Called when all services that publish have stopped. After a drain, no event waits any more.
             stack.push_async_callback(self.broker.flush, FLUSH_SECONDS)
             if self.shared_limit is not None:
                 await self.shared_limit.start()
@@ -268,12 +268,12 @@ class Services:
             await self.hub.drain(spread=self.settings.drain_spread, grace=self.settings.drain_timeout)
             await self.broker.flush(FLUSH_SECONDS)
         finally:
-            # Whatever went wrong: there is nothing to wait for.
+            # Reported after an exception too: otherwise the launcher would wait for nothing.
             self.drain.done()
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
-    """The limits of one connection, as the installation sets them."""
+    """Return the limits of one connection, from the settings."""
     return ConnectionLimits(
         max_message_bytes=settings.ws_max_message_bytes,
         max_batch=settings.ws_max_batch,
