@@ -1,4 +1,4 @@
-"""The rate of requests and handshakes that bring no valid token, by the client's address."""
+"""Rate limit of requests and handshakes without a valid token, by the client's address."""
 
 import time
 from array import array
@@ -11,21 +11,21 @@ from starpost.header_fields import client_address
 from starpost.limits.bucket import BURST_SECONDS, EMPTY
 
 SLOTS: Final = 65_536
-"""Buckets of one worker, half a megabyte. Addresses share them by hash, so that no number of addresses needs more."""
+"""Buckets of one worker, half a megabyte. Addresses share them by hash, so any number of addresses fits."""
 
 REMEMBERED: Final = 1024
-"""Addresses whose group is kept; to make one of an IPv6 address takes 5 µs."""
+"""Addresses whose group is cached. Parsing an IPv6 address takes 5 µs."""
 
 
 class AddressLimit:
-    """Token buckets in a table of fixed size.
+    """Token buckets in a hash table of fixed size.
 
-    An address has the bucket that its hash names. An attack from many addresses empties as many buckets as it can
-    afford requests for, and shuts out only strangers who happen to share one. Nobody is let in uncounted, and users
-    with a token are not asked.
+    The hash of an address selects its bucket. An attack from many addresses empties as many buckets as it sends
+    requests for, and shuts out only strangers whose addresses share one. Every stranger is counted. Users with a valid
+    token are not affected.
 
     Args:
-        rate: Requests per second of an address, twice that in a burst; 0: no limit.
+        rate: Requests per second of an address, twice that in a burst; 0 means no limit.
         clock: Seconds, monotonic.
     """
 
@@ -36,7 +36,7 @@ class AddressLimit:
         self._full_at = array("d", bytes(8 * SLOTS))
 
     def take(self, address: str) -> float:
-        """Charge one request. 0 if there was room, else the seconds after which there is."""
+        """Charge one request. Return 0 if there was room, else the seconds to wait for it."""
         if not self._interval:
             return 0.0
         now = self._clock()
@@ -48,22 +48,22 @@ class AddressLimit:
         return 0.0
 
     def give_back(self, address: str) -> None:
-        """Undo a charge: the request has brought a valid token after all."""
+        """Undo a charge, for a request whose token proved valid."""
         if self._interval:
             self._full_at[_slot(address)] -= self._interval
 
 
 def address_of(scope: Any) -> str:
-    """The client's address in an ASGI scope; empty where the server knows none, as behind a Unix socket."""
+    """Return the client's address; empty where the server knows none, as behind a Unix socket."""
     return client_address(scope) or ""
 
 
 @lru_cache(REMEMBERED)
 def group_of(address: str) -> Hashable:
-    """Whom an address stands for: an IPv4 address for itself, an IPv6 address for its /64.
+    """Return the unit that shares a bucket: an IPv4 address itself, or the /64 of an IPv6 address.
 
-    A subscriber gets a whole /64 at least (RFC 6177), and may use a new address of it for each request. An IPv4 address
-    that is mapped into IPv6 is that IPv4 address: all of them are in one /64.
+    A subscriber gets a /64 or more (RFC 6177), and may use a new address of it for each request. An IPv4-mapped address
+    counts as its IPv4 address, because all of them are in one /64.
     """
     if ":" not in address:
         return address
@@ -75,6 +75,6 @@ def group_of(address: str) -> Hashable:
 
 
 def _slot(address: str) -> int:
-    # Hashes of text and bytes are salted by the interpreter, so nobody can aim at a victim's bucket; those of numbers
-    # are not.
+    # The interpreter salts hashes of text and bytes, so an attacker cannot aim at a victim's bucket. It does not salt
+    # those of numbers.
     return hash(group_of(address)) % SLOTS

@@ -1,8 +1,8 @@
-"""The rates of HTTP requests and handshakes: whom to charge, and what the answer says.
+"""Rate limits of HTTP requests and handshakes, and the headers that report them.
 
 The headers are those of draft-ietf-httpapi-ratelimit-headers-10: ``RateLimit-Policy: "user";q=2000;w=2`` names the
-burst and the seconds in which it comes back, ``RateLimit: "user";r=1998`` what is left of it. Answers to a user carry
-them, so that a program can slow down before it is refused; a 429 always does, with ``t``, the seconds to wait.
+burst and the seconds in which it comes back, ``RateLimit: "user";r=1998`` the rest of it. Answers to a user carry them,
+so that a program can slow down before it is refused. A 429 always carries them, with ``t``, the seconds to wait.
 """
 
 import math
@@ -23,23 +23,23 @@ Refuse = Callable[[Scope, Send, AppError], Awaitable[None]]
 Field = tuple[bytes, bytes]
 
 UNLIMITED: Final = "/health/"
-"""Paths that no address is charged for. A balancer that passes its clients' requests on under its own address would
-take a node for dead when one of them floods it; and to answer costs no more than to refuse."""
+"""Prefix of paths that no address is charged for. A balancer that forwards requests under its own address would take a
+node for dead when one client floods it. Answering them costs no more than refusing them."""
 
 _PAID: Final = "address_paid"
 
 
 class RequestLimits:
-    """Charges requests and handshakes.
+    """Rate limits of requests and handshakes.
 
-    A request without a token that is remembered is charged to its address first, and given back when the token proves
-    good: so a flood of bad tokens is turned away before they are verified, whatever that costs.
+    A request whose token was not verified before is charged to its address first. The charge is undone when the token
+    proves valid. So a flood of bad tokens is refused before anybody spends time on verifying them.
 
     Args:
-        users: The budgets of users.
-        addresses: The budgets of strangers.
-        refuse: Makes the answer.
-        on_refusal: Called with ``user`` or ``address`` for each request that is turned away.
+        users: Budgets of users.
+        addresses: Budgets of strangers.
+        refuse: Sends the answer to a refused request.
+        on_refusal: Called with ``user`` or ``address`` for each refused request.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class RequestLimits:
         self._address_policy = _policy({"address": addresses.rate})
 
     def charge_address(self, scope: Any, send: Send) -> Awaitable[None] | None:
-        """Charge a request, or a handshake, that brings no token that is known to be good.
+        """Charge a request or a handshake without a token that was verified before to its address.
 
         Returns:
-            What answers it in place of the application, if the address has no budget left.
+            The refusal, to be awaited in place of the application; ``None`` if there was room.
         """
         if scope["path"].startswith(UNLIMITED):
             return None
@@ -75,16 +75,16 @@ class RequestLimits:
         return self._answer(scope, send, self._address_policy, "address", wait)
 
     def give_back(self, scope: Any) -> None:
-        """The request was charged to its address, and has proved who it is."""
+        """Undo the charge of a request that has proved to be a user's."""
         address = scope.pop(_PAID, None)
         if address is not None:
             self._addresses.give_back(address)
 
     def charge_user(self, scope: Any, send: Send, user_id: str) -> Awaitable[None] | None:
-        """Charge a request of a user.
+        """Charge a request to its user.
 
         Returns:
-            What answers it in place of the application, if there is no budget left.
+            The refusal, to be awaited in place of the application; ``None`` if there was room.
         """
         budget = self.users.of(user_id)
         wait = budget.take(self.users.clock())
@@ -105,7 +105,7 @@ class RequestLimits:
 
 
 def _policy(rates: dict[str, int]) -> Field | None:
-    """The header ``RateLimit-Policy``; ``None`` where there is no limit."""
+    """Return the header ``RateLimit-Policy``; ``None`` without a limit."""
     policies = [
         f'"{name}";q={math.ceil(BURST_SECONDS * rate)};w={math.ceil(BURST_SECONDS)}'
         for name, rate in rates.items()

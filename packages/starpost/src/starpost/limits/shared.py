@@ -1,12 +1,12 @@
-"""One budget of a user over all workers, in Redis, which no packet waits for.
+"""Budget of a user over all workers, kept in Redis in the background. No packet waits for Redis.
 
-On a worker it is a bucket like any other, the worker's *share*: it begins with the limit divided by the workers that
-are known. Behind the packets, users who spend are reported, many per call; Redis keeps the bucket of all workers and
-answers with what is left in it and with how many workers the user is active on, and the share is set to its part of
-that. So one worker alone gives the user the whole limit, and several together not more than it.
+Each worker has a *share*, a bucket like any other. It begins with the limit divided by the number of known workers. In
+the background the worker reports the users who spend, many per call. Redis keeps one bucket for all workers, and
+answers with its level and with the number of workers on which the user is active; the worker sets the share to its part
+of that. So a single worker gives the user the whole limit, and several together give no more than it.
 
-While Redis is away every worker goes back to its share by the number of workers: never open, never more than the limit
-together, less than it where the user's packets come unevenly.
+While Redis is away, every worker uses the limit divided by the number of workers. All workers together then never give
+more than the limit, and less where the user's packets are spread unevenly.
 """
 
 import asyncio
@@ -23,32 +23,32 @@ from starpost.redis import REDIS_FAULTS, RedisClients, log_fault
 from starpost.redis.tasks import end_task
 
 INTERVAL: Final = 0.25
-"""Seconds between two reports. So long a user may overspend on workers that do not know of each other yet; Redis counts
-it, and the user waits for it afterwards."""
+"""Seconds between two reports. For this time, a user may overspend on workers that do not know of each other yet. Redis
+counts it, and the user has to wait for it afterwards."""
 
 REST: Final = 10
-"""A worker rests this many times as long as its report took: with very many active users, as on a cluster, where each
-is a call, reports come less often."""
+"""Ratio of the pause after a report to its duration. With very many active users, above all on a cluster, where each
+user is a call, reports come less often."""
 
 LONGEST_REST: Final = 1.0
-"""Seconds; well below ``ACTIVE_FOR``, or the workers that a user is active on would be forgotten in between."""
+"""Longest pause, in seconds. Well below ``ACTIVE_FOR``, after which Redis forgets that a user is active on a worker."""
 
 ANSWER_TIMEOUT: Final = 1.0
-"""Seconds after which a report has failed, and the worker goes back to its share by number."""
+"""Time limit, in seconds, for a report. After it, the worker divides the limit by the number of workers."""
 
 ROLL_CALL: Final = 5.0
-"""Seconds between two counts of the workers; one that is not heard of for three of them is gone."""
+"""Seconds between two counts of the workers. A worker that misses three of them is no longer counted."""
 
 USERS_PER_CALL: Final = 50
-"""Of one script; on a cluster, where every user has a slot, it is 1."""
+"""Users in one call of the script. On a cluster, where each user's key has a slot of its own, it is 1."""
 
 CALLS_AT_ONCE: Final = 20
 
 ACTIVE_FOR: Final = 2.0
-"""Seconds after which a worker that reports a user no more does not share its budget."""
+"""Seconds after its last report of a user for which a worker shares the user's budget."""
 
 MOST_BEHIND: Final = 2 * BURST_SECONDS
-"""Seconds of the rate that a user may have overspent at most; more is forgiven."""
+"""Most that Redis records as overspent, in seconds of the rate. It forgets the rest."""
 
 _REPORT: Final = """
 local time = redis.call('TIME')
@@ -75,8 +75,8 @@ end
 return answers
 """
 """KEYS: the bucket of each user. ARGV: this worker; ms in which a token comes back; ms that a bucket may be behind at
-most; ms after which a worker that does not report a user has nothing to do with it any more; and for each user what it
-has spent. The answers are, for each, the ms until the bucket is full and the workers that the user is active on."""
+most; ms after which a worker that does not report a user no longer shares its budget; and the tokens that each user has
+spent. The answer has two numbers per user: ms until the bucket is full, and workers on which the user is active."""
 
 _COUNT: Final = """
 local time = redis.call('TIME')
@@ -91,7 +91,7 @@ log = structlog.get_logger(__name__)
 
 
 class Share(Bucket):
-    """This worker's part of one user's shared budget. Its ``interval`` and level are set in the background."""
+    """Share of this worker in one user's budget. ``SharedLimit`` sets its ``interval`` and level in the background."""
 
     __slots__ = ("_limit", "is_due", "spent", "user_id")
 
@@ -100,12 +100,12 @@ class Share(Bucket):
         self.interval = limit.own_interval
         self.user_id = user_id
         self.spent = 0.0
-        """Tokens that no report has told yet."""
+        """Tokens that have not been reported yet."""
         self.is_due = False
         self._limit = limit
 
     def take(self, now: float, cost: float = 1.0) -> float:
-        """Take tokens, and have them reported once they matter."""
+        """Take tokens, and ask for a report once they matter."""
         wait = super().take(now, cost)
         if not wait:
             self.spent += cost
@@ -116,14 +116,14 @@ class Share(Bucket):
 
 
 class SharedLimit:
-    """Keeps the shares of this worker in step with the others'.
+    """Shares of this worker, balanced with those of the other workers.
 
     Args:
-        clients: The way to Redis.
+        clients: Clients of Redis.
         rate: ``USER_RATE_LIMIT_SHARED``, above 0.
-        worker: This worker's name, unlike every other's.
-        workers: How many there are at least: those of this node.
-        on_failure: Called when a report fails and the shares go by number.
+        worker: Unique name of this worker.
+        workers: Least number of workers: those of this node.
+        on_failure: Called when a report fails, and the worker divides the limit by the number of workers.
     """
 
     def __init__(
@@ -144,28 +144,28 @@ class SharedLimit:
         self._task: asyncio.Task[None] | None = None
         self._is_away = False
         self.workers = 0
-        """Workers of all nodes, as far as this one knows."""
+        """Workers of all nodes, as far as this worker knows."""
         self.own_interval = 0.0
-        """Of a share by number: the limit divided by the workers."""
+        """Seconds in which a share of the limit divided by the number of workers gets a token back."""
         self.report_from = 0.0
-        """Tokens from which on a user is reported: an eighth of a burst by number. Less is told when it adds up."""
+        """Spent tokens from which on a user is reported: an eighth of such a share's burst. Less adds up until then."""
         self._set_workers(workers)
 
     def share_of(self, user_id: str) -> Share:
-        """A new share; there is one for each user."""
+        """Return a new share. Make one for each user."""
         return Share(user_id, self)
 
     def report(self, share: Share) -> None:
-        """Have a share reported with the next call."""
+        """Report a share with the next call."""
         self._due.append(share)
         self._wake.set()
 
     async def start(self) -> None:
-        """Begin to report."""
+        """Start to report."""
         self._task = asyncio.create_task(self._keep(), name="shared-limit")
 
     async def stop(self) -> None:
-        """Stop, and be counted no more, if that can be done soon."""
+        """Stop, and take this worker out of the count if Redis answers within ``ANSWER_TIMEOUT``."""
         await end_task(self._task)
         with suppress(*REDIS_FAULTS, TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -203,12 +203,13 @@ class SharedLimit:
         self.report_from = BURST_SECONDS / self.own_interval / 8
 
     def _interval(self, workers: int) -> float:
-        """Seconds in which one of so many workers gets a token back; at most a burst, or none would ever be there."""
+        """Return the seconds in which one of so many workers gets a token back: a burst at most, or it never would."""
         return min(workers / self.rate, BURST_SECONDS)
 
     async def _tell(self) -> None:
         due, self._due = self._due, []
-        # Who no longer spends much is on its own again: nobody tells it when others begin.
+        # A share without a report this time uses the divided limit again: no answer would correct it when the user
+        # begins to spend elsewhere.
         for share in self._corrected:
             if not share.is_due:
                 share.interval = self.own_interval
@@ -245,11 +246,11 @@ class SharedLimit:
             share.is_due = False
             share.spent -= told
             share.interval = self._interval(workers)
-            # With what was spent while Redis was asked.
+            # Plus the tokens that were spent while the call was under way.
             share.full_at = now + behind / 1000 + share.spent * share.interval
 
     def _go_by_number(self, error: Exception) -> None:
-        """Give every share its part by the number of workers, and no more."""
+        """Give every share the limit divided by the number of workers."""
         self._on_failure()
         if not self._is_away:
             self._is_away = True
@@ -257,6 +258,6 @@ class SharedLimit:
         for share in self._corrected:
             if share.is_due:
                 share.is_due = False
-                # Told once Redis is back; more than a burst would hold against the user what its share allowed.
+                # Reported once Redis is back. More than a burst would charge the user for what the share allowed.
                 share.spent = min(share.spent, BURST_SECONDS / self.own_interval)
             share.interval = self.own_interval

@@ -1,4 +1,4 @@
-"""The budget of each user, whatever it is spent on."""
+"""Budgets of users, which sockets and HTTP requests share."""
 
 import time
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from starpost.limits.bucket import Bucket
 from starpost.limits.shared import Share, SharedLimit
 
 FORGET_ABOVE: Final = 1024
-"""Budgets that are kept without looking for those that can be forgotten."""
+"""Number of budgets from which on full ones are looked for and dropped."""
 
 
 class UserBudget(Bucket):
-    """What one user may still do on this worker, and its share of what it may on all. Sockets hold it, requests ask."""
+    """Budget of one user on this worker, together with its share of the budget on all workers."""
 
     __slots__ = ("holders", "share")
 
@@ -20,17 +20,17 @@ class UserBudget(Bucket):
         super().__init__(rate)
         self.share = share
         self.holders = 0
-        """Open sockets."""
+        """Open sockets of the user."""
 
     @property
     def pace(self) -> float:
-        """Seconds in which a token comes back in the slower of the two; 0: there is no limit."""
+        """Seconds in which a token comes back in the slower of the two; 0 means no limit."""
         return self.interval if self.share is None else max(self.interval, self.share.interval)
 
     def take(self, now: float, cost: float = 1.0) -> float:
-        """Take tokens of both, or of neither."""
+        """Take tokens from both, or from neither."""
         full_at = self.full_at
-        # By name: `super` looks the method up at each call, for a third of what it does.
+        # `Bucket.take` by name: `super()` looks the method up at each call, which takes a third of its time.
         wait = Bucket.take(self, now, cost)
         if wait or self.share is None:
             return wait
@@ -40,25 +40,25 @@ class UserBudget(Bucket):
         return wait
 
     def left(self, now: float) -> int:
-        """Tokens that both have."""
+        """Return the tokens that both have."""
         if self.share is None:
             return Bucket.left(self, now)
         return min(Bucket.left(self, now), self.share.left(now)) if self.interval else self.share.left(now)
 
     def is_full(self, now: float) -> bool:
-        """Whether nothing of either is spent."""
+        """Return whether all tokens of both are there."""
         return self.full_at <= now and (self.share is None or self.share.full_at <= now)
 
 
 class UserBudgets:
-    """The budgets of one worker, by the token's ``sub``.
+    """Budgets of one worker, by the token's ``sub``.
 
-    A budget is kept while a socket holds it, and until it is full again: a reconnect finds what the user has left. It
-    takes some 200 bytes; what can be forgotten is looked for when their number has doubled.
+    A budget is kept while a socket holds it, and until it is full again, so that reconnecting does not refill it. It
+    takes some 200 bytes. Full ones are dropped when the number of budgets has doubled.
 
     Args:
-        rate: ``USER_RATE_LIMIT``; 0: no limit.
-        shared: Keeps the workers in step (``USER_RATE_LIMIT_SHARED``); ``None``: no such limit.
+        rate: ``USER_RATE_LIMIT``; 0 means no limit.
+        shared: The limit over all workers (``USER_RATE_LIMIT_SHARED``); ``None`` without one.
         clock: Seconds, monotonic.
     """
 
@@ -75,7 +75,7 @@ class UserBudgets:
         return len(self._budgets)
 
     def of(self, user_id: str) -> UserBudget:
-        """The user's budget."""
+        """Return the budget of a user."""
         budget = self._budgets.get(user_id)
         if budget is None:
             if len(self._budgets) >= self._forget_at:
