@@ -7,7 +7,7 @@ from typing import Final
 
 
 class CloseCode(IntEnum):
-    """Why the server closes. Codes of 4400 and above follow the HTTP status of the same last three digits."""
+    """Close code. The last three digits of codes from 4400 on are those of the HTTP status with the same meaning."""
 
     NORMAL = 1000
     GOING_AWAY = 1001
@@ -35,21 +35,21 @@ _RECONNECT = frozenset(
 
 
 _DELAYED = frozenset({CloseCode.INTERNAL_ERROR, CloseCode.TRY_AGAIN_LATER, CloseCode.TIMEOUT, CloseCode.TOO_MANY})
-"""Codes of a server or a client in trouble: whoever comes back at once makes it worse."""
+"""Codes of a server or a client in trouble. A client that reconnects at once makes it worse."""
 
 RECONNECT_DELAY_MS: Final = (1000, 3000)
-"""Bounds of the delay that comes with such a code, in milliseconds; drawn anew for each client, which spreads them."""
+"""Bounds, in milliseconds, of the delay that such a code carries. Each client gets a random one, which spreads them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why one connection ends.
+    """Reason for which the server closes one connection.
 
     Args:
         code: The close code.
         reason: A word for programs, at most 123 bytes of UTF-8 (RFC 6455, section 5.5).
-        after_ms: Milliseconds after which the client should come back; jitter included. With 1011, 1013, 4408 and 4429
-            it is never less than a delay drawn from ``RECONNECT_DELAY_MS``.
+        after_ms: Milliseconds that the client should wait before it reconnects, jitter included. With 1011, 1013, 4408
+            and 4429, at least a random delay within ``RECONNECT_DELAY_MS``.
     """
 
     code: CloseCode
@@ -63,5 +63,5 @@ class Verdict:
 
     @property
     def should_reconnect(self) -> bool:
-        """Whether a client may come back (with a new token, if the code says so)."""
+        """True if the client may reconnect (with a new token, if the code says so)."""
         return self.code in _RECONNECT

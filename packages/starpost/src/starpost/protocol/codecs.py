@@ -1,7 +1,7 @@
 """The two codecs of the socket: JSON in text frames, MessagePack in binary ones.
 
-A frame is decoded once, straight into envelopes. Only when that fails is it looked at again, to say what is wrong and
-to save what can be saved: the good packets of a batch, and the ids to answer with.
+A frame is decoded once, straight into envelopes. Only if that fails, the codec parses it again, to name the faults and
+to recover the good packets of a batch and the ids to answer with.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from msgspec import UNSET, DecodeError, Meta, Raw, Struct, UnsetType, Validation
 from starpost.errors import AppError, BadEnvelopeError, BadFrameError, BatchTooLargeError, FieldError
 from starpost.protocol.envelope import NIL, Packet
 
-# What decoding hostile bytes may raise beside msgspec's own: text that is no Unicode, nesting beyond the recursion
-# limit, a MessagePack map whose key cannot be hashed, and numbers beyond what the interpreter converts.
+# Hostile bytes raise more than msgspec's own errors: text that is not Unicode, nesting beyond the recursion limit, a
+# MessagePack map with a key that cannot be hashed, and numbers beyond what the interpreter converts.
 MALFORMED: Final = (DecodeError, UnicodeError, RecursionError, TypeError, ValueError, OverflowError)
 
 MAX_MEMBERS: Final = 64
-"""Members of a MessagePack envelope that cannot be decoded at once; of a larger one, no id is read."""
+"""Most members of a MessagePack envelope that is parsed again. No id is read from a larger one."""
 
 
 class _Array(Struct, array_like=True):
-    """Any array. msgspec skips the items: it makes nothing of them."""
+    """Any array. msgspec skips its items without making objects of them."""
 
 
 class _Members(Struct):
-    """The members of an envelope, each of any type. msgspec skips all others."""
+    """Members of an envelope, each of any type. msgspec skips all others."""
 
     pkg_id: Raw | UnsetType = UNSET
     req_id: Raw | UnsetType = UNSET
@@ -38,7 +38,7 @@ class _Members(Struct):
 
 @dataclass(frozen=True, slots=True)
 class BadPacket:
-    """A packet that cannot be run, with what could be read of its ids."""
+    """Packet that cannot be handled, with those of its ids that could be read."""
 
     error: AppError
     pkg_id: int = 0
@@ -46,18 +46,17 @@ class BadPacket:
 
 
 class Codec:
-    """One way to write packets into frames.
+    """Codec of one WebSocket subprotocol.
 
     Args:
         name: The WebSocket subprotocol.
-        module: msgspec's codec.
-        frame_type: What a frame is in Python: ``str`` for text, ``bytes`` for binary frames.
+        frame_type: Python's type of a frame: ``str`` for text, ``bytes`` for binary frames.
     """
 
     def __init__(self, name: Literal["json", "msgpack"], frame_type: type[str] | type[bytes]) -> None:
         self.name = name
         self.frame_type = frame_type
-        # The two modules have the same functions; mypy cannot know.
+        # `Any`: the two modules have the same functions, but share no type.
         self._module: Any = msgspec.json if name == "json" else msgspec.msgpack
         self._hooks: dict[str, Any] = {} if name == "json" else {"ext_hook": _refuse_extension}
         self.frame_key = "text" if frame_type is str else "bytes"
@@ -76,15 +75,15 @@ class Codec:
         ]
 
     def frame(self, encoded: bytes) -> str | bytes:
-        """Encoded bytes as the content of a frame."""
+        """Return encoded bytes as the content of a frame."""
         return encoded.decode() if self.frame_type is str else encoded
 
     def decoder(self, payload: Any) -> Any:
-        """A decoder for one payload type, made once at start."""
+        """Make the decoder of one payload type. Called once, at start."""
         return self._module.Decoder(payload, **self._hooks)
 
     def parse(self, data: Any, into: Any = Any) -> Any:
-        """Decode bytes for which no decoder was made.
+        """Decode bytes without a decoder that was made before.
 
         Raises:
             DecodeError: and the rest of ``MALFORMED``.
@@ -92,7 +91,7 @@ class Codec:
         return self._module.decode(data, type=into, **self._hooks)
 
     def decode(self, frame: str | bytes, max_batch: int) -> "Packet | BadPacket | list[Packet | BadPacket]":
-        """One frame to its packets. Never raises: what is wrong comes back as ``BadPacket``."""
+        """Decode a frame into its packets. Never raises: a fault is returned as ``BadPacket``."""
         try:
             found: Packet | list[Packet] = self._frames.decode(frame)
         except MALFORMED:
@@ -102,10 +101,10 @@ class Codec:
         return found  # type: ignore[return-value]  # list is invariant; nobody writes to it
 
     def _salvage(self, frame: str | bytes, max_batch: int) -> "Packet | BadPacket | list[Packet | BadPacket]":
-        """Take a frame apart as far as it goes, without decoding more than ``max_batch`` envelopes.
+        """Recover the packets of a malformed frame, decoding at most ``max_batch`` envelopes.
 
-        Whoever sends a frame chooses the number of its items and of their members, so nothing is made per item or
-        member that is not needed: 1 MiB of ``[1,1,…]`` costs no more than a look at its syntax.
+        The sender chooses the number of items and of their members. So we make no object for an item or a member that
+        is not needed: 1 MiB of ``[1,1,…]`` costs no more than checking its syntax.
         """
         try:
             self._array.decode(frame)
@@ -119,7 +118,7 @@ class Codec:
         return found or _wrong_batch(max_batch, is_empty=True)
 
     def _batch(self, max_batch: int) -> Any:
-        """A decoder of arrays that stops at the first item that is too many, which one of lists does not."""
+        """Return a decoder of arrays that stops at the first excess item. A decoder of lists would make them all."""
         decoder = self._batches.get(max_batch)
         if decoder is None:
             slots = [(f"packet_{number}", Raw | UnsetType, UNSET) for number in range(max_batch)]
@@ -128,7 +127,7 @@ class Codec:
         return decoder
 
     def _salvage_single(self, frame: str | bytes) -> Packet | BadPacket:
-        """The packet of a frame that holds no array."""
+        """Recover the packet of a frame that is not an array."""
         try:
             raw = self._raw.decode(frame)
         except MALFORMED as error:
@@ -136,7 +135,7 @@ class Codec:
         return self._salvage_packet(raw)
 
     def _salvage_packet(self, raw: Raw) -> Packet | BadPacket:
-        """The packet, or what is wrong with its envelope and the ids that are right."""
+        """Return the packet, or the faults of its envelope together with the ids that are valid."""
         try:
             return self._packet.decode(raw)  # type: ignore[no-any-return]
         except MALFORMED:
@@ -157,21 +156,21 @@ class Codec:
                 errors.append(FieldError(f"$.{name}", "Required, and missing"))
         if errors:
             return BadPacket(BadEnvelopeError(errors=errors), values.get("pkg_id", 0), values.get("req_id", NIL))
-        # Only members that do not matter were wrong: one given twice, or one whose name is no string.
+        # Only irrelevant members were invalid: repeated ones, or ones whose name is not a string.
         return Packet(**values)
 
     def _members_of(self, raw: Raw) -> dict[Any, Raw]:
-        """The members of an envelope that count, undecoded.
+        """Return the members of an envelope that we know, undecoded.
 
         Raises:
-            DecodeError: and the rest of ``MALFORMED``: it is no object.
+            DecodeError: and the rest of ``MALFORMED``: it is not an object.
         """
         try:
             members = msgspec.structs.asdict(self._members.decode(raw))
         except MALFORMED:
             if self.name == "json":
                 raise
-            # MessagePack has names that are no strings, at which msgspec stops.
+            # MessagePack allows names that are not strings, which msgspec rejects for a struct.
             return self._any_members.decode(raw)  # type: ignore[no-any-return]
         return {name: member for name, member in members.items() if member is not UNSET}
 
@@ -180,12 +179,12 @@ class Codec:
         return "JSON" if self.name == "json" else "MessagePack"
 
     def wrong_frame_type(self) -> BadPacket:
-        """The answer to a binary frame on a JSON connection, or the other way round."""
+        """Return the refusal of a binary frame on a JSON connection, or of a text frame on a MessagePack one."""
         kind = "text" if self.frame_type is str else "binary"
         return BadPacket(BadFrameError(f"Expected a {kind} frame with {self._title}"))
 
     def join(self, replies: list[bytes]) -> bytes:
-        """Encoded replies to the one encoded array that answers a batch."""
+        """Join encoded replies into the encoded array that answers a batch."""
         if self.name == "json":
             return b"[" + b",".join(replies) + b"]"
         count = len(replies)
@@ -201,12 +200,12 @@ class Codec:
 
 
 def _refuse_extension(_code: int, _data: memoryview) -> Any:
-    """Take no extension type but the timestamp, which msgspec knows: no reply and no event could hold it."""
+    """Refuse extension types, except the timestamp, which msgspec decodes itself: replies could not contain them."""
     raise ValidationError("Extension types are not supported")
 
 
 def _reason(error: Exception) -> str:
-    """What a decoder's error says, for a client."""
+    """Return a decoder's error as text for a client."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, ValidationError | DecodeError):
@@ -221,7 +220,7 @@ def _wrong_batch(max_batch: int, *, is_empty: bool = False) -> BadPacket:
 
 
 def _encode_msgpack(value: Any) -> bytes:
-    """MessagePack of the shapes that JSON has: a date is an RFC 3339 string in both, not an extension type here."""
+    """Encode with the same shapes as JSON: a date is an RFC 3339 string in both, not an extension type."""
     return _msgpack_encoder.encode(msgspec.to_builtins(value, builtin_types=(bytes, bytearray, memoryview)))
 
 

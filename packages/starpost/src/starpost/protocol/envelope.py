@@ -1,4 +1,4 @@
-"""The shapes of a packet on the wire, and of a reply."""
+"""Envelopes: the shapes of requests, replies and server packets on the wire."""
 
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
@@ -11,16 +11,16 @@ from starpost.protocol.pages import CursorMeta, OffsetMeta
 T = TypeVar("T")
 
 NIL = UUID(int=0)
-"""The ``req_id`` of what the server sends unasked, and of replies to what could not be read (RFC 9562, section 5.9)."""
+"""Nil ``req_id`` of server packets, and of replies to requests whose id could not be read (RFC 9562, section 5.9)."""
 
 MAX_PACKET_ID = 2**31 - 1
 PacketId = Annotated[int, Meta(ge=-(2**31), le=MAX_PACKET_ID)]
-# Bounded, because a larger integer has no float, and time is counted in floats.
+# Bounded, because times are floats, which cannot hold every larger integer.
 Milliseconds = Annotated[int, Meta(ge=1, le=2**53)]
 
 
 class Packet(Struct, gc=False):
-    """A request's envelope. ``data`` stays undecoded until it is known that the sender may send it."""
+    """Envelope of a request. ``data`` stays encoded until the dispatcher knows that the sender may send it."""
 
     pkg_id: PacketId
     req_id: UUID
@@ -29,7 +29,7 @@ class Packet(Struct, gc=False):
 
 
 class ResponseModel(Struct, Generic[T]):
-    """A whole reply. A handler may return one instead of a bare value, to set ``status_code`` or ``meta`` itself."""
+    """Complete reply. A handler may return one instead of a bare value, to set ``status_code`` or ``meta`` itself."""
 
     pkg_id: int
     req_id: UUID
@@ -41,22 +41,22 @@ class ResponseModel(Struct, Generic[T]):
     def ok_msg(
         cls, pkg_id: int, req_id: UUID, data: T, meta: OffsetMeta | CursorMeta | UnsetType = UNSET
     ) -> "ResponseModel[T]":
-        """A reply of status 0."""
+        """Make a reply with status 0."""
         return cls(pkg_id, req_id, RSPCode.OK, data, meta)
 
     @staticmethod
     def err_msg(
         pkg_id: int, req_id: UUID, msg: str, *, code: str = "internal", status_code: RSPCode = RSPCode.ERROR
     ) -> "ResponseModel[Any]":
-        """A refusing reply. Work of the packet that is not committed yet is rolled back.
+        """Make a refusal. The dispatcher rolls back work of the packet that is not committed yet.
 
-        Its ``data`` is an ``ErrorBody``; ``Any``, so that a handler may return it beside the reply that it declares.
+        Its ``data`` is an ``ErrorBody``, typed ``Any`` so that a handler may return it in place of its declared reply.
         """
         return ResponseModel(pkg_id, req_id, status_code, ErrorBody(code, msg, retryable=False))
 
 
 class ServerPacket(Struct):
-    """What the server sends unasked: a push, or a system packet."""
+    """Packet that the server sends without a request: a push, an event or a system packet."""
 
     pkg_id: int
     data: Any

@@ -1,4 +1,4 @@
-"""One page of a list, the same over the socket and over HTTP."""
+"""Page of a list, the same over the socket and over HTTP."""
 
 from typing import Generic, TypeVar
 
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class OffsetMeta(Struct, frozen=True):
-    """Where an offset page stands. ``page`` counts from 1; ``pages`` is 0 when ``total`` is."""
+    """Position of an offset page. ``page`` counts from 1; ``pages`` is 0 if ``total`` is."""
 
     page: int
     per_page: int
@@ -17,12 +17,12 @@ class OffsetMeta(Struct, frozen=True):
 
     @classmethod
     def of(cls, page: int, per_page: int, total: int) -> "OffsetMeta":
-        """The meta of one page of ``total`` items."""
+        """Make the meta of one page of ``total`` items."""
         return cls(page, per_page, total, -(-total // per_page))
 
 
 class CursorMeta(Struct, frozen=True):
-    """Where a cursor page stands. ``next`` is an opaque string, ``None`` on the last page."""
+    """Position of a cursor page. ``next`` is an opaque string, ``None`` on the last page."""
 
     per_page: int
     next: str | None
@@ -30,7 +30,7 @@ class CursorMeta(Struct, frozen=True):
 
 
 class Page(Struct, Generic[T], frozen=True):
-    """A list with its place in the whole. A packet's reply carries ``items`` as ``data`` and ``meta`` beside it."""
+    """Page of a list. A packet's reply carries ``items`` as ``data``, and ``meta`` next to it."""
 
     items: list[T]
     meta: OffsetMeta | CursorMeta

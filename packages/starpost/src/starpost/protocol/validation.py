@@ -1,7 +1,7 @@
-"""Every fault of an input, not only the first.
+"""Validation that names every fault of an input, not only the first.
 
-msgspec stops at the first fault, and is fast because of it. So data are decoded fast; only after a failure are they
-walked field by field, here. Used for packets and for HTTP alike, so that both name the same paths in the same words.
+msgspec stops at the first fault. So data is decoded by msgspec, and only after a failure walked field by field, here.
+Packets and HTTP both use this, so that they name the same paths in the same words.
 """
 
 import dataclasses
@@ -31,20 +31,20 @@ from msgspec.structs import fields
 from starpost.errors import FieldError, InvalidDataError
 
 MAX_ERRORS: Final = 100
-"""Errors listed at most: an answer must not be many times larger than what it answers."""
+"""Most errors in a list: an answer must not be many times larger than its request."""
 
 MAX_NAME: Final = 100
-"""Characters of a client's own member name that are repeated in a path."""
+"""Characters of a name chosen by the client that a path repeats."""
 
 _ARRAYS: Final = frozenset({list, set, frozenset, tuple, Sequence, MutableSequence, AbstractSet})
 _MAPS: Final = frozenset({dict, Mapping})
 _PLACE: Final = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`\Z")
-"""Where msgspec says the fault is: the end of its message, left out for the root."""
+"""Path at the end of msgspec's message, which is absent for the root."""
 _CHUNK: Final = 256
 
 
 def decode_or_explain(decoder: Any, parse: Any, data: Any, into: Any) -> Any:
-    """Decode, and on failure raise everything that is wrong.
+    """Decode; on failure, raise an error that names every fault.
 
     Args:
         decoder: A msgspec decoder for ``into``.
@@ -53,8 +53,8 @@ def decode_or_explain(decoder: Any, parse: Any, data: Any, into: Any) -> Any:
         into: The type.
 
     Raises:
-        InvalidDataError: With all faults.
-        DecodeError: The bytes are not of the codec at all.
+        InvalidDataError: The value does not fit the type; ``errors`` has all faults, ``MAX_ERRORS`` at most.
+        DecodeError: The bytes are not valid in this codec.
     """
     try:
         return decoder.decode(data)
@@ -62,21 +62,21 @@ def decode_or_explain(decoder: Any, parse: Any, data: Any, into: Any) -> Any:
         try:
             value = parse(data)
         except ValidationError:
-            # A number that no Python type holds. The rest of the data cannot be looked at.
+            # A number that Python cannot hold. The rest of the data cannot be inspected.
             raise InvalidDataError.of([_field_error(error, "$")]) from None
         raise explain(value, into, error) from None
 
 
 def explain(value: Any, into: Any, error: ValidationError, *, root: str = "$") -> InvalidDataError:
-    """The refusal of ``value``, whose first fault is ``error``."""
+    """Return the refusal of ``value``, whose first fault is ``error``."""
     return InvalidDataError.of(all_errors(value, into, root=root) or (_field_error(error, root),))
 
 
 def all_errors(value: Any, into: Any, *, root: str = "$") -> tuple[FieldError, ...]:
-    """What is wrong with ``value`` as an ``into``, ``MAX_ERRORS`` places at most; empty if nothing is.
+    """Return the faults of ``value`` as an ``into``, ``MAX_ERRORS`` at most; empty if there are none.
 
     Args:
-        value: What a codec made of the input: dicts, lists, strings, numbers.
+        value: The decoded input: dicts, lists, strings, numbers.
         into: Any type that msgspec converts to.
         root: The path of ``value`` itself.
     """
@@ -84,19 +84,19 @@ def all_errors(value: Any, into: Any, *, root: str = "$") -> tuple[FieldError, .
 
 
 def _walk(value: Any, into: Any, path: str) -> Iterator[FieldError]:
-    """The faults of the parts, or of the value itself where its parts are good.
+    """Yield the faults of the parts, or of the value itself if its parts are valid.
 
-    What msgspec accepts is not walked: a large input with one fault costs little more than its decoding did.
+    Parts that msgspec accepts are not walked, so a large input with one fault costs little more than its decoding.
     """
     try:
-        # `str_keys`: JSON knows no other keys; where keys are numbers already, it changes nothing.
+        # `str_keys`: all keys of JSON are strings. It changes nothing where keys are numbers already.
         msgspec.convert(value, into, str_keys=True)
     except ValidationError as error:
         any_in_parts = False
         for fault in _walk_parts(value, into, path):
             any_in_parts = True
             yield fault
-        # What is kept undecoded takes everything; only the untyped copy that is walked here is no `Raw`.
+        # A field of type `Raw` accepts every value; only the decoded copy that is walked here does not fit it.
         if not any_in_parts and not str(error).startswith("Expected `raw`"):
             yield _field_error(error, path)
 
@@ -145,7 +145,7 @@ def _walk_map(value: Mapping[Any, Any], key: Any, item: Any, path: str) -> Itera
 
 
 def _walk_itself(value: Any, kind: Any, constraints: tuple[Any, ...], path: str) -> Iterator[FieldError]:
-    """The faults of a list or a map as such: its length."""
+    """Yield the faults of a list or a map itself: its length."""
     for constraint in constraints:
         try:
             msgspec.convert(value, Annotated[kind, constraint])
@@ -175,7 +175,7 @@ def _walk_members(value: Mapping[Any, Any], into: Any, path: str) -> Iterator[Fi
 
 
 def _members(into: Any) -> Iterable[tuple[str, Any, bool]]:
-    """Name on the wire, type, and whether it must be there, of each member of an object's type."""
+    """Return name on the wire, type, and whether it is required, for each member of an object's type."""
     origin = get_origin(into) or into
     if _is_struct(origin):
         return [(field.encode_name, field.type, field.required) for field in fields(into)]
@@ -189,12 +189,12 @@ def _members(into: Any) -> Iterable[tuple[str, Any, bool]]:
 
 
 def _of_key(hint: Any) -> Any:
-    """The type of a ``TypedDict``'s key, which may say beside it whether the key is required."""
+    """Return the type of a ``TypedDict``'s key, without ``Required`` or ``NotRequired``."""
     return get_args(hint)[0] if get_origin(hint) in (Required, NotRequired) else hint
 
 
 def _meant(value: Any, alternatives: Sequence[Any]) -> Any:
-    """Which alternative of a union the sender meant; ``None`` if nobody can say."""
+    """Return the only alternative of a union that the value could be; ``None`` if there are several, or none."""
     candidates = []
     for alternative in alternatives:
         bare, _ = _unwrap(alternative)
@@ -213,7 +213,7 @@ def _meant(value: Any, alternatives: Sequence[Any]) -> Any:
 
 
 def _field_error(error: ValidationError, path: str) -> FieldError:
-    """The message of msgspec, its path (`` - at `$.a` ``) taken apart and put behind ours."""
+    """Return msgspec's message, with its path (`` - at `$.a` ``) moved to the end of ours."""
     text = str(error)
     place = _PLACE.search(text)
     if place is None:
@@ -222,7 +222,7 @@ def _field_error(error: ValidationError, path: str) -> FieldError:
 
 
 def _unwrap(into: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The type without what is wrapped around it, and the constraints that were."""
+    """Return the type without ``Annotated``, ``NewType`` and aliases, and the constraints that they carried."""
     constraints: tuple[Any, ...] = ()
     while True:
         if get_origin(into) is Annotated:
