@@ -1,4 +1,4 @@
-"""Whose request it is: the one way in for HTTP requests and for sockets."""
+"""Authenticator: finds the principal of a request or a socket."""
 
 from typing import Protocol
 
@@ -8,23 +8,23 @@ from starpost.errors import UnauthenticatedError
 
 
 class SignIn(Protocol):
-    """Gives a caller who brings no token a token of its own (``DEBUG_AUTH``)."""
+    """Source of a token for callers without one (``DEBUG_AUTH``)."""
 
     async def token(self) -> str:
-        """A valid access token."""
+        """Return a valid access token."""
         ...
 
     def forget(self, token: str) -> None:
-        """That token is not accepted: the next one must be another."""
+        """Discard a token that was refused, so that ``token`` returns another one."""
         ...
 
 
 class Authenticator:
-    """Verifies the token that a request brings, or signs in the debug user when it brings none.
+    """Authenticator of requests: verifies their token, or signs in the debug user if they have none.
 
     Args:
-        verifier: Judges tokens.
-        debug_sign_in: Development only; ``None``: a request without a token is anonymous.
+        verifier: Verifies tokens.
+        debug_sign_in: Development only. With ``None``, a request without a token is anonymous.
     """
 
     def __init__(self, verifier: TokenVerifier, debug_sign_in: SignIn | None = None) -> None:
@@ -33,28 +33,28 @@ class Authenticator:
 
     @property
     def is_debug_user_signed_in(self) -> bool:
-        """Whether a caller without a token is the debug user: then any page that reaches us has a user's rights."""
+        """True if a caller without a token is the debug user. Any page that can reach us then has a user's rights."""
         return self._debug_sign_in is not None
 
     def remembered(self, credentials: bytes) -> Principal | None:
-        """Who brings these credentials, when their token has been verified before and still holds.
+        """Return the principal of credentials whose token was verified before and is still valid, else ``None``.
 
         Args:
-            credentials: What the ``Authorization`` header says. Their form is not looked at: what is found was accepted
-                before. ``None`` says nothing about them.
+            credentials: Value of the ``Authorization`` header. Its form is not checked: a token that is found here was
+                accepted before. ``None`` does not mean that the token is invalid.
         """
         return self._verifier.cached(credentials[7:]) if credentials.startswith(b"Bearer ") else None
 
     def remembers(self, token: str) -> bool:
-        """Whether this token has been verified before and still holds."""
+        """Return whether this token was verified before and is still valid."""
         return self._verifier.cached(token.encode("utf-8", "surrogatepass")) is not None
 
     async def authenticate(self, token: str | None) -> Principal | None:
-        """The caller; ``None`` is an anonymous one. A token that is brought is verified, debug user or not.
+        """Return the principal; ``None`` for an anonymous caller. A token is always verified, debug user or not.
 
         Raises:
             UnauthenticatedError: The token is not accepted.
-            UnavailableError: It cannot be judged now, or the debug user cannot be signed in.
+            UnavailableError: It cannot be verified now, or the debug user cannot be signed in.
         """
         if token is not None:
             return await self._verifier.verify(token)

@@ -1,8 +1,8 @@
-"""The claims of an access token: their shape, and what they must say.
+"""Claims of an access token: their types, and the policy that they must meet.
 
-PyJWT verifies the signature. The claims are decoded here, once, into a typed struct, because PyJWT converts what should
-be refused (``"exp": "99999999999"`` counts as a number there) and lets lone surrogates through, which then break the
-first log line or reply that carries them.
+PyJWT verifies the signature. We decode the claims ourselves, once, into a typed struct, because PyJWT converts values
+that should be refused (``"exp": "99999999999"`` counts as a number there), and accepts lone surrogates, which break the
+first log line or reply that contains them.
 """
 
 import math
@@ -20,8 +20,8 @@ ClaimText = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 _DEFAULT_AUDIENCE = frozenset({"account"})
-"""What Keycloak writes into ``aud`` when the realm names no audience: its own account console, whose roles every user
-has by default."""
+"""Value of ``aud`` in tokens of a realm that names no audience: Keycloak's account console, whose roles every user has
+by default."""
 
 
 class RoleClaim(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class RoleClaim(msgspec.Struct, frozen=True):
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """The claims that decide; a token's other claims are not looked at."""
+    """Claims that we read; a token's other claims are ignored."""
 
     iss: str
     sub: ClaimText
@@ -48,11 +48,11 @@ class Claims(msgspec.Struct, frozen=True):
     cnf: msgspec.Raw | UnsetType = UNSET
 
     def principal(self, client_id: str, key_id: str) -> Principal:
-        """Who this is, with the roles of the realm and of our client; other clients' roles are not ours to honour.
+        """Make the principal, with the roles of the realm and of our client. Roles of other clients are ignored.
 
         Args:
-            client_id: Ours.
-            key_id: Of the key that signed the token.
+            client_id: Our client.
+            key_id: Id of the key that signed the token.
         """
         own = self.resource_access.get(client_id)
         return Principal(
@@ -70,10 +70,10 @@ _decoder = msgspec.json.Decoder(Claims)
 
 
 def decode_claims(payload: bytes) -> Claims:
-    """The claims in the payload of a JWT.
+    """Decode the claims in the payload of a JWT.
 
     Raises:
-        UnauthenticatedError: A claim is missing or of the wrong type, or the payload is no JSON object.
+        UnauthenticatedError: A claim is missing or of the wrong type, or the payload is not a JSON object.
     """
     try:
         return _decoder.decode(payload)
@@ -82,29 +82,29 @@ def decode_claims(payload: bytes) -> Claims:
 
 
 class ClaimsPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """What the claims of an acceptable token say."""
+    """Policy that the claims of an acceptable token meet."""
 
     issuer: str
     client_id: str
     leeway: float
     max_lifetime: float = math.inf
-    """Seconds from ``iat`` to ``exp``: a token that lives longer would outlive its revocation."""
+    """Longest lifetime in seconds, from ``iat`` to ``exp``. A token that lives longer would outlive its revocation."""
 
     is_aud_required: bool = False
-    """Whether ``aud`` must name the client; else ``azp`` may, where ``aud`` names nobody in particular."""
+    """True if ``aud`` must name the client. If false, ``azp`` may name it where ``aud`` is absent or the default."""
 
     def refusal(self, claims: Claims, now: float) -> UnauthenticatedError | None:
-        """Why these claims are not acceptable at ``now``, seconds since the epoch; ``None`` when they are."""
+        """Return the error of claims that are not acceptable at ``now``, in seconds since the epoch, else ``None``."""
         if claims.iss != self.issuer:
-            return UnauthenticatedError("The access token is of another issuer")
+            return UnauthenticatedError("The access token has another issuer")
         if claims.typ != "Bearer":
             # Keycloak signs ID, refresh and logout tokens with the same keys; only `typ` tells them apart.
             return UnauthenticatedError("The token is not an access token")
         if not self._is_for_us(claims):
             return UnauthenticatedError("The access token is for another client")
         if claims.cnf is not UNSET:
-            # RFC 7800: whoever presents the token must prove that the key is theirs (by a certificate, RFC 8705, or by
-            # DPoP, RFC 9449). Nobody here looks at the proof, so a thief would get in.
+            # RFC 7800: the presenter must prove possession of the key (by a certificate, RFC 8705, or by DPoP,
+            # RFC 9449). We cannot check the proof, so accepting the token would let in a thief.
             return UnauthenticatedError("The access token is bound to a key, which cannot be checked")
         if max(claims.iat, claims.nbf) > now + self.leeway:
             return UnauthenticatedError("The access token is not valid yet")
@@ -117,9 +117,9 @@ class ClaimsPolicy(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def _is_for_us(self, claims: Claims) -> bool:
-        """Whether the token is meant for this application (RFC 7519, 4.1.3).
+        """Return whether the token is meant for this application (RFC 7519, 4.1.3).
 
-        A token that our client asked for on behalf of another API names us in ``azp`` alone, and that API in ``aud``.
+        A token that our client requested for another API names us in ``azp`` only, and that API in ``aud``.
         """
         audience = (claims.aud,) if isinstance(claims.aud, str) else claims.aud
         if self.client_id in audience:

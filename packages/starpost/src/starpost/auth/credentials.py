@@ -1,4 +1,4 @@
-"""The token in an ``Authorization`` header (RFC 6750, section 2.1), from the headers of an ASGI scope."""
+"""Bearer token in the ``Authorization`` header (RFC 6750, section 2.1) of an ASGI scope."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ from starpost.errors import UnauthenticatedError
 
 
 def parse_bearer(credentials: str) -> str:
-    """The token in ``Bearer <token>``; the scheme's case does not matter (RFC 9110, 11.1).
+    """Return the token in ``Bearer <token>``; the scheme's case does not matter (RFC 9110, 11.1).
 
     Raises:
         UnauthenticatedError: Another scheme, no token, or more than one word after the scheme.
@@ -21,10 +21,10 @@ def parse_bearer(credentials: str) -> str:
 
 
 def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
-    """What the ``Authorization`` header says; ``None`` when there is no such header.
+    """Return the value of the ``Authorization`` header; ``None`` if there is none.
 
     Raises:
-        UnauthenticatedError: There are several: which of them a proxy in front of us looked at cannot be known.
+        UnauthenticatedError: There are several, and a proxy in front of us may have checked another one than we do.
     """
     found = None
     for name, value in headers:
@@ -36,7 +36,7 @@ def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The token that the ``Authorization`` header brings; ``None`` when there is no such header.
+    """Return the token in the ``Authorization`` header; ``None`` if there is no such header.
 
     Raises:
         UnauthenticatedError: The header is not ``Bearer <token>``, or there are several.

@@ -1,4 +1,4 @@
-"""``DEBUG_AUTH``: callers without a token are the debug user. Development only; production settings refuse it."""
+"""``DEBUG_AUTH``: callers without a token become the debug user. Production settings refuse it."""
 
 import asyncio
 import time
@@ -8,15 +8,15 @@ from starpost.auth.keycloak import KeycloakClient
 from starpost.settings import Settings
 
 _LIFETIME_USED = 0.8
-"""The part of a token's lifetime after which it is replaced, so that what is done with it is done before it ends."""
+"""Fraction of a token's lifetime after which it is replaced, so that it does not expire in use."""
 
 
 class DebugSignIn:
-    """A token of the debug user, from Keycloak like everybody's, kept and replaced before it expires.
+    """Cached token of the debug user. Keycloak issues it, as for every user; it is replaced before it expires.
 
     Args:
-        settings: Name the user.
-        keycloak: Signs in; closing it is the caller's.
+        settings: Name and password of the user.
+        keycloak: Signs in; the caller closes it.
         clock: Seconds, monotonic.
     """
 
@@ -32,7 +32,7 @@ class DebugSignIn:
         self._signing_in = asyncio.Lock()
 
     async def token(self) -> str:
-        """A valid access token; callers that come together share one sign-in.
+        """Return a valid access token. Simultaneous callers share one sign-in.
 
         Raises:
             UnauthenticatedError: Keycloak refuses the debug user.
@@ -46,6 +46,6 @@ class DebugSignIn:
             return self._token
 
     def forget(self, token: str) -> None:
-        """Drop a token that is no longer accepted: the realm was made anew, or the session was ended."""
+        """Drop a token that is no longer accepted: the realm was recreated, or the session ended."""
         if self._token == token:
             self._token = None

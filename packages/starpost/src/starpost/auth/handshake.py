@@ -1,6 +1,6 @@
-"""What the handshake of a WebSocket says: codec, token, origin. Pure functions on an ASGI scope.
+"""Handshake of a WebSocket: codec, token and origin. Pure functions on an ASGI scope.
 
-A browser cannot set headers on a handshake; it hands the token over as an offered subprotocol, or in the query.
+A browser cannot set headers on a handshake. It sends the token as an offered subprotocol, or in the query.
 """
 
 from collections.abc import Collection
@@ -12,19 +12,19 @@ from starpost.errors import UnauthenticatedError
 
 Subprotocol = Literal["json", "msgpack"]
 ScopeLike = Any
-"""An ASGI scope; frameworks declare it as a ``TypedDict`` of their own each."""
+"""An ASGI scope. Each framework declares a ``TypedDict`` of its own for it."""
 
 _BEARER_PREFIX = "bearer."
 _QUERY_NAME = "authorization"
 _OWN_SITE = (b"same-origin", b"none")
-"""``Sec-Fetch-Site`` of a page of our own, and of what the user did without a page (Fetch Metadata, section 2.1)."""
+"""``Sec-Fetch-Site`` of our own pages, and of navigation by the user (Fetch Metadata, section 2.1)."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def chosen_subprotocol(scope: ScopeLike) -> Subprotocol | None:
-    """The first codec among the offered subprotocols, to be echoed; ``None`` when none is offered (JSON then).
+    """Return the first codec among the offered subprotocols; ``None`` if none is offered, which means JSON.
 
-    The one that carries a token is never chosen: what is echoed is logged.
+    A subprotocol that carries a token is never chosen: the server echoes the chosen one, and proxies log it.
     """
     for offered in scope.get("subprotocols", ()):
         if offered == "json":
@@ -35,11 +35,11 @@ def chosen_subprotocol(scope: ScopeLike) -> Subprotocol | None:
 
 
 def handshake_token(scope: ScopeLike, *, is_query_accepted: bool) -> str | None:
-    """The token that the handshake brings; ``None`` when it brings none and an AUTH packet must follow.
+    """Return the token of the handshake; ``None`` if there is none, so that an AUTH packet must follow.
 
     Args:
         scope: The ASGI scope of the WebSocket.
-        is_query_accepted: Whether ``?Authorization=Bearer%20<jwt>`` counts; else the query is not looked at.
+        is_query_accepted: Accept ``?Authorization=Bearer%20<jwt>``; if false, the query is ignored.
 
     Raises:
         UnauthenticatedError: A place for the token holds something else, or two places hold different tokens.
@@ -53,7 +53,7 @@ def handshake_token(scope: ScopeLike, *, is_query_accepted: bool) -> str | None:
     if is_query_accepted:
         tokens.update(_query_tokens(scope.get("query_string", b"")))
     if len(tokens) > 1:
-        raise UnauthenticatedError("The handshake brings different tokens")
+        raise UnauthenticatedError("The handshake contains different tokens")
     return tokens.pop() if tokens else None
 
 
@@ -66,12 +66,12 @@ def _query_tokens(query_string: bytes) -> list[str]:
 
 
 def is_origin_allowed(scope: ScopeLike, allowed_origins: Collection[str]) -> bool:
-    """Whether the page that opens this socket, or makes this request, may (RFC 6455, 10.2).
+    """Return whether the page that opens this socket, or sends this request, is allowed to (RFC 6455, 10.2).
 
-    Allowed are programs, which send no ``Origin``; pages from the host that is being called; and the listed origins
-    (``scheme://host[:port]``; ``*`` is every one). The host is compared with its port, by the default of the origin's
-    scheme: behind a proxy that ends TLS, the scheme of the scope is not the browser's. Where a browser leaves
-    ``Origin`` out, its ``Sec-Fetch-Site`` must not name another site.
+    Allowed are programs, which send no ``Origin``; pages of the host that is called; and the listed origins
+    (``scheme://host[:port]``; ``*`` means all). Hosts are compared with their ports, where the origin's scheme gives
+    the default: behind a proxy that ends TLS, the scheme of the scope is not the browser's. If a browser omits
+    ``Origin``, its ``Sec-Fetch-Site`` must not name another site.
     """
     if "*" in allowed_origins:
         return True

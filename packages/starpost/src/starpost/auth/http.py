@@ -1,7 +1,7 @@
-"""The HTTP side: a pure ASGI middleware that says whose request it is, and refuses nobody but who asks too often.
+"""HTTP authentication: an ASGI middleware that finds the principal. It refuses only callers that exceed their rate.
 
-The guard decides what they may. So a public route answers whoever comes, with a stale token or with Keycloak away, and
-what is wrong with the token is said by the first rule that wants one.
+The guard decides about permissions. So a public route answers every caller, even with a stale token or while Keycloak
+is away. The fault of a token is reported by the first rule that requires one.
 """
 
 import re
@@ -23,10 +23,10 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def compile_excluded(patterns: Iterable[str]) -> re.Pattern[str] | None:
-    """``EXCLUDED_PATHS`` as one expression, searched in a path from its start or wherever the patterns say.
+    """Compile ``EXCLUDED_PATHS`` into one expression, to be searched anywhere in a path; ``None`` if there are none.
 
     Raises:
-        ValueError: A pattern is no regular expression; it is named.
+        ValueError: A pattern is not a regular expression; the message names it.
     """
     alternatives = []
     for pattern in patterns:
@@ -39,17 +39,17 @@ def compile_excluded(patterns: Iterable[str]) -> re.Pattern[str] | None:
 
 
 class AuthenticationMiddleware:
-    """Sets ``scope["user"]`` and ``scope["auth"]`` of every HTTP request.
+    """Middleware that sets ``scope["user"]`` and ``scope["auth"]`` of every HTTP request.
 
-    ``user`` is the ``Principal`` or ``None``. ``auth`` is the ``AppError`` that kept a token from being accepted, or
-    ``None``. Sockets authenticate themselves, later and in more ways; their scopes pass untouched.
+    ``user`` is the ``Principal`` or ``None``. ``auth`` is the ``AppError`` for which the token was refused, or
+    ``None``. The endpoint of sockets authenticates them itself, so their scopes pass unchanged.
 
     Args:
         app: The next ASGI application.
-        authenticator: Judges the token.
+        authenticator: Verifies the token.
         limits: Charges the request to its user or, without a valid token, to its address.
-        excluded: Paths on which a token is not looked at: their callers are anonymous.
-        allowed_origins: Origins whose pages may act as the debug user, beside our own.
+        excluded: Paths on which tokens are ignored: their callers are anonymous.
+        allowed_origins: Origins, in addition to our own, whose pages may act as the debug user.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class AuthenticationMiddleware:
         credentials = fields_of(scope).get(b"authorization")
         user = None if credentials is None else self._authenticator.remembered(credentials)
         if user is None:
-            # Before the token is verified, which costs as much as ten other requests.
+            # Charged before the token is verified, which costs as much as ten requests.
             return self._limits.charge_address(scope, send) or self._authenticate(scope, receive, send)
-        # Handed on and not awaited here: whoever was seen before costs no coroutine.
+        # Returned, not awaited: a caller that was seen before costs no coroutine.
         return self._serve_user(user, scope, receive, send)
 
     def _serve_user(self, user: Principal, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -101,10 +101,10 @@ class AuthenticationMiddleware:
             await self._serve_user(user, scope, receive, send)
 
     def _check_page(self, scope: Any) -> None:
-        """Refuse the debug user to a page of another origin: it brings no token, and would act as one all the same.
+        """Refuse the debug user to a page of another origin: it has no token, and would still act as a user.
 
         Raises:
-            PermissionDeniedError: The method is unsafe, and the page not one of ours.
+            PermissionDeniedError: The method is unsafe, and the page's origin is not allowed.
         """
         if scope["method"] not in _SAFE_METHODS and not is_origin_allowed(scope, self._allowed_origins):
             raise PermissionDeniedError("DEBUG_AUTH serves no pages of other origins")

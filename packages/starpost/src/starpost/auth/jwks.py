@@ -1,10 +1,10 @@
-"""The realm's public keys, cached.
+"""Cache of the realm's public keys (JWKS).
 
-Keys are asked for when a token names one that is not known, and again every few minutes beside the requests, so that
-a key that the realm withdraws is not trusted for long. Known keys go on working while Keycloak is away, up to a bound.
+Keys are fetched when a token names an unknown one, and every few minutes in the background, so that a key that the
+realm withdraws is not trusted for long. Known keys stay valid while Keycloak is away, up to a bound.
 
-A token chooses its key id freely; what its choice can cost is bounded here: one fetch at a time, after a fetch that
-brought nothing new no other for the length of the cool-down, and a fixed number of callers that wait.
+An attacker can put any key id into a token. The cost of that is bounded: one fetch at a time, a cool-down after a fetch
+that brought no new key, and a fixed number of callers that wait.
 """
 
 import asyncio
@@ -28,27 +28,27 @@ from starpost.errors import UnavailableError
 ALGORITHMS = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"},
 )
-"""Every asymmetric signature that Keycloak offers for access tokens, so that a realm is free in its choice.
+"""Asymmetric signature algorithms that Keycloak offers for access tokens, all of them, so that a realm may use any.
 
-Never ``none``, and never HS256…512: with a symmetric algorithm whoever can verify can also sign, and a public key taken
-for a secret would be one that everybody knows (RFC 8725, 2.1).
+Never ``none``, and never HS256…512: with a symmetric algorithm a verifier can also sign, and a public key used as its
+secret is known to everybody (RFC 8725, 2.1).
 """
 
 MIN_RSA_BITS = 2048
-"""NIST SP 800-131A: shorter RSA keys are not acceptable for signatures."""
+"""Least size of an RSA key, in bits: NIST SP 800-131A does not accept shorter ones for signatures."""
 
 MAX_WAITING = 256
-"""Callers that may wait for a fetch or for the cool-down before it; more are refused with a time to retry. A flood of
-invented key ids must not pile up, least of all while Keycloak hangs."""
+"""Callers that may wait for a fetch or for the cool-down before it. More are refused with a time to retry, so that a
+flood of invented key ids does not pile up, least of all while Keycloak hangs."""
 
 _BUSY_RETRY = 1.0
-"""Seconds after which a caller that found no place may retry."""
+"""Seconds after which a caller may retry when too many are waiting."""
 
 _RETRIES = 10
-"""Tries in the time between two scheduled fetches, once one has failed."""
+"""Number of tries in the interval between two scheduled fetches, after one has failed."""
 
-_AWAY = "The signing keys of the realm cannot be had"
-_NOT_NOW = "The signing keys cannot be asked for now"
+_AWAY = "The signing keys of the realm cannot be fetched"
+_NOT_NOW = "The signing keys cannot be fetched now"
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -58,17 +58,17 @@ class _KeySetDocument(msgspec.Struct):
 
 
 class JWKSError(Exception):
-    """The document is not a JWK set that signatures can be verified with."""
+    """The document is not a JWK set with usable keys."""
 
 
 def parse_jwks(document: bytes) -> dict[str, PyJWK]:
-    """The usable signature keys of a JWK set (RFC 7517, section 5), by key id.
+    """Return the usable signature keys of a JWK set (RFC 7517, section 5), by key id.
 
-    A key that is not usable is left out, as the RFC wants: another ``use``, another algorithm than ``ALGORITHMS``, no
-    ``kid``, a private or weak key, a type that we do not know.
+    Unusable keys are ignored, as the RFC requires: another ``use``, an algorithm outside of ``ALGORITHMS``, no ``kid``,
+    a private or weak key, an unknown type.
 
     Raises:
-        JWKSError: The document is no JWK set, or nothing in it is usable.
+        JWKSError: The document is not a JWK set, or contains no usable key.
     """
     try:
         jwks = msgspec.json.decode(document, type=_KeySetDocument).keys
@@ -89,7 +89,7 @@ def _usable_key(jwk: dict[str, object]) -> PyJWK | None:
     if algorithm is not None and not (isinstance(algorithm, str) and algorithm in ALGORITHMS):
         return None
     try:
-        # Binds the key to its one algorithm: a token that names another is refused whatever the list says.
+        # PyJWK binds the key to one algorithm: a token that names another is refused, even if `ALGORITHMS` has it.
         key = PyJWK(jwk)
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError) as error:
         _log.info("signing_key_ignored", kid=jwk.get("kid"), reason=type(error).__name__)
@@ -109,15 +109,15 @@ def _usable_key(jwk: dict[str, object]) -> PyJWK | None:
 
 
 class KeySet:
-    """The signing keys of the realm as far as they are known, and the way to learn of new ones.
+    """Signing keys of the realm, fetched when they are needed.
 
     Args:
-        fetch: Brings the JWK set document; raises ``UnavailableError`` when it cannot.
+        fetch: Returns the JWK set document; raises ``UnavailableError`` if it cannot.
         cooldown: Seconds without another fetch after one that failed or brought no new key.
-        patience: Longest wait of a token for the end of the cool-down, in seconds; then it is refused with a time to
-            retry.
+        patience: Longest wait, in seconds, for the end of the cool-down. A token that would wait longer is refused with
+            a time to retry.
         max_age: Seconds for which keys are trusted after the realm last confirmed them.
-        clock: Seconds since the epoch, as a token's ``iat``.
+        clock: Seconds since the epoch, like a token's ``iat``.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class KeySet:
         self._max_age = max_age
         self._clock = clock
         self.on_withdrawn: Callable[[frozenset[str]], None] | None = None
-        """Called with the ids of keys that are trusted no more. What they signed must not be accepted again."""
+        """Called with the ids of keys that are no longer trusted. Tokens signed with them must not be accepted."""
 
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = 0.0
@@ -155,13 +155,13 @@ class KeySet:
 
     @property
     def is_away(self) -> bool:
-        """Whether the last fetch failed."""
+        """True if the last fetch failed."""
         return self._failure is not None
 
     def start(self, interval: float) -> None:
-        """Fetch again every ``interval`` seconds (a tenth more or less, so that workers spread) until ``close``.
+        """Fetch every ``interval`` seconds (plus or minus a tenth, which spreads the workers) until ``close``.
 
-        No request waits for such a fetch, and none is kept from its own by it: the cool-down does not follow.
+        No request waits for such a fetch, and no cool-down follows it, so it never delays a fetch for a token.
         """
         self._keeper = asyncio.create_task(self._keep(interval), name="jwks refresh")
 
@@ -169,20 +169,20 @@ class KeySet:
         """Fetch now, or join the fetch that is under way.
 
         Raises:
-            UnavailableError: The keys cannot be had; its cause says why.
+            UnavailableError: The keys cannot be fetched; its cause says why.
         """
         self._is_asked_for = True
         await self._join()
 
     async def find(self, kid: str, issued_at: float) -> PyJWK | None:
-        """The key of that id; ``None`` when the realm has none.
+        """Return the key with this id; ``None`` if the realm has none.
 
-        During the cool-down the verdict "no such key" needs a reason: the token's ``iat`` lies before the last fetch,
-        so its key would have come with it. A younger token may be signed with a key that was rotated in just now; it
-        waits for the next fetch. A good token is therefore never refused for another one's sake.
+        During the cool-down, "no such key" is certain only for a token whose ``iat`` lies before the last fetch, which
+        would have brought its key. A younger token may be signed with a key that the realm has just added, so it waits
+        for the next fetch. A flood of bad tokens therefore never causes the refusal of a good one.
 
         Raises:
-            UnavailableError: The key is not known and cannot be asked for.
+            UnavailableError: The key is not known and cannot be fetched now.
         """
         for is_last in (False, True):
             key = self._keys.get(kid)
@@ -192,14 +192,14 @@ class KeySet:
             if remaining > 0:
                 if self._failure is not None:
                     raise UnavailableError(_AWAY, retry_after=remaining) from self._failure
-                # `iat` counts whole seconds: it may lie up to one second before the moment it stands for.
+                # `iat` is in whole seconds: the token may have been issued up to one second after it.
                 if issued_at + 1 <= self._fetched_at:
                     return None
                 if remaining > self._patience:
                     raise UnavailableError(_NOT_NOW, retry_after=remaining)
             if self._waiting >= MAX_WAITING:
                 raise UnavailableError(_NOT_NOW, retry_after=max(remaining, _BUSY_RETRY))
-            # The answer that is awaited already may be from before the key was there; the next one is not.
+            # A fetch that is under way may have been answered before the key existed; the next one cannot.
             is_early = self._is_fetching and not is_last
             self._waiting += 1
             try:
@@ -211,7 +211,7 @@ class KeySet:
         return self._keys.get(kid)
 
     async def close(self) -> None:
-        """End a fetch that is under way, and those that are scheduled."""
+        """Cancel the fetch that is under way, and the scheduled ones."""
         tasks = [task for task in (self._keeper, self._flight) if task is not None]
         for task in tasks:
             task.cancel()
@@ -224,7 +224,7 @@ class KeySet:
             try:
                 await self._join()
             except UnavailableError:
-                continue  # logged where it was found
+                continue  # `_renew` has logged it
             except Exception:  # noqa: BLE001 - logged with its trace
                 # Without this task a withdrawn key would be trusted for ever.
                 _log.exception("signing_keys_not_refreshed")
@@ -232,7 +232,7 @@ class KeySet:
     async def _join(self) -> None:
         if self._flight is None:
             self._flight = asyncio.create_task(self._fly(), name="jwks fetch")
-        # Shielded: the first caller's cancellation must not take the fetch from the others.
+        # Shielded: cancelling the first caller must not cancel the fetch that others wait for.
         await asyncio.shield(self._flight)
         if self._failure is not None:
             raise UnavailableError(_AWAY, retry_after=max(0.0, self._next_at - time.monotonic())) from self._failure
@@ -257,7 +257,7 @@ class KeySet:
             if time.monotonic() - self._confirmed_at > self._max_age:
                 self._replace({})
             return
-        # New keys are a rotation, which nobody but the realm can cause; only a fetch in vain starts the cool-down.
+        # Only the realm can cause a rotation, so a fetch that brings new keys starts no cool-down.
         added = keys.keys() - self._keys.keys()
         if added:
             _log.info("signing_keys_fetched", added=sorted(added), known=len(keys))
@@ -269,12 +269,12 @@ class KeySet:
         self._replace(keys)
 
     def _cool_down(self) -> None:
-        """Ask for nothing for a while, if it was a caller that asked; what the schedule does costs nobody a wait."""
+        """Begin the cool-down if a caller asked for the fetch. A scheduled fetch starts none."""
         if self._is_asked_for:
             self._next_at = time.monotonic() + self._cooldown
 
     def _replace(self, keys: dict[str, PyJWK]) -> None:
-        """Trust these keys and no others. Another key of the same id is another key."""
+        """Trust these keys and no others. A changed key under the same id counts as withdrawn."""
         withdrawn = frozenset(kid for kid, key in self._keys.items() if kid not in keys or keys[kid].key != key.key)
         self._keys = keys
         if withdrawn:

@@ -1,8 +1,8 @@
-"""What the application asks Keycloak to do: sign-ins, and the users of the realm.
+"""Client of Keycloak: sign-ins, and administration of the realm's users.
 
-A thin, typed face of python-keycloak, whose errors become the application's. Nothing here is on the way of a request
-with a token: tokens are verified locally (``verifier``). So python-keycloak, a tenth of what the application takes to
-start, is imported when Keycloak is first called, which most workers never do.
+A thin, typed layer over python-keycloak, whose errors become the application's. A request with a token never comes
+here: tokens are verified locally (``verifier``). python-keycloak takes a tenth of the application's start, and most
+workers never call Keycloak, so it is imported at the first call.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TokenSet(msgspec.Struct, frozen=True):
-    """What a sign-in or a refresh brings (RFC 6749, section 5.1). Lifetimes are in seconds."""
+    """Tokens from a sign-in or a refresh (RFC 6749, section 5.1). Lifetimes are in seconds."""
 
     access_token: str
     expires_in: float
@@ -39,10 +39,10 @@ class KeycloakUser(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class KeycloakClient:
-    """Calls Keycloak with the accounts that the settings name. Connects at the first call; close it in the same loop.
+    """Client of Keycloak, with the accounts from the settings. Connects at the first call; close it in the same loop.
 
-    Every method raises ``UnavailableError`` when Keycloak is away. An answer that none of a method's errors explains
-    (the account lacks a right, for example) is raised as python-keycloak's ``KeycloakError``: the installation's fault.
+    Every method raises ``UnavailableError`` if Keycloak is away. Answers that point to a fault of the installation (the
+    account lacks a permission, for example) are raised as python-keycloak's ``KeycloakError``.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,15 +79,15 @@ class KeycloakClient:
             await self._openid.a_logout(refresh_token)
 
     async def find_user(self, username: str) -> KeycloakUser | None:
-        """The user of exactly that name."""
+        """Return the user with exactly this name, ignoring case; ``None`` if there is none."""
         async with self._administering():
             users = await self._admin.a_get_users({"username": username, "exact": True, "max": 1})
         found = msgspec.convert(users, list[KeycloakUser])
-        # What is done with the answer may not be undone: nobody but the one who was asked for.
+        # Checked again: the caller may do something irreversible to this user.
         return next((user for user in found if user.username.lower() == username.lower()), None)
 
     async def create_user(self, username: str, password: str, **attributes: Any) -> str:
-        """Add an enabled user with a lasting password, and return its id.
+        """Add an enabled user with a permanent password, and return its id.
 
         Args:
             username: Unique in the realm.
@@ -104,7 +104,7 @@ class KeycloakClient:
             )
 
     async def set_password(self, user_id: str, password: str) -> None:
-        """Give a user a lasting password.
+        """Set a permanent password.
 
         Raises:
             NotFoundError: There is no such user.
@@ -122,7 +122,7 @@ class KeycloakClient:
             await self._admin.a_assign_realm_roles(user_id, await self._representations(roles))
 
     async def remove_realm_roles(self, user_id: str, roles: Iterable[str]) -> None:
-        """Take roles of the realm from a user; the tokens already issued keep them until they expire.
+        """Take roles of the realm from a user. Tokens that were issued before keep them until they expire.
 
         Raises:
             NotFoundError: There is no such user or role.
@@ -131,7 +131,7 @@ class KeycloakClient:
             await self._admin.a_delete_realm_roles_of_user(user_id, await self._representations(roles))
 
     async def log_out_user(self, user_id: str) -> None:
-        """End all sessions of a user; Keycloak tells the clients by back-channel logout.
+        """End all sessions of a user. Keycloak notifies the clients by back-channel logout.
 
         Raises:
             NotFoundError: There is no such user.
@@ -140,19 +140,19 @@ class KeycloakClient:
             await self._admin.a_user_logout(user_id)
 
     async def end_sessions(self, username: str) -> None:
-        """End all sessions of a user by name, so that no refresh token of theirs brings another access token.
+        """End all sessions of a user by name, so that none of their refresh tokens works any more.
 
         Raises:
-            NotFoundError: There is no user of that name.
+            NotFoundError: There is no user with this name.
         """
-        # In small letters, as Keycloak keeps names.
+        # In lower case, as Keycloak stores names.
         user = await self.find_user(username.lower())
         if user is None:
-            raise NotFoundError("Keycloak has no user of that name")
+            raise NotFoundError("Keycloak has no user with this name")
         await self.log_out_user(user.id)
 
     async def close(self) -> None:
-        """Close the connections that were opened."""
+        """Close the open connections."""
         if "_openid" in self.__dict__:
             await self._openid.connection.aclose()
             del self._openid
@@ -193,12 +193,11 @@ class KeycloakClient:
     async def _administering(self) -> AsyncIterator[None]:
         """Call the admin API, one call at a time.
 
-        Calls that come together would spend one refresh token twice, which Keycloak takes for a theft and answers by
-        ending the account's session.
+        Parallel calls would use one refresh token twice. Keycloak treats that as theft, and ends the account's session.
         """
         async with self._administers:
             with _refusals():
-                # For the whole call: python-keycloak signs in, repeats, and begins its own timeout anew each time.
+                # For the whole call: python-keycloak signs in and repeats requests, each with a timeout of its own.
                 async with asyncio.timeout(self._timeout):
                     yield
 
@@ -208,7 +207,7 @@ class KeycloakClient:
 
 @contextmanager
 def _refusals(*, sign_in: bool = False) -> Iterator[None]:
-    """Turn python-keycloak's errors into the application's; those without a meaning for a caller go on."""
+    """Turn python-keycloak's errors into the application's; raise the others as they are."""
     from keycloak.exceptions import KeycloakConnectionError, KeycloakError  # noqa: PLC0415
 
     try:

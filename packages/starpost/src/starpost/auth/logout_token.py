@@ -1,6 +1,6 @@
-"""Logout tokens of the realm (OpenID Connect Back-Channel Logout 1.0): whose sessions end.
+"""Logout tokens of the realm (OpenID Connect Back-Channel Logout 1.0), which name the sessions that end.
 
-The token itself is the proof: it is signed with the realm's keys, for this client, now, and counts once.
+The token authenticates the request: it is signed with the realm's keys, for this client, and may be used once.
 """
 
 import math
@@ -18,14 +18,14 @@ from starpost.errors import UnauthenticatedError
 EVENT: Final = "http://schemas.openid.net/event/backchannel-logout"
 
 LIFETIME: Final = 120.0
-"""Seconds that a logout token without ``exp`` is taken for after its ``iat``: the two minutes that the specification
-recommends (2.4), and that Keycloak writes. Without a bound its ``jti`` would have to be remembered for ever."""
+"""Lifetime, in seconds, of a logout token without ``exp``: the two minutes that the specification recommends (2.4), and
+that Keycloak uses. Without a bound we would have to remember its ``jti`` for ever."""
 
 MAX_LIFETIME: Final = 3600.0
-"""A token that claims to live longer is refused: as long as it lives its ``jti`` has to be remembered."""
+"""Longest lifetime, in seconds, that we accept, because we remember the ``jti`` of a token for as long as it lives."""
 
 _TYPES: Final = frozenset({None, "jwt", "logout+jwt"})
-"""The header's ``typ``: ``logout+jwt`` is recommended (2.4), ``JWT`` is what Keycloak writes."""
+"""Values of the header's ``typ``: the specification recommends ``logout+jwt`` (2.4), Keycloak writes ``JWT``."""
 
 
 class InvalidLogoutTokenError(UnauthenticatedError):
@@ -35,18 +35,18 @@ class InvalidLogoutTokenError(UnauthenticatedError):
 
 
 class Logout(Struct, frozen=True, kw_only=True):
-    """What a logout token says. Times are seconds since the epoch."""
+    """Content of a verified logout token. Times are seconds since the epoch."""
 
     token_id: str
     session_id: str | None
-    """The session that has ended; without one, all sessions of the user."""
+    """Session that has ended; ``None`` means all sessions of the user."""
 
     user_id: str | None
     issued_at: float
     expires_at: float
 
     def remaining(self, now: float, leeway: float) -> int:
-        """Seconds for which the token would still be accepted, rounded up."""
+        """Return the seconds for which the token would still be accepted, rounded up."""
         return max(1, math.ceil(self.expires_at + leeway - now))
 
 
@@ -70,13 +70,13 @@ _decoder = msgspec.json.Decoder(_Claims)
 
 
 class LogoutTokenVerifier:
-    """Judges logout tokens by the rules of section 2.6.
+    """Verifier of logout tokens, by the rules of section 2.6.
 
     Args:
-        verifier: Knows the realm's keys.
-        issuer: The realm.
-        client_id: The client whose sessions end.
-        leeway: Seconds that clocks may differ.
+        verifier: Verifies the signature with the realm's keys.
+        issuer: Issuer of the realm.
+        client_id: Client whose sessions end.
+        leeway: Seconds by which clocks may differ.
         clock: Seconds since the epoch.
     """
 
@@ -96,10 +96,10 @@ class LogoutTokenVerifier:
         self._clock = clock
 
     async def verify(self, token: str) -> Logout:
-        """What the token says; whether it came before is not known here.
+        """Return the content of the token. The caller checks that the token was not used before.
 
         Raises:
-            InvalidLogoutTokenError: It is not acceptable.
+            InvalidLogoutTokenError: The token is not acceptable.
             UnavailableError: Its key is not known and Keycloak cannot be asked.
         """
         if len(token) > MAX_TOKEN_BYTES:
@@ -109,10 +109,10 @@ class LogoutTokenVerifier:
         except InvalidLogoutTokenError:
             raise
         except UnauthenticatedError as error:
-            raise InvalidLogoutTokenError("The logout token is not signed as it must be") from error
+            raise InvalidLogoutTokenError("The logout token's signature is not valid") from error
         kind = header.get("typ")
         if (kind.lower().removeprefix("application/") if isinstance(kind, str) else kind) not in _TYPES:
-            raise InvalidLogoutTokenError("The token's header names another type")
+            raise InvalidLogoutTokenError("The token's header names another type of token")
         claims = self._examine(payload)
         return Logout(
             token_id=claims.jti,
@@ -126,23 +126,23 @@ class LogoutTokenVerifier:
         try:
             claims = _decoder.decode(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidLogoutTokenError("The claims are not those of a logout token") from error
+            raise InvalidLogoutTokenError("The logout token's claims are malformed") from error
         reason = self._fault(claims)
         if reason is not None:
             raise InvalidLogoutTokenError(reason)
         return claims
 
     def _fault(self, claims: _Claims) -> str | None:
-        """Why these claims are not acceptable now; ``None`` when they are."""
+        """Return the reason for which these claims are not acceptable now; ``None`` if they are."""
         now = self._clock()
         faults = (
-            (claims.iss != self._issuer, "The logout token is of another issuer"),
+            (claims.iss != self._issuer, "The logout token has another issuer"),
             (
                 self._client_id not in ((claims.aud,) if isinstance(claims.aud, str) else claims.aud),
                 "The logout token is for another client",
             ),
             (claims.typ != "Logout", "The token is not a logout token"),
-            (EVENT not in claims.events, "The token tells no back-channel logout"),
+            (EVENT not in claims.events, "The token has no back-channel logout event"),
             (claims.nonce is not UNSET, "A logout token must not have a nonce"),
             (claims.sub is None and claims.sid is None, "The logout token names neither a session nor a user"),
             (max(claims.iat, claims.nbf) > now + self._leeway, "The logout token is not valid yet"),

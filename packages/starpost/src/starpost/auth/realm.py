@@ -1,4 +1,4 @@
-"""What the application reads of the realm itself: its metadata and its keys, over one HTTP client."""
+"""HTTP client of the realm's public documents: its metadata and its keys."""
 
 import asyncio
 from typing import Final
@@ -14,21 +14,21 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 SHIPPED_REALM: Final = "development-realm"
-"""Mark of the shipped realm file: a level of authentication that nobody has (the realm's attribute ``acr.loa.map``).
+"""Mark of the shipped realm file: a level of authentication that no user has (the realm's attribute ``acr.loa.map``).
 
-Of all that a realm file holds, Keycloak shows this to everybody, in ``acr_values_supported``.
+It is the part of a realm file that Keycloak publishes, in ``acr_values_supported``.
 """
 
 
 class DevelopmentRealmError(UnavailableError, StartError):
-    """Production was pointed at a realm whose passwords everybody knows.
+    """Production is configured with a realm whose passwords are public.
 
-    It keeps a worker from starting; where Keycloak was away at the start, it keeps tokens from being judged.
+    A worker does not start. If Keycloak was away at the start, the worker accepts no token.
     """
 
 
 class _Metadata(msgspec.Struct):
-    """The members of the discovery document (OpenID Connect Discovery 1.0, section 3) that we read."""
+    """Members of the discovery document (OpenID Connect Discovery 1.0, section 3) that we read."""
 
     issuer: str
     development_realm: bool = False
@@ -36,10 +36,10 @@ class _Metadata(msgspec.Struct):
 
 
 class RealmClient:
-    """Fetches the realm's public documents from ``KEYCLOAK_BASE_URL``.
+    """Client of the realm's public documents, below ``KEYCLOAK_BASE_URL``.
 
-    The paths are Keycloak's own. The discovery document is read once, before the first keys are taken: to refuse the
-    development realm in production, and to say so when the realm names another issuer than tokens must carry.
+    The paths are Keycloak's. The discovery document is read once, before the first keys: to refuse the development
+    realm in production, and to log a warning if the realm's issuer is not the one that tokens must have.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,10 +52,10 @@ class RealmClient:
         self._http: httpx.AsyncClient | None = None
 
     async def fetch_jwks(self) -> bytes:
-        """The JWK set document of the realm.
+        """Fetch the JWK set document of the realm.
 
         Raises:
-            UnavailableError: Keycloak is away, or does not answer with success.
+            UnavailableError: Keycloak is away, or its answer is an error.
             DevelopmentRealmError: This is production, and the realm is the development realm, or made from its file.
         """
         if not self._is_introduced:
@@ -93,10 +93,10 @@ class RealmClient:
 
     async def _get(self, path: str) -> bytes:
         if self._http is None:
-            # Made at the first use: it belongs to the event loop of the worker.
+            # Made at the first use, because it belongs to the event loop of the worker.
             self._http = httpx.AsyncClient(timeout=self._timeout)
         try:
-            # For all of the answer: httpx's own timeout begins anew with each piece of it.
+            # For the whole answer: httpx's own timeout starts again with each piece of it.
             async with asyncio.timeout(self._timeout):
                 response = await self._http.get(self._realm_url + path)
             response.raise_for_status()

@@ -1,4 +1,4 @@
-"""Query strings without the tokens that existing clients put there."""
+"""Redaction of query strings: existing clients put tokens there."""
 
 import re
 
@@ -10,17 +10,17 @@ _SECRET_PARAMETER = re.compile(
     re.IGNORECASE,
 )
 
-# Each character is looked at once: a query of 60 kB of `%` must not hold up everybody.
+# Possessive, so each character is read once: a query of 60 kB of `%` must not block the event loop.
 _ENCODED_NAME = re.compile(r"(?:^|[&;?])[^=&;?%]*+%[^=&;?]*+=")
 
 
 def redact_query(query: str) -> str:
-    """The query string, or a URL with one, with the values of parameters that carry credentials replaced by ``***``.
+    """Replace the values of parameters that carry credentials by ``***``, in a query string or in a URL with one.
 
-    By the parameter's name: whatever a client puts there in place of a token is as secret as the token.
+    Parameters are found by name: any value that a client sends in place of a token is as secret as the token.
     """
-    # A name may be percent-encoded (`%41uthorization`); such a query has no honest sender, so nothing of it is kept.
+    # A name may be percent-encoded (`%41uthorization`). No honest client does that, so the whole query is masked.
     if "%" in query and _ENCODED_NAME.search(query):
         return f"{query[: query.index('?') + 1]}{MASK}" if "?" in query else MASK
-    # Most queries have none, and to find that out costs a third.
+    # Most queries have no such parameter, and searching first takes a third of the time.
     return _SECRET_PARAMETER.sub(rf"\g<name>{MASK}", query) if _SECRET_PARAMETER.search(query) else query

@@ -1,7 +1,7 @@
-"""Which verified tokens are refused before they expire.
+"""Revocations: verified tokens that are refused before they expire.
 
-The verifier asks on every request, cache hits included, so the answer comes from memory. What fills the memory (a
-back-channel logout, an administrator, another worker's word) is not its concern.
+The verifier asks on every request, cache hits included, so the answer comes from memory. ``sessions.revocations`` fills
+the memory, on a back-channel logout, by order of an administrator, or as another worker reports.
 """
 
 import time
@@ -13,46 +13,46 @@ from msgspec import Struct
 from starpost.auth.principal import Principal
 
 FORGET_INTERVAL: Final = 60.0
-"""Seconds between two looks for entries that are no longer needed: a burst of logouts must not look each time."""
+"""Seconds between two removals of expired entries, so that a burst of logouts does not scan the list each time."""
 
 
 class Revocation(Struct, frozen=True, array_like=True):
-    """Tokens that are refused from now on. Times are seconds since the epoch."""
+    """Revocation of a set of tokens. Times are seconds since the epoch."""
 
     kind: Literal["session", "user", "username"]
-    """Of one session of Keycloak (``sid``), of a user (``sub``), or of a user by name (``preferred_username``)."""
+    """Claim that selects the tokens: ``sid``, ``sub`` or ``preferred_username``."""
 
     name: str
 
     issued_before: float
-    """Only those issued up to then, by ``iat``. A session's are refused whenever they were issued: it has ended."""
+    """Latest ``iat`` of a refused token. Ignored for a session, which has ended: all its tokens are refused."""
 
     until: float
-    """When all of them have expired, and the entry may be forgotten."""
+    """Time at which all these tokens have expired, and the entry may be dropped."""
 
 
 class RevocationList(Protocol):
-    """What the verifier asks."""
+    """Revocations, as the verifier sees them."""
 
     @property
     def is_known(self) -> bool:
-        """Whether the list has been read; until then no token can be judged."""
+        """True once the list has been read. Before that, no token can be accepted."""
         ...
 
     def is_revoked(self, principal: Principal) -> bool:
-        """Whether this principal's token is refused although it has not expired. Called per request: no I/O."""
+        """Return whether this principal's token has been revoked. Called for every request, so it does no I/O."""
         ...
 
 
 class MemoryRevocationList:
-    """The revocations that this worker knows.
+    """Revocations that this worker knows.
 
-    An entry is only needed while a token that it refuses could still be valid; ``until`` says how long that is, and
-    older entries go when a new one comes.
+    An entry is needed only while a token that it refuses could still be valid, which is until ``until``. Adding an
+    entry drops expired ones.
 
     Args:
         clock: Seconds since the epoch.
-        is_known: ``False`` where the list has first to be read from somewhere; set it then.
+        is_known: ``False`` if the list must be read first; set it to ``True`` afterwards.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time, *, is_known: bool = True) -> None:
@@ -64,12 +64,12 @@ class MemoryRevocationList:
         self._forget_at = 0.0
 
     def add(self, revocation: Revocation) -> Revocation:
-        """Refuse these tokens from now on; twice does no harm, and a later revocation never shortens an earlier one.
+        """Refuse these tokens from now on. Adding again does no harm, and never shortens an earlier revocation.
 
-        ``iat`` counts whole seconds: a token issued in the very second of ``issued_before`` is refused as well.
+        ``iat`` is in whole seconds: a token issued in the second of ``issued_before`` is refused as well.
 
         Returns:
-            All that is revoked under this kind and name, the earlier ones included.
+            The revocation in force for this kind and name, merged with earlier ones.
         """
         self._forget()
         kind, issued_before, until = revocation.kind, revocation.issued_before, revocation.until
@@ -77,7 +77,7 @@ class MemoryRevocationList:
             name = revocation.name
             until = self._sessions[name] = max(until, self._sessions.get(name, until))
         else:
-            # The case of a user's name does not matter, as to Keycloak.
+            # Keycloak ignores the case of user names, and so do we.
             name, entries = (
                 (revocation.name, self._users) if kind == "user" else (revocation.name.lower(), self._usernames)
             )
@@ -86,7 +86,7 @@ class MemoryRevocationList:
         return Revocation(kind, name, issued_before, until)
 
     def is_revoked(self, principal: Principal) -> bool:
-        """Whether the session or the user was revoked after the token was issued."""
+        """Return whether the session or the user was revoked after the token was issued."""
         if principal.session_id in self._sessions:
             return True
         revoked = self._users.get(principal.user_id)
@@ -98,7 +98,7 @@ class MemoryRevocationList:
         return revoked is not None and principal.issued_at <= revoked[0]
 
     def known(self) -> Iterator[Revocation]:
-        """Everything that is still needed."""
+        """Yield the revocations that have not expired."""
         now = self._clock()
         for session_id, until in self._sessions.items():
             if until > now:

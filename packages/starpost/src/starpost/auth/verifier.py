@@ -1,8 +1,9 @@
-"""Access tokens to principals, without a call to Keycloak on the way of a request.
+"""Verifier of access tokens, which makes no call to Keycloak while the keys are known.
 
-Accepted is a JWT (RFC 7519) that the realm signed, with a key that is known and an algorithm from a fixed list, and
-whose claims say: this issuer, an access token, for this client, valid now. The rules follow RFC 8725 (JWT Best Current
-Practices). Nothing in a token's header is followed: ``jku``, ``x5u``, ``x5c``, ``jwk`` are not read, ``crit`` refuses.
+A token is accepted if it is a JWT (RFC 7519) that the realm signed, with a known key and an algorithm from a fixed
+list, and if its claims say: this issuer, an access token, for this client, valid now. The rules follow RFC 8725 (JWT
+Best Current Practices). The header cannot make us use another key: ``jku``, ``x5u``, ``x5c`` and ``jwk`` are ignored,
+and a token with ``crit`` is refused.
 """
 
 import hashlib
@@ -23,19 +24,19 @@ from starpost.errors import UnauthenticatedError, UnavailableError
 from starpost.settings import Settings
 
 MAX_TOKEN_BYTES = 16_384
-"""A longer token is refused before any work; Keycloak's have 1 to 4 KiB, and few proxies let more than 16 through."""
+"""Longest token that is accepted. Keycloak's have 1 to 4 KiB, and few proxies let more than 16 KiB through."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class TokenVerifier:
-    """Verifies tokens, and remembers the verdict by digest until they expire.
+    """Verifier of tokens, with a cache of accepted ones, by digest, until they expire.
 
     Args:
         keys: The realm's signing keys.
-        policy: What the claims must say.
-        revocations: Asked for every token, remembered ones too.
-        cache_size: Verdicts remembered; 0 remembers none.
+        policy: Policy that the claims must meet.
+        revocations: Checked for every token, cached ones too.
+        cache_size: Number of cached principals; 0 turns the cache off.
         clock: Seconds since the epoch.
     """
 
@@ -54,20 +55,20 @@ class TokenVerifier:
         self._cache_size = cache_size
         self._clock = clock
         self.on_keys_withdrawn: Callable[[frozenset[str]], None] | None = None
-        """Called with the ids of keys that are trusted no more, after their tokens were forgotten here."""
+        """Called with the ids of keys that are no longer trusted, after their tokens were dropped from the cache."""
 
         keys.on_withdrawn = self._forget_signed_with
-        # By digest: a dump of the memory's strings must not be a list of tokens, and long keys cost memory.
+        # By digest: a dump of the memory must not be a list of tokens, and long keys cost memory.
         self._cache: dict[bytes, Principal] = {}
         self._jws = PyJWS()
 
     @property
     def is_ready(self) -> bool:
-        """Whether a token could be judged now: keys are known."""
+        """True if keys are known, so that tokens can be verified."""
         return bool(self._keys.keys)
 
     async def warm_up(self) -> None:
-        """Fetch the keys before the first request. Keycloak being away is logged, not raised: readiness tells.
+        """Fetch the keys before the first request. If Keycloak is away, log it: readiness reports it too.
 
         Raises:
             DevelopmentRealmError: This is production, and the realm is the development realm.
@@ -80,8 +81,8 @@ class TokenVerifier:
             _log.warning("keycloak_away_at_start", reason=error.msg)
 
     def cached(self, token: bytes) -> Principal | None:
-        """The principal of a token that was verified before, is still valid and not revoked, else ``None``."""
-        # Whatever is too long to be verified is not worth a digest either.
+        """Return the principal of a token that was verified before, is still valid and not revoked, else ``None``."""
+        # A token that is too long was never accepted, so it needs no digest.
         return None if len(token) > MAX_TOKEN_BYTES else self._cached(_digest(token))
 
     def _cached(self, digest: bytes) -> Principal | None:
@@ -94,16 +95,16 @@ class TokenVerifier:
         return principal
 
     async def verify(self, token: str) -> Principal:
-        """Who the token says it is. Awaits nothing when the token is remembered or its key is known.
+        """Verify a token and return its principal. Waits for nothing if the token is cached or its key is known.
 
         Raises:
-            TokenExpiredError: The token was good once.
-            UnauthenticatedError: It is not acceptable, whatever it is made of.
+            TokenExpiredError: The token has expired.
+            UnauthenticatedError: The token is not acceptable for another reason.
             UnavailableError: Its key is not known and Keycloak cannot be asked.
         """
         if len(token) > MAX_TOKEN_BYTES:
             raise UnauthenticatedError("The access token is too long")
-        # A token from an AUTH packet may hold anything that a string can; it is refused where it is parsed, not here.
+        # A token from an AUTH packet may contain lone surrogates; the parser refuses it, not this encoding.
         digest = _digest(token.encode("utf-8", "surrogatepass"))
         principal = self._cached(digest)
         if principal is not None:
@@ -119,49 +120,49 @@ class TokenVerifier:
         return principal
 
     def check(self, principal: Principal) -> None:
-        """Look again at a principal that was verified before an ``await``.
+        """Check a principal again that was verified before an ``await``.
 
         Raises:
             UnauthenticatedError: It was revoked meanwhile, or its key withdrawn.
-            UnavailableError: Revocations have not been read yet, so nobody can be judged.
+            UnavailableError: Revocations have not been read yet, so no token can be accepted.
         """
         if not self._revocations.is_known:
-            raise UnavailableError("Ended sessions are not known yet")
+            raise UnavailableError("The revoked sessions are not known yet")
         if self._revocations.is_revoked(principal):
             raise UnauthenticatedError("The session has been ended")
         if principal.key_id not in self._keys.keys:
             raise UnauthenticatedError("The access token is signed with a key that was withdrawn")
 
     def _issued_at(self, unsigned: bytes) -> float:
-        """The ``iat`` of a token that would be accepted if its signature were good."""
+        """Return the ``iat`` of a token that would be accepted if its signature were valid."""
         claims = decode_claims(unsigned)
         if self._policy.refusal(claims, self._clock()) is not None:
             raise UnauthenticatedError
         return claims.iat
 
     async def signed(self, token: str, issued_at: Callable[[bytes], float]) -> tuple[bytes, dict[str, Any]]:
-        """Payload and header of a token, whatever its kind, whose signature is good.
+        """Verify the signature of a token of any kind; return its payload and header.
 
         Args:
-            token: Of the realm.
-            issued_at: Gives the ``iat`` of an unsigned payload; raises for one that is refused with any key.
+            token: A token of the realm.
+            issued_at: Returns the ``iat`` of an unverified payload; raises if it would be refused with any key.
 
         Raises:
-            UnauthenticatedError: It is malformed, or not signed with a key of the realm.
+            UnauthenticatedError: The token is malformed, or not signed with a key of the realm.
             UnavailableError: Its key is not known and Keycloak cannot be asked.
         """
         kid, unsigned, header = self._unverified(token)
         key = self._keys.keys.get(kid)
         if key is None:
-            # Not worth a fetch when its claims would be refused with any key. Nothing of this verdict is shown:
-            # an unsigned token learns from us neither that it is expired nor what it should have said.
+            # `issued_at` raises if the claims would be refused with any key: such a token is not worth a fetch. The
+            # client does not learn why, since the token is not verified.
             key = await self._keys.find(kid, issued_at(unsigned))
             if key is None:
                 raise UnauthenticatedError("The access token is signed with an unknown key")
         return self._verified_payload(token, key), header
 
     def _unverified(self, token: str) -> tuple[str, bytes, dict[str, Any]]:
-        """Key id, payload and header of a token that looks like one of ours."""
+        """Return key id, payload and header of a well-formed token, without verifying it."""
         try:
             parts = self._jws.decode_complete(token, options={"verify_signature": False})
         except (PyJWTError, ValueError, RecursionError) as error:
@@ -171,8 +172,8 @@ class TokenVerifier:
         if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise UnauthenticatedError("The access token's algorithm is not allowed")
         if "crit" in header:
-            # RFC 7515, 4.1.11: extensions that we do not understand must be refused, and we understand none.
-            raise UnauthenticatedError("The access token wants an extension that is not supported")
+            # RFC 7515, 4.1.11: a recipient must refuse critical extensions that it does not support. We support none.
+            raise UnauthenticatedError("The access token requires an extension that is not supported")
         if not isinstance(kid, str):
             raise UnauthenticatedError("The access token names no key")
         return kid, parts["payload"], header
@@ -190,7 +191,7 @@ class TokenVerifier:
         if self._cache_size == 0:
             return
         if len(self._cache) >= self._cache_size:
-            # The first in is, lifetimes being alike, the first to expire: no order of use to keep per hit.
+            # The oldest entry: with equal lifetimes it expires first, so no order of use has to be kept.
             del self._cache[next(iter(self._cache))]
         self._cache[digest] = principal
 
@@ -205,7 +206,7 @@ def _digest(token: bytes) -> bytes:
 
 
 class RealmVerifier(TokenVerifier):
-    """The verifier of the realm that the settings name. Close it in the loop that used it."""
+    """Verifier of the realm that the settings name. Close it in the loop that used it."""
 
     def __init__(self, settings: Settings, revocations: RevocationList | None = None) -> None:
         self._realm = RealmClient(settings)
@@ -213,8 +214,8 @@ class RealmVerifier(TokenVerifier):
         keys = KeySet(
             self._realm.fetch_jwks,
             cooldown=settings.keycloak_jwks_cooldown,
-            # Every token from before has expired by then; to trust the keys for longer would only serve who holds one
-            # that was withdrawn, and can keep us from hearing of it.
+            # After this time every token from before the last fetch has expired. Longer trust would only help an
+            # attacker who holds a withdrawn key and can cut us off from Keycloak.
             max_age=settings.token_max_lifetime,
         )
         policy = ClaimsPolicy(
@@ -241,6 +242,6 @@ class RealmVerifier(TokenVerifier):
         self._keys.start(self._refresh_interval)
 
     async def close(self) -> None:
-        """End the fetches and close the HTTP client."""
+        """Cancel the fetches and close the HTTP client."""
         await self._keys.close()
         await self._realm.close()

@@ -125,7 +125,7 @@ async def test_claims_of_a_wrong_shape(members: dict[str, Any]) -> None:
     changed = {name: value for name, value in members.items() if value is not None}
     removed = {name for name, value in members.items() if value is None}
     content = {name: value for name, value in (logout_claims() | changed).items() if name not in removed}
-    assert "not those of a logout token" in await refused(RSA_KEY.sign(content))
+    assert "claims are malformed" in await refused(RSA_KEY.sign(content))
 
 
 async def test_a_nonce_of_null_is_a_nonce() -> None:
@@ -133,7 +133,7 @@ async def test_a_nonce_of_null_is_a_nonce() -> None:
 
 
 async def test_other_tokens_of_the_realm_are_no_logout_tokens() -> None:
-    assert "not those of a logout token" in await refused(RSA_KEY.sign(claims(ISSUER)))
+    assert "claims are malformed" in await refused(RSA_KEY.sign(claims(ISSUER)))
     assert "another type" in await refused(RSA_KEY.sign(logout_claims(), typ="at+jwt"))
 
 
@@ -158,7 +158,7 @@ async def test_a_logout_token_is_no_access_token() -> None:
     ids=["empty", "nonsense", "dots", "forged", "none", "symmetric", "crit", "no kid", "changed"],
 )
 async def test_signatures_that_are_refused(token: str) -> None:
-    assert "not signed" in await refused(token)
+    assert "signature is not valid" in await refused(token)
 
 
 async def test_a_token_that_is_too_long() -> None:
