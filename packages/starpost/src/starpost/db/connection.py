@@ -1,8 +1,8 @@
-"""A connection of asyncpg's that has PostgreSQL end a query whose task was cancelled.
+"""Connection of asyncpg that makes PostgreSQL end a query whose task was cancelled.
 
-PostgreSQL takes a request to cancel for the query that runs when the request arrives, and ignores the request when none
-does: a query that is prepared, and not yet being executed, then runs to its time limit. asyncpg asks once.
-Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+PostgreSQL applies a cancel request to the query that runs when the request arrives, and ignores it if none does: a
+query that is prepared but not executing yet then runs to its time limit. asyncpg sends one request only. Source:
+https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
 """
 
 import asyncio
@@ -16,19 +16,20 @@ from asyncpg import connect_utils
 _log = structlog.get_logger(__name__)
 
 PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 1.6)
-"""Seconds between one request to cancel and the next; after the last the connection is given up."""
+"""Seconds to wait after each cancel request. After the last, the connection is closed."""
 _REQUEST_SECONDS: Final = 2.0
 
 
 class CancellingConnection(asyncpg.Connection):
-    """Asks until the cancelled query has ended. If it does not end, closes itself: a query ends without its client.
+    """Connection that repeats its cancel request until the query has ended, and otherwise closes itself.
 
-    Overrides a private method of asyncpg's, the only place in which it asks.
+    PostgreSQL ends a query whose client has gone. The class overrides a private method of asyncpg, the only place where
+    asyncpg sends the request.
     """
 
     __slots__ = ()
 
-    # asyncpg's, which its stubs leave out.
+    # Attributes of asyncpg that its stubs leave out.
     _addr: Any
     _cancellations: "set[asyncio.Task[None] | None]"
     _loop: asyncio.AbstractEventLoop
@@ -37,7 +38,7 @@ class CancellingConnection(asyncpg.Connection):
 
     @property
     def cancellation(self) -> "asyncio.Task[None] | None":
-        """Runs for as long as a cancelled query may; ``None`` when there is none."""
+        """Task that runs for as long as a cancelled query may; ``None`` if there is none."""
         return next(iter(self._cancellations), None)
 
     async def _cancel(self, waiter: "asyncio.Future[None]", cancel_waiter: "asyncio.Future[None]") -> None:
@@ -49,7 +50,7 @@ class CancellingConnection(asyncpg.Connection):
         """
         try:
             for pause in PAUSES:
-                # A request that failed is made again, as one that was ignored.
+                # A request that failed is repeated, like one that was ignored.
                 with suppress(OSError):
                     async with asyncio.timeout(_REQUEST_SECONDS):
                         await connect_utils._cancel(  # type: ignore[attr-defined]  # as above

@@ -1,7 +1,7 @@
-"""Opaque cursors: where a keyset page ended.
+"""Opaque cursors: the position at which a keyset page ended.
 
-A cursor is a position, no permission: it holds the ordering values of the last row that the client has seen anyway,
-and is read as untrusted input.
+A cursor is a position, not a permission. It holds the ordering values of the last row, which the client has seen, and
+is read as untrusted input.
 """
 
 import binascii
@@ -26,16 +26,16 @@ _decode = msgspec.json.Decoder(_Position).decode
 
 
 def encode(order: str, values: Sequence[Any]) -> str:
-    """A cursor after the row with these ``values`` of the columns that ``order`` names."""
+    """Return a cursor after the row with these ``values`` of the columns that ``order`` names."""
     packed = msgspec.json.encode(_Position(_VERSION, order, list(values)))
     return urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
 
 
 def decode(cursor: str, order: str, types: Sequence[Any]) -> list[Any]:
-    """The values of a cursor, converted to ``types``.
+    """Return the values of a cursor, converted to ``types``.
 
     Raises:
-        InvalidDataError: It was not made by ``encode`` for this ``order``; names ``$.cursor``.
+        InvalidDataError: ``encode`` has not made it for this ``order``. The error names ``$.cursor``.
     """
     try:
         packed = b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True)

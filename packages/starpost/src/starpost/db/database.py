@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: one pool of connections per worker."""
+"""Database: the pool of connections to PostgreSQL, one per worker."""
 
 import asyncio
 import ssl
@@ -21,11 +21,11 @@ from starpost.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-# The client's deadline ends a query by cancelling it. This much later PostgreSQL ends it by itself, should the worker
-# have died meanwhile.
+# A packet's deadline cancels its query. This much later PostgreSQL ends the query by itself, in case the worker has
+# died.
 _GRACE_SECONDS = 5.0
 _CONNECT_SECONDS = 10.0
-# A query whose connection is gone, with a worker that died or because it could not be cancelled, ends as late.
+# PostgreSQL checks this often whether the client of a query has gone, because its worker died or closed the connection.
 _CHECK_CLIENT_MILLISECONDS = "1000"
 
 
@@ -34,14 +34,14 @@ class DatabaseStartError(StartError):
 
 
 class Database:
-    """The pool, and what is made from it. Making one connects to nothing; ``open`` does.
+    """Pool of connections. The constructor does not connect; ``open`` does.
 
     Units of work (``new_session``) and single statements (``fetch``) share the pool: a second pool for reads would
     save ten microseconds per statement, and double the connections that each worker may hold.
 
     Args:
         settings: Address, password, TLS, pool and time limits: ``DB_*`` and ``WS_MAX_TIMEOUT``.
-        statement_timeout: Seconds instead of the time limit made from ``WS_MAX_TIMEOUT``; 0 is none.
+        statement_timeout: Time limit, in seconds, in place of the one from ``WS_MAX_TIMEOUT``; 0 means none.
     """
 
     def __init__(self, settings: Settings, *, statement_timeout: float | None = None) -> None:
@@ -66,7 +66,7 @@ class Database:
     def _engine(self) -> AsyncEngine:
         settings = self._settings
         engine = create_async_engine(
-            # Only named in logs: the connections come from `_connect`. The password is not part of it.
+            # Shown in logs only, so it has no password: `_connect` makes the connections.
             URL.create(
                 "postgresql+asyncpg",
                 username=settings.db_user,
@@ -81,9 +81,10 @@ class Database:
             pool_timeout=settings.db_pool_timeout,
             pool_recycle=settings.db_pool_recycle,
             pool_pre_ping=settings.db_pool_pre_ping,
-            # The connection used last is used next: those beyond the usual need grow old and are closed by recycling.
+            # The connection used last is used next, so those beyond the usual need are idle until recycling closes
+            # them.
             pool_use_lifo=True,
-            # A failed statement's parameters are somebody's data; its exception, and with it the log, goes without.
+            # Parameters are personal data, so exceptions of failed statements, and the log, do not contain them.
             hide_parameters=True,
             json_serializer=_encode_json,
             json_deserializer=msgspec.json.decode,
@@ -106,15 +107,15 @@ class Database:
                 connection_class=CancellingConnection,
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # Whoever asks for a connection cannot tell this OSError (refused, reset, no such host, no answer in time)
-            # from one of a file, so that it gets its meaning here.
+            # Translated here: callers could not tell this OSError (refused, reset, unknown host, timeout) from one of a
+            # file.
             raise UnavailableError("The database cannot be reached") from error
 
     async def open(self) -> Self:
-        """Wait for PostgreSQL: one try, then ``DB_INIT_MAX_RETRIES`` more, ``DB_INIT_RETRY_INTERVAL`` apart.
+        """Wait for PostgreSQL: one try, then ``DB_INIT_MAX_RETRIES`` more, ``DB_INIT_RETRY_INTERVAL`` seconds apart.
 
         Raises:
-            DatabaseStartError: None of them succeeded.
+            DatabaseStartError: No try succeeded.
         """
         settings = self._settings
         tries = settings.db_init_max_retries + 1
@@ -134,11 +135,11 @@ class Database:
         return self
 
     async def close(self) -> None:
-        """Close the pool; connections in use are closed when they come back."""
+        """Close the pool. Connections in use are closed when they are returned."""
         await self.engine.dispose()
 
     async def ping(self) -> None:
-        """One round trip.
+        """Make one round trip.
 
         Raises:
             UnavailableError: PostgreSQL is away, or no connection is free.
@@ -149,7 +150,7 @@ class Database:
             raise UnavailableError("The database does not answer") from error
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Run one statement outside of any transaction; its rows.
+        """Run one statement outside of a transaction, and return its rows.
 
         Raises:
             UnavailableError: PostgreSQL is away.
@@ -164,12 +165,12 @@ class Database:
         try:
             return await entry.driver_connection.fetch(sql, *arguments)  # type: ignore[no-any-return]
         finally:
-            # A cancelled query does not spoil the connection: the pool lends it again when the query has ended. A lost
-            # connection is found when it is taken again.
+            # The pool lends the connection of a cancelled query again when that query has ended, and notices a lost
+            # connection when it lends it next.
             await pool.give_back(entry)
 
     def _fetch(self, sql: str, arguments: tuple[Any, ...]) -> list[asyncpg.Record]:
-        # The long way, on which a connection is made, tested or replaced.
+        # SQLAlchemy's way, which makes, tests or replaces a connection.
         pooled = self.engine.sync_engine.raw_connection()
         driver: Any = pooled.driver_connection
         try:
@@ -179,7 +180,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """A driver connection of the pool, for what ``fetch`` cannot do. Leave no state on it: nothing resets it.
+        """Lend a driver connection, for what ``fetch`` cannot do. Leave no state on it: the pool does not reset it.
 
         Raises:
             UnavailableError: PostgreSQL is away.
@@ -194,7 +195,7 @@ class Database:
 
 
 def _refuse_closed(dbapi_connection: Any, _record: object, _proxy: object) -> None:
-    """Have the pool replace a connection that PostgreSQL closed while it was idle; costs no round trip."""
+    """Make the pool replace a connection that PostgreSQL closed while it was idle. Costs no round trip."""
     if dbapi_connection.driver_connection.is_closed():
         raise DisconnectionError
 
@@ -204,9 +205,9 @@ def _encode_json(value: Any) -> str:
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | Literal["disable", "prefer"]:
-    """``DB_SSL`` in the words of libpq's sslmode, for asyncpg.
+    """Return ``DB_SSL``, which has the values of libpq's sslmode, for asyncpg.
 
-    The contexts are made here, because asyncpg's own would look for certificates in the home folder.
+    We make the contexts, because asyncpg would look for certificates in the home folder.
     Source: https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION
     """
     mode, ca = settings.db_ssl, settings.db_ssl_ca
@@ -215,6 +216,6 @@ def _tls(settings: Settings) -> ssl.SSLContext | Literal["disable", "prefer"]:
     context = ssl.create_default_context(cafile=ca or None)
     context.check_hostname = mode == "verify-full"
     if mode == "require" and not ca:
-        # As libpq: encrypted, and not verified unless a CA is given.
+        # As in libpq: encrypted, but not verified unless a CA is given.
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -1,4 +1,4 @@
-"""What handlers, for packets and for HTTP alike, may ask for by name."""
+"""Dependencies of the database, for packets, routes and tasks, by parameter name."""
 
 from collections.abc import AsyncGenerator
 
@@ -11,27 +11,27 @@ from starpost.db.unit_of_work import UnitOfWork
 
 
 def database_dependencies(database: Database) -> dict[str, Provide]:
-    """The providers of one application.
+    """Return the providers of one application.
 
     Args:
-        database: The application's, opened and closed by it.
+        database: Database of the application, which opens and closes it.
 
     Returns:
         ``statements`` (``Statements``): single statements, each committed by itself; for lists and plain writes.
-        ``session`` (``AsyncSession``): the unit of work's; commits after the handler and before the reply.
-        ``unit_of_work`` (``UnitOfWork``): that, begun only when its ``session`` is used, and ``after_commit``.
+        ``session`` (``AsyncSession``): that of the unit of work; commits after the handler and before the reply.
+        ``unit_of_work`` (``UnitOfWork``): begins when its ``session`` is first used; has ``after_commit``.
     """
     statements = Statements(database)
 
     def provide_statements() -> Statements:
         return statements
 
-    # The parameter makes one provider wait for the other. Litestar runs those that need nothing of each other in a task
-    # group, with a task for each: 100 µs per request, for two that wait for nothing.
+    # The unused parameter orders the two providers. Litestar would run independent ones in a task group, each in a task
+    # of its own: 100 µs per request, for two providers that wait for nothing.
     async def provide_unit_of_work(
         statements: NamedDependency[Statements],  # noqa: ARG001
     ) -> AsyncGenerator[UnitOfWork, None]:
-        """Ends with the packet or the request."""
+        """Provide a unit of work that ends with the packet or the request."""
         async with UnitOfWork(database) as unit_of_work:
             yield unit_of_work
 

@@ -1,4 +1,4 @@
-"""What a fault of the database means to the client: one function, for packets and for HTTP."""
+"""Translation of database errors into errors for clients, the same for packets and for HTTP."""
 
 import re
 from collections.abc import Iterable
@@ -49,26 +49,26 @@ _KEY = re.compile(r"\(([^()]+)\)=")
 
 
 def translate(error: BaseException) -> AppError | None:
-    """The application error that a fault of the database stands for; ``None`` when it is a fault of the program.
+    """Return the application error for an error of the database; ``None`` if it is a fault of the program.
 
-    Understands errors of asyncpg, of SQLAlchemy and of advanced-alchemy's repositories, application errors (given back
-    as they are) and groups of these: Litestar wraps what a dependency raises while it ends into an ``ExceptionGroup``.
-    No message holds SQL, a value or
-    a host. Asyncio's ``TimeoutError`` and ``CancelledError`` are not the database's and give ``None``.
+    Accepts errors of asyncpg, of SQLAlchemy and of advanced-alchemy's repositories, application errors (returned as
+    they are) and groups of these: Litestar raises an ``ExceptionGroup`` when a dependency fails while it ends. No
+    message contains SQL, a value or a host. For asyncio's ``TimeoutError`` and ``CancelledError``, which do not come
+    from the database, the result is ``None``.
     """
     if isinstance(error, AppError):
         return error
     if isinstance(error, BaseExceptionGroup):
         return next((found for each in error.exceptions if (found := translate(each)) is not None), None)
     if isinstance(error, RepositoryError):
-        # Raised from SQLAlchemy's; that it found no row is its own finding.
+        # Its cause is an error of SQLAlchemy, except when a repository found no row.
         if isinstance(error, NoRowError):
             return NotFoundError()
         return None if error.__cause__ is None else translate(error.__cause__)
     if isinstance(error, PoolTimeoutError):
         return UnavailableError("No database connection is free")
     if isinstance(error, DBAPIError):
-        # SQLAlchemy's error holds its driver adapter's, which was raised from asyncpg's.
+        # SQLAlchemy's error wraps that of its driver adapter, whose cause is asyncpg's.
         cause = error.orig.__cause__ if error.orig is not None else None
         if error.connection_invalidated:
             return UnavailableError()
@@ -87,17 +87,17 @@ def _of_server(error: asyncpg.PostgresError) -> AppError | None:
     if sqlstate in _UNAVAILABLE or sqlstate[:2] in _UNAVAILABLE_CLASSES:
         return UnavailableError()
     if sqlstate.startswith("22"):
-        return InvalidDataError("A value is out of what the database can store")
+        return InvalidDataError("The database cannot store one of the values")
     if sqlstate.startswith("23"):
         return _of_constraint(error, sqlstate)
     return None
 
 
 def _of_driver(error: asyncpg.InterfaceError) -> AppError | None:
-    # asyncpg has two DataErrors: the server's, and this one for arguments that it cannot encode.
+    # asyncpg has two DataErrors: one for errors of the server, and this one for arguments that it cannot encode.
     if isinstance(error, DriverDataError):
-        return InvalidDataError("A value is out of what the database can store")
-    # asyncpg has no class of its own for it.
+        return InvalidDataError("The database cannot store one of the values")
+    # asyncpg has no class for a closed connection.
     return UnavailableError() if "connection is closed" in str(error) or "being closed" in str(error) else None
 
 
@@ -117,15 +117,15 @@ def _of_constraint(error: asyncpg.PostgresError, sqlstate: str) -> AppError | No
         case "23514":
             msg = info.get("msg", "A value is not allowed")
             return InvalidDataError(msg, errors=[FieldError(path, msg) for path in paths])
-    # A missing value (23502) cannot come from a client: the input's type has it, or the program forgot it.
+    # A missing value (23502) is a fault of the program: the type of the input requires every member that is needed.
     return None
 
 
 def _is_still_referenced(error: asyncpg.PostgresError, columns: tuple[str, ...]) -> bool:
-    """Whether a referenced row was to be deleted; otherwise the row that is referred to does not exist.
+    """Return true if a row could not be deleted because it is referenced, false if a referenced row does not exist.
 
-    PostgreSQL has one code for both, and its texts may be in any language. The detail's key is in the names of the
-    referenced columns when the referenced row goes, else in those of the referring ones, which ``columns`` are.
+    PostgreSQL has one code for both, and its texts may be in any language. The key in the detail has the names of the
+    referenced columns if a referenced row is deleted, else those of the referencing ones, which are ``columns``.
     """
     key = _KEY.search(error.detail or "")
     if key is None or not columns:
@@ -134,7 +134,7 @@ def _is_still_referenced(error: asyncpg.PostgresError, columns: tuple[str, ...])
 
 
 def _constraint(error: asyncpg.PostgresError) -> Constraint | None:
-    """The declared constraint of that name on that table."""
+    """Find the declared constraint that the error names; ``None`` if there is none."""
     for table in BaseModel.metadata.tables.values():
         if table.name == error.table_name and (table.schema or error.schema_name) == error.schema_name:
             return next((found for found in _all(table) if found.name == error.constraint_name), None)
@@ -153,6 +153,6 @@ def _info(constraint: Constraint | None) -> dict[str, str]:
     if constraint is None:
         return {}
     if isinstance(constraint, ForeignKeyConstraint) and not constraint.info:
-        # `mapped_column(ForeignKey(..., info=...))` leaves it on the element.
+        # `mapped_column(ForeignKey(..., info=...))` puts it on the element.
         return constraint.elements[0].info
     return constraint.info

@@ -1,7 +1,7 @@
-"""Filters given by a client: from a mapping to conditions.
+"""Filters from a client: a mapping becomes conditions.
 
-A filter's *shape* (which column, which kind of condition) decides the SQL, its value does not: statements are compiled
-once for each shape.
+The *shape* of a filter (column and kind of condition) determines the SQL, its value does not. So each shape is compiled
+once.
 """
 
 import datetime as dt
@@ -20,27 +20,27 @@ MAX_ALTERNATIVES = 1000
 
 
 class Condition(NamedTuple):
-    """The shape of one filter; ``kind`` is ``equal``, ``in``, ``contains`` or ``null``."""
+    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains`` or ``null``."""
 
     column: str
     kind: str
 
 
 class Filters(NamedTuple):
-    """Shapes in the order of their columns' names, and the parameters that they need."""
+    """Shapes, ordered by column name, and their parameters."""
 
     shape: tuple[Condition, ...]
     parameters: dict[str, Any]
 
 
 def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
-    """Understand filters: a string is contained in either case, a list is IN, ``None`` IS NULL, the rest equality.
+    """Parse filters: a string means contained, ignoring case; a list IN; ``None`` IS NULL; other values equality.
 
-    ``msgspec.UNSET`` means that there is no such filter.
+    ``msgspec.UNSET`` means no filter.
 
     Raises:
         InvalidDataError: An unknown column, a value of another type than the column, or one that PostgreSQL cannot
-            store; every one is listed.
+            store; the error lists every one.
     """
     shape: list[Condition] = []
     parameters: dict[str, Any] = {}
@@ -64,12 +64,12 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
 
 
 def conditions(model: type[BaseModel], shape: Sequence[Condition]) -> list[ColumnElement[bool]]:
-    """The WHERE clauses of a shape; the parameters are named ``filter_`` and the column."""
+    """Return the WHERE clauses of a shape. Parameters are named ``filter_`` and the column."""
     return [_condition(getattr(model, column), kind, f"filter_{column}") for column, kind in shape]
 
 
 def escape_like(text: str) -> str:
-    r"""``text`` as a LIKE pattern that matches itself; the escape character is ``\``."""
+    r"""Return a LIKE pattern that matches ``text`` itself; the escape character is ``\``."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
@@ -78,7 +78,7 @@ def _condition(column: InstrumentedAttribute[Any], kind: str, parameter: str) ->
         case "null":
             return column.is_(None)
         case "in":
-            # One array instead of one parameter for each value: the text is the same for every length.
+            # One array instead of one parameter per value, so that the SQL is the same for every length.
             return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
         case "contains":
             return column.ilike(bindparam(parameter, type_=column.type), escape="\\")
@@ -108,7 +108,7 @@ def _fault(model: type[BaseModel], name: str, value: Any) -> str | None:
 
 
 def _value_fault(type_: type[Any], value: Any) -> str | None:
-    # A bool is an int to Python, and not to PostgreSQL.
+    # In Python a bool is an int, in PostgreSQL it is not.
     if not isinstance(value, type_) or (isinstance(value, bool) and type_ is not bool):
         return f"Expected `{type_.__name__}`, got `{type(value).__name__}`"
     if isinstance(value, str) and "\0" in value:

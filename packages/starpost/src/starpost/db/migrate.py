@@ -1,7 +1,7 @@
 """Migrations: ``python -m starpost.db.migrate [upgrade | downgrade | revision | check]``.
 
 Alembic, configured through advanced-alchemy, in the folder ``migrations/`` beside ``app/``. Every command holds an
-advisory lock of PostgreSQL: several may be started at once, the later ones find the work done.
+advisory lock of PostgreSQL. Several may be started at once; the later ones find the work done.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from starpost.settings import Settings, SettingsError
 MIGRATIONS = Path("migrations")
 VERSION_TABLE = "alembic_version"
 
-# Any number that no other program of the same database takes; this one is "starpost" in ASCII.
+# Any number that no other program uses in the same database; this one is "starpost" in ASCII.
 _LOCK = 0x73746172706F7374
 
 Command = Callable[[AlembicCommands], None]
@@ -34,7 +34,7 @@ async def run(settings: Settings, command: Command) -> None:
         DatabaseStartError: PostgreSQL is away.
         alembic.util.CommandError: The command cannot be carried out.
     """
-    # A migration, or the wait for another one's, may take longer than any request.
+    # A migration, or the wait for another process's, may take longer than any request.
     database = Database(settings, statement_timeout=0)
     await database.open()
     try:
@@ -79,7 +79,7 @@ def _run_command(connection: Connection, database: Database, command: Command) -
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 is success, 1 a database or a command at fault, 2 wrong arguments or settings."""
+    """Run the command line; return 0 on success, 1 if the database or the command fails, 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m starpost.db.migrate", description="Migrate the database.")
     actions = parser.add_subparsers(dest="action")
     actions.add_parser("upgrade", help="to the newest revision (the default), or to REVISION").add_argument(

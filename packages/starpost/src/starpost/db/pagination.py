@@ -1,4 +1,4 @@
-"""The statements behind pages: by offset with a total, and by cursor. Nothing here touches the database."""
+"""Statements of pages: by offset with a total, and by cursor. Nothing here accesses the database."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 ApplyFilters = Callable[[AnySelect], AnySelect]
 Shape = tuple[Condition, ...]
 
-# What a client may put into a cursor, by the column's type; any other type as it is.
+# Types of a cursor's values, by the column's type, with the bounds of PostgreSQL. Other types are used as they are.
 _CURSOR_TYPES: dict[type[Any], Any] = {
     int: Annotated[int, Meta(ge=-MAX_BIGINT - 1, le=MAX_BIGINT)],
     str: Annotated[str, Meta(pattern=r"^[^\x00]*$")],
@@ -32,12 +32,12 @@ class Ordering(NamedTuple):
     """Columns and their directions, the primary key last."""
 
     terms: tuple[tuple[str, bool], ...]
-    """Column name, and whether it descends."""
+    """Pairs of a column's name and true if it descends."""
 
     @classmethod
     @lru_cache(maxsize=1024)
     def of(cls, model: type[BaseModel], order_by: tuple[str, ...]) -> Self:
-        """Understand ``("-created_at", "name")``. The primary key takes the direction of the last term.
+        """Parse ``("-created_at", "name")``. The primary key takes the direction of the last term.
 
         Raises:
             ValueError: A column does not exist.
@@ -54,20 +54,20 @@ class Ordering(NamedTuple):
         return ",".join(f"-{name}" if descends else name for name, descends in self.terms)
 
     def columns(self, model: type[BaseModel]) -> list[InstrumentedAttribute[Any]]:
-        """The columns."""
+        """Return the columns."""
         return [getattr(model, name) for name, _ in self.terms]
 
     def apply(self, model: type[BaseModel], clause: AnySelect) -> AnySelect:
-        """Order ``clause`` by it."""
+        """Add the ordering to ``clause``."""
         return clause.order_by(
             *(column.desc() if descends else column.asc() for column, (_, descends) in self._pairs(model))
         )
 
     def cursor_types(self, model: type[BaseModel]) -> list[Any]:
-        """The types of a cursor's values.
+        """Return the types of a cursor's values.
 
         Raises:
-            ValueError: The order does not allow cursors: a column may be NULL, or the directions differ.
+            ValueError: The ordering cannot have cursors: a column may be NULL, or the directions differ.
         """
         if len({descends for _, descends in self.terms}) > 1:
             raise ValueError(f"{self}: the columns of a cursor are all ascending or all descending")
@@ -105,10 +105,10 @@ def offset_clause(
     shape: Shape,
     apply_filters: ApplyFilters | None = None,
 ) -> AnySelect:
-    """A page's rows, each with the total as its last column. Parameters: the shape's, ``row_limit``, ``row_offset``."""
+    """Select a page, each row with the total as last column. Parameters: the shape's, ``row_limit``, ``row_offset``."""
     rows = _filtered(select(*columns(model, view)), model, shape, apply_filters)
-    # An uncorrelated subquery is run once, and leaves the index and LIMIT to the rows; `count(*) OVER ()` would read
-    # every column of every row first.
+    # PostgreSQL runs an uncorrelated subquery once, and can use the index and LIMIT for the rows. With
+    # `count(*) OVER ()` it would read every column of every row first.
     total = count_clause(model, shape, apply_filters).scalar_subquery().label("total")
     return (
         ordering.apply(model, rows)
@@ -119,10 +119,10 @@ def offset_clause(
 
 
 def count_clause(model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None = None) -> AnySelect:
-    """The number of rows. Parameters: the shape's."""
+    """Select the number of rows. Parameters: the shape's."""
     if apply_filters is None:
         return select(func.count()).select_from(model).where(*conditions(model, shape))
-    # Joins may repeat rows, and DISTINCT or GROUP BY fold them: count what the list shows.
+    # Joins may repeat rows, and DISTINCT or GROUP BY merge them: count the rows that the list shows.
     rows = _filtered(select(model.id), model, shape, apply_filters)
     return select(func.count()).select_from(rows.order_by(None).subquery())
 
@@ -135,12 +135,12 @@ def keyset_clause(
     is_following: bool,
     apply_filters: ApplyFilters | None = None,
 ) -> AnySelect:
-    """Rows by cursor, the ordering columns behind the view's.
+    """Select rows by cursor, with the ordering columns after the view's.
 
-    Parameters: the shape's, ``row_limit``, and ``after_0``, ``after_1`` … if it is a following page.
+    Parameters: the shape's, ``row_limit``, and for a following page ``after_0``, ``after_1`` ….
     """
     order_columns = ordering.columns(model)
-    # Labels keep a column that is in the view as well from being selected once only.
+    # Labelled: SQLAlchemy would otherwise select a column once that is in the view as well.
     keys = [column.label(f"key_{index}") for index, column in enumerate(order_columns)]
     rows = _filtered(select(*columns(model, view), *keys), model, shape, apply_filters)
     if is_following:
@@ -150,18 +150,18 @@ def keyset_clause(
     return ordering.apply(model, rows).limit(bindparam("row_limit", type_=BigInteger))
 
 
-# A client chooses the shape within what the domain's payload allows; the bound keeps it from filling the memory.
+# Bounded, because clients choose the shape, within the limits of the domain's payload.
 @lru_cache(maxsize=1024)
 def offset_statement(
     model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape
 ) -> Statement[tuple[Any, ...]]:
-    """``offset_clause``, made once for each shape."""
+    """Return ``offset_clause`` as a statement, made once for each shape."""
     return Statement(offset_clause(model, view, ordering, shape), tuple)
 
 
 @lru_cache(maxsize=1024)
 def count_statement(model: type[BaseModel], shape: Shape) -> Statement[int]:
-    """``count_clause``, made once for each shape."""
+    """Return ``count_clause`` as a statement, made once for each shape."""
     return Statement(count_clause(model, shape), int)
 
 
@@ -169,7 +169,7 @@ def count_statement(model: type[BaseModel], shape: Shape) -> Statement[int]:
 def keyset_statement(
     model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape, is_following: bool
 ) -> Statement[tuple[Any, ...]]:
-    """``keyset_clause``, made once for each shape."""
+    """Return ``keyset_clause`` as a statement, made once for each shape."""
     return Statement(keyset_clause(model, view, ordering, shape, is_following), tuple)
 
 

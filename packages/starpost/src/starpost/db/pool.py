@@ -1,8 +1,8 @@
-"""The engine's pool, with a shorter way in for single statements.
+"""Pool of the engine, with a shorter way to a connection for single statements.
 
-SQLAlchemy's way to a connection is made for units of work: a greenlet to wait in, a proxy that watches over the
-connection, a rollback when it comes back. A statement that is a transaction of its own needs none of it, and spent a
-third of its time there. Both ways share the connections, and the limit of their number.
+SQLAlchemy's way is made for units of work: a greenlet to wait in, a proxy that watches over the connection, a rollback
+when it is returned. A statement that is a transaction of its own needs none of this, and spent a third of its time
+there. Both ways share the connections and the limit of their number.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from sqlalchemy.util import greenlet_spawn
 
 
 class StatementPool(AsyncAdaptedQueuePool):
-    """A queue pool whose connections can also be lent as they are."""
+    """Queue pool that can also lend its connections directly."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -25,13 +25,13 @@ class StatementPool(AsyncAdaptedQueuePool):
         self._is_turn_of_units = False
 
     async def lend(self) -> ConnectionPoolEntry | None:
-        """An idle connection, or the next that comes back when there are no more to be made.
+        """Return an idle connection, or wait for the next one if the pool may not open another.
 
         Returns:
-            ``None`` when one has to be made, replaced or tested first, which is done on SQLAlchemy's way.
+            ``None`` if a connection has to be opened, replaced or tested first, which only SQLAlchemy's way does.
 
         Raises:
-            sqlalchemy.exc.TimeoutError: None came back within the pool's timeout.
+            sqlalchemy.exc.TimeoutError: No connection was returned within the pool's timeout.
         """
         if self._pre_ping:
             return None
@@ -47,7 +47,7 @@ class StatementPool(AsyncAdaptedQueuePool):
         return None
 
     async def give_back(self, entry: ConnectionPoolEntry) -> None:
-        """End a loan. Waits for nothing unless the connection is one too many, and has to be closed."""
+        """End a loan. Waits only if the connection is above the pool's size, and has to be closed."""
         if self._waiting or not self._pool.full():
             self._do_return_conn(entry)
         else:
@@ -64,10 +64,11 @@ class StatementPool(AsyncAdaptedQueuePool):
         driver: Any = record.driver_connection
         cancellation = None if driver is None else driver.cancellation
         if cancellation is not None:
-            # Who was cancelled does not wait for the end of its query, nor does the next one.
+            # Neither the cancelled task nor the next borrower waits for the end of the query: the connection is
+            # returned later.
             cancellation.add_done_callback(lambda _: self._return_cancelled(record))
             return
-        # When both wait, they take turns: neither statements nor units of work starve.
+        # If both wait, they take turns, so that neither statements nor units of work starve.
         self._is_turn_of_units = self._units_waiting > 0 and not self._is_turn_of_units
         while self._waiting and not self._is_turn_of_units:
             waiting = self._waiting.popleft()
@@ -78,7 +79,7 @@ class StatementPool(AsyncAdaptedQueuePool):
 
     def _return_cancelled(self, record: ConnectionPoolEntry) -> None:
         if not self._waiting and self._pool.full():
-            # One too many, and outside of a greenlet none is closed in any other way.
+            # Above the pool's size. Outside of a greenlet, invalidating is the only way to close a connection.
             record.invalidate()
         self._do_return_conn(record)
 
@@ -91,16 +92,16 @@ class StatementPool(AsyncAdaptedQueuePool):
             return await waiting
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
-                # It was given one in the same moment.
+                # The pool lent a connection at the same moment.
                 await self.give_back(waiting.result())
             raise
         finally:
             timer.cancel()
 
     def _is_good(self, entry: ConnectionPoolEntry) -> bool:
-        """Whether it can be used as it is: not closed, not invalidated, not due to be replaced."""
+        """Return whether a connection can be lent: not closed, not invalidated, not due for recycling."""
         driver: Any = entry.driver_connection
-        record: Any = entry  # what the protocol leaves out
+        record: Any = entry  # has attributes that the protocol leaves out
         return (
             driver is not None
             and not driver.is_closed()

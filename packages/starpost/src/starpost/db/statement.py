@@ -1,4 +1,4 @@
-"""Declaring a single statement: its SQL, and what its rows become."""
+"""Declaration of a single statement: its SQL, and the type of its rows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -19,7 +19,7 @@ _Processor = Callable[[Any], Any]
 
 
 def columns(model: type[BaseModel], view: type[msgspec.Struct]) -> list[InstrumentedAttribute[Any]]:
-    """The columns of ``model`` that the fields of ``view`` are named after, in their order.
+    """Return the columns of ``model`` with the names of the fields of ``view``, in the order of the fields.
 
     Raises:
         TypeError: A field has no column.
@@ -31,7 +31,7 @@ def columns(model: type[BaseModel], view: type[msgspec.Struct]) -> list[Instrume
 
 
 class Statement(Generic[T]):
-    """One SQL statement and what a row of it becomes; declared once, in a module.
+    """SQL statement and the type that its rows become. Declare it once, in a module.
 
         RENAME = Statement(
             update(Author).where(Author.id == bindparam("author_id")).values(name=bindparam("new_name"))
@@ -44,7 +44,7 @@ class Statement(Generic[T]):
         clause: A ``select``, or an ``insert``, ``update`` or ``delete`` with ``returning``; its ``bindparam``s
             without a value are the parameters. Lists: ``column == any_(bindparam("ids", type_=ARRAY(BigInteger)))``.
         view: A struct, built from the columns by position, not checked again; ``tuple``; or the type of the one column.
-        missing: What ``NotFoundError`` says when ``one`` finds no row.
+        missing: Message of the ``NotFoundError`` that ``one`` raises if there is no row.
 
     Raises:
         TypeError: The columns are not the fields of ``view``.
@@ -64,7 +64,7 @@ class Statement(Generic[T]):
 
 
 class CompiledStatement(Generic[T]):
-    """A statement for asyncpg: its text, its arguments' order and conversions, and the conversion of its rows."""
+    """Statement for asyncpg: SQL, order and conversion of the arguments, conversion of the rows."""
 
     __slots__ = ("_binders", "_defaults", "_names", "_parameters", "_readers", "_statement", "sql")
 
@@ -93,13 +93,13 @@ class CompiledStatement(Generic[T]):
         self._readers = readers if any(readers) else None
 
     def arguments(self, parameters: dict[str, Any]) -> list[Any]:
-        """The values in the order of the text's placeholders.
+        """Return the values in the order of the placeholders.
 
         Raises:
             TypeError: A parameter is missing or unknown.
         """
         if parameters.keys() != self._parameters:
-            raise TypeError(f"the statement takes {sorted(self._parameters)}, it was given {sorted(parameters)}")
+            raise TypeError(f"the statement takes {sorted(self._parameters)}, but got {sorted(parameters)}")
         values = {**self._defaults, **parameters} if self._defaults else parameters
         if not self._binders:
             return [values[name] for name in self._names]
@@ -107,7 +107,7 @@ class CompiledStatement(Generic[T]):
         return [binders[name](values[name]) if name in binders else values[name] for name in self._names]
 
     def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Any]:
-        """The columns of each row, converted; the records themselves where there is nothing to convert."""
+        """Return the converted columns of each row, or the records themselves if no column needs a conversion."""
         readers = self._readers
         if readers is None:
             return records
@@ -116,7 +116,7 @@ class CompiledStatement(Generic[T]):
         ]
 
     def rows(self, records: Sequence[asyncpg.Record]) -> list[T]:
-        """What the records become."""
+        """Convert records to the view."""
         values = self.values(records)
         view: Any = self._statement.view
         if issubclass(view, msgspec.Struct):
@@ -136,6 +136,7 @@ def _to_float(value: Any) -> float | None:
 
 def _reader(type_: TypeEngine[Any], dialect: Dialect) -> _Processor | None:
     if isinstance(type_, Numeric | Float):
-        # Of all types this one alone asks which of PostgreSQL's the value came as; asyncpg gives a Decimal or a float.
+        # SQLAlchemy's processor for these types needs the type of PostgreSQL, which we do not have. asyncpg returns a
+        # Decimal or a float.
         return None if type_.asdecimal else _to_float
     return type_.dialect_impl(dialect).result_processor(dialect, None)

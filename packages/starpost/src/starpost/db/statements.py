@@ -1,7 +1,7 @@
-"""Running single statements, and pages of lists: no transaction, no ORM objects, one round trip.
+"""Execution of single statements and pages: no transaction, no ORM objects, one round trip.
 
-PostgreSQL runs a single statement as a transaction of its own, so that one round trip does what ``BEGIN``, the
-statement and ``COMMIT`` do in three. What several statements do together belongs into a ``UnitOfWork``.
+PostgreSQL runs a single statement as a transaction of its own, so it takes one round trip in place of three for
+``BEGIN``, statement and ``COMMIT``. Several statements that belong together need a ``UnitOfWork``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,9 +35,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Statements:
-    """Runs single statements. Each is committed when it returns, and before the reply is sent.
+    """Executor of single statements. Each is committed when its call returns, before the reply is sent.
 
-    Safe to share: it holds no connection between calls. Every call raises what ``translate`` understands.
+    May be shared, since it holds no connection between calls. ``translate`` knows every database error that calls
+    raise.
     """
 
     def __init__(self, database: Database) -> None:
@@ -45,7 +46,7 @@ class Statements:
         self._compiled: WeakKeyDictionary[Statement[Any], CompiledStatement[Any]] = WeakKeyDictionary()
 
     async def all(self, statement: Statement[T], /, **parameters: Any) -> list[T]:
-        """Every row.
+        """Return every row.
 
         Raises:
             TypeError: A parameter is missing or unknown.
@@ -54,7 +55,7 @@ class Statements:
         return compiled.rows(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
 
     async def one_or_none(self, statement: Statement[T], /, **parameters: Any) -> T | None:
-        """The first row, if there is one.
+        """Return the first row; ``None`` if there is none.
 
         Raises:
             TypeError: A parameter is missing or unknown.
@@ -63,10 +64,10 @@ class Statements:
         return rows[0] if rows else None
 
     async def one(self, statement: Statement[T], /, **parameters: Any) -> T:
-        """The first row.
+        """Return the first row.
 
         Raises:
-            NotFoundError: There is none; it says the statement's ``missing``.
+            NotFoundError: There is none; the message is the statement's ``missing``.
             TypeError: A parameter is missing or unknown.
         """
         rows = await self.all(statement, **parameters)
@@ -85,26 +86,26 @@ class Statements:
         apply_filters: ApplyFilters | None = None,
         order_by: Sequence[str] = (),
     ) -> Page[S]:
-        """One page of a table and the number of all rows, in one statement.
+        """Return one page of a table and the number of all rows, in one statement.
 
-        The page after the last is empty, with the right total (that takes a second statement).
+        A page after the last is empty, with the correct total, which takes a second statement.
 
         Args:
             model: The table.
             view: The struct that a row becomes; its fields are the columns that are read.
-            page: From 1, and 1 if it is not given.
-            per_page: 1 to 100; ``DEFAULT_PAGE_SIZE`` if it is not given. Here as for ``page``, ``msgspec.UNSET`` is not
-                given, so that a payload's members can be passed on as they are.
-            filters: By column: a string is contained in either case (``%`` and ``_`` mean themselves), a list is IN,
-                ``None`` IS NULL, anything else equality; ``msgspec.UNSET`` is no filter.
-            apply_filters: Adds conditions or joins of its own to the ``select``, which is then compiled anew where
-                SQLAlchemy's cache does not know it.
-            order_by: Column names, descending with a ``-``. The primary key always comes last, so that the order is
+            page: Counts from 1, which is also the default.
+            per_page: 1 to 100; the default is ``DEFAULT_PAGE_SIZE``. ``msgspec.UNSET`` means the default, here as for
+                ``page``, so that members of a payload can be passed on.
+            filters: By column: a string means contained, ignoring case (``%`` and ``_`` are literal), a list IN,
+                ``None`` IS NULL, any other value equality; ``msgspec.UNSET`` means no filter.
+            apply_filters: Adds conditions or joins to the ``select``. SQLAlchemy then compiles the statement, or takes
+                it from its cache.
+            order_by: Column names, descending with a ``-``. The primary key is always added, which makes the order
                 stable.
 
         Raises:
-            InvalidDataError: ``page`` or ``per_page`` out of bounds, an unknown column in ``filters`` or a value of
-                another type; every one is named.
+            InvalidDataError: ``page`` or ``per_page`` is out of bounds, or ``filters`` has an unknown column or a value
+                of another type; the error names every one.
         """
         page = 1 if page is UNSET else page
         per_page = self._database.default_page_size if per_page is UNSET else per_page
@@ -137,28 +138,28 @@ class Statements:
         apply_filters: ApplyFilters | None = None,
         order_by: Sequence[str] = (),
     ) -> Page[S]:
-        """The rows after a cursor. Every page costs the same, however deep, and there is no total.
+        """Return the rows after a cursor. Every page costs the same, however deep, and there is no total.
 
         Rows that are inserted or deleted meanwhile neither repeat nor hide others.
 
         Args:
-            model: As for ``get_paginated_results``.
-            view: As there.
+            model: The table.
+            view: The struct that a row becomes; its fields are the columns that are read.
             cursor: ``meta.next`` of the page before; empty for the first page.
-            per_page: As there.
-            filters: As there. They may change between pages; the cursor is only a position.
-            apply_filters: As there.
-            order_by: As there; columns that are never NULL, all ascending or all descending.
+            per_page: As for ``get_paginated_results``.
+            filters: As for ``get_paginated_results``. They may change between pages; the cursor is only a position.
+            apply_filters: As for ``get_paginated_results``.
+            order_by: Columns that are never NULL, all ascending or all descending.
 
         Raises:
-            InvalidDataError: As there, and for a cursor that was not made for this order.
+            InvalidDataError: As for ``get_paginated_results``, and for a cursor of another order.
         """
         per_page = self._database.default_page_size if per_page is UNSET else per_page
         require_page(1, per_page)
         ordering = Ordering.of(model, tuple(order_by))
         types = ordering.cursor_types(model)
         shape, parameters = parse(model, filters)
-        # One row more than asked for tells whether there is a next page.
+        # One more row than requested shows whether there is a next page.
         parameters["row_limit"] = per_page + 1
         if cursor:
             position = cursors.decode(cursor, str(ordering), types)
@@ -175,14 +176,14 @@ class Statements:
         return Page([view(*row[:width]) for row in rows], CursorMeta(per_page, following, has_more))
 
     def _compile(self, statement: Statement[T]) -> CompiledStatement[T]:
-        """The statement for asyncpg, made once."""
+        """Return the statement for asyncpg, compiled once."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = self._compiled[statement] = CompiledStatement(statement, self._database.engine.dialect)
         return compiled
 
     async def _values(self, statement: Statement[Any], parameters: dict[str, Any]) -> Sequence[Any]:
-        """Run a statement that is compiled once; the columns of its rows."""
+        """Run a statement that is compiled once, and return the columns of its rows."""
         compiled = self._compile(statement)
         return compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
 

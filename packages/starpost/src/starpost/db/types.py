@@ -1,7 +1,7 @@
-"""Types of what comes from outside and goes into the database: what they let through, PostgreSQL can store.
+"""Types for inputs that go into the database. PostgreSQL can store every value that they accept.
 
-PostgreSQL refuses NUL in text and integers beyond 64 bits. An input that these types describe is refused while it is
-decoded, with its path.
+PostgreSQL refuses NUL in text and integers beyond 64 bits. With these types, decoding refuses such an input already,
+and names its path.
 """
 
 from typing import Annotated
@@ -12,8 +12,8 @@ MAX_BIGINT = 2**63 - 1
 
 Identifier = Annotated[int, Meta(ge=1, le=MAX_BIGINT, description="identifies one row")]
 
-# The line and paragraph separators break lines in logs and terminals as control characters do. Python's `$` also
-# matches before a last newline; `\Z` would say it better, but the regular expressions of JSON Schema do not have it.
+# Line and paragraph separators break lines in logs and terminals, as control characters do. Python's `$` also matches
+# before a last newline. `\Z` would not, but the regular expressions of JSON Schema do not have it.
 LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
 Line = Annotated[str, Meta(pattern=LINE_PATTERN, description="one line without control characters")]
 Name = Annotated[Line, Meta(min_length=1, max_length=100)]

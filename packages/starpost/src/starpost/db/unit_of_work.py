@@ -1,4 +1,4 @@
-"""One transaction for one packet or request: commits after the handler and before the reply is sent."""
+"""Unit of work: the transaction of a packet or a request, which commits before the reply is sent."""
 
 from collections.abc import Callable
 from typing import Self
@@ -12,10 +12,10 @@ _log = structlog.get_logger(__name__)
 
 
 class UnitOfWork:
-    """An ``AsyncSession`` that takes a connection and begins when first used, and what to do when it has committed.
+    """``AsyncSession`` that begins when it is first used, and calls to make after its commit.
 
-    A handler that never touches ``session`` costs no connection. Used as a context manager: leaving it commits,
-    leaving it by an exception (a cancelled task's too) rolls back.
+    A handler that never uses ``session`` takes no connection. As a context manager it commits at the end, and rolls
+    back on an exception, also when the task is cancelled.
     """
 
     __slots__ = ("_calls", "_database", "_session")
@@ -27,16 +27,16 @@ class UnitOfWork:
 
     @property
     def session(self) -> AsyncSession:
-        """The ``AsyncSession`` of this unit, always the same."""
+        """``AsyncSession`` of this unit, always the same."""
         if self._session is None:
             self._session = self._database.new_session()
         return self._session
 
     def after_commit(self, call: Callable[[], object]) -> None:
-        """Call it, without arguments, once this unit has committed; never if it rolls back.
+        """Call ``call``, without arguments, once this unit has committed; never if it rolls back.
 
-        The calls run in the order in which they were added, before the reply is sent, and must not block. What one
-        raises is logged and changes nothing: the work is done, and the reply says so.
+        Calls run in the order in which they were added, before the reply is sent, and must not block. An exception is
+        logged and changes nothing else, since the work is committed.
         """
         self._calls.append(call)
 
