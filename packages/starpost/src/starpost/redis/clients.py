@@ -1,7 +1,7 @@
-"""One application's way to Redis, whatever stands behind it.
+"""Clients of Redis: a single server, Sentinel or a cluster.
 
-``main`` has topics and leases, ``auth`` has connections and revocations: two databases of one server, or, on a cluster
-(which has only one), two sets of names. Sharded pub/sub needs to know which server holds a channel: ``places``.
+``main`` has topics and leases, ``auth`` has connections and revocations. They are two databases of one server, or two
+sets of names on a cluster, which has only one database. ``places`` finds the server of a channel, for sharded pub/sub.
 """
 
 from collections.abc import Callable
@@ -22,18 +22,18 @@ Client: TypeAlias = "Redis | RedisCluster"
 _CONNECT_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 _MAX_CONNECTIONS = MAX_RUNNING + 10
-"""Per worker and database. More callers wait for a free one; redis-py's own default raises."""
+"""Connections per worker and database. Further callers wait for a free one, where redis-py's own default raises."""
 
 
 class Address(NamedTuple):
-    """One server."""
+    """Address of one server."""
 
     host: str
     port: int
 
 
 class RedisClients:
-    """Makes the clients; they connect when first used. Close them in the loop that used them."""
+    """Clients of one application. They connect at the first use; close them in the loop that used them."""
 
     def __init__(self, settings: Settings) -> None:
         self.keys = Keys(settings.redis_prefix, settings.user_session_redis_key_prefix)
@@ -45,7 +45,7 @@ class RedisClients:
         self.auth: Client
         match settings.redis_mode:
             case "cluster":
-                # One database: the names of `Keys` keep the two apart.
+                # A cluster has one database: the names in `Keys` keep the two apart.
                 self._cluster = self.main = self.auth = self._make_cluster()
             case "sentinel":
                 self._sentinel = self._make_sentinel()
@@ -57,24 +57,24 @@ class RedisClients:
 
     @property
     def nodes(self) -> list[Address]:
-        """The configured servers (``REDIS_NODES``, or the one)."""
+        """Configured servers: ``REDIS_NODES``, or the single one."""
         settings = self._settings
         if not settings.redis_nodes:
             return [Address(settings.redis_ip, settings.redis_port)]
         return [Address(host, int(port)) for host, _, port in (node.rpartition(":") for node in settings.redis_nodes)]
 
     def script(self, text: str, *, database: Literal["main", "auth"] = "main") -> Script:
-        """A Lua script that runs on one of the databases."""
+        """Make a Lua script that runs on one of the databases."""
         return Script(self.main if database == "main" else self.auth, text, self._gates)
 
     async def places(self, *, anew: bool = False) -> Callable[[str], Address | None]:
-        """Where sharded channels are now: a function from a channel's name to its server.
+        """Return a function that finds the server of a sharded channel by the channel's name.
 
-        It is ``None`` for a channel that no server holds at the moment. On a cluster the servers are asked at the
-        first time only.
+        It returns ``None`` for a channel that no server holds at the moment. On a cluster, the slots are read from the
+        servers the first time only.
 
         Args:
-            anew: What was known before has proved wrong: ask again.
+            anew: Read them again, because the known ones have proved wrong.
 
         Raises:
             redis.exceptions.ConnectionError: and the rest of ``REDIS_AWAY``.
@@ -97,9 +97,9 @@ class RedisClients:
         return Address(nodes[0].host, int(nodes[0].port)) if nodes else None
 
     def subscriber(self, address: Address) -> Redis:
-        """A client of one server, for one pub/sub connection.
+        """Make a client of one server, for one pub/sub connection.
 
-        It never reconnects by itself: what is missed meanwhile must be fetched, so the loss must be seen.
+        It never reconnects by itself: the caller must notice the loss, to fetch the messages that it missed.
         """
         return Redis(
             host=address.host,
@@ -108,10 +108,10 @@ class RedisClients:
         )
 
     async def ping(self) -> None:
-        """One round trip to each database, on a cluster to every primary.
+        """Make one round trip to each database, on a cluster to every primary.
 
         Raises:
-            redis.exceptions.RedisError: It does not answer.
+            redis.exceptions.RedisError: A server does not answer.
         """
         await self.main.ping()
         if self.auth is not self.main:
@@ -136,8 +136,8 @@ class RedisClients:
             "socket_keepalive": True,
             "health_check_interval": 30,
             "client_name": "starpost",
-            # Two more tries within a second: enough for a restart of a connection, not for a restart of Redis, which
-            # callers must learn of.
+            # Two more tries within a second: enough to replace a connection, but not to hide a restart of Redis, which
+            # callers must notice.
             "retry": Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), 2),
             **self._tls(),
         }
@@ -158,7 +158,7 @@ class RedisClients:
 
     def _make_sentinel(self) -> Sentinel:
         settings = self._settings
-        # Their account is their own: they are asked without that of the data servers.
+        # Sentinels have accounts of their own, so they never get the password of the data servers.
         account = {
             "username": settings.redis_sentinel_username or None,
             "password": str(settings.redis_sentinel_password) or None,
@@ -168,7 +168,7 @@ class RedisClients:
             sentinel_kwargs={
                 "socket_connect_timeout": _CONNECT_SECONDS,
                 "socket_timeout": _CONNECT_SECONDS,
-                # One that does not answer is not asked again, but the next.
+                # If a sentinel does not answer, the next one is asked instead.
                 "retry": Retry(NoBackoff(), 0),
                 **account,
                 **self._tls(),
@@ -186,9 +186,9 @@ class RedisClients:
         return RedisCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in self.nodes],
             max_connections=_MAX_CONNECTIONS,
-            # A lost shard takes its own keys away, not everyone's.
+            # The loss of a shard must not make the keys of the others unavailable.
             require_full_coverage=False,
-            # Learn from MOVED alone. By default each fifth one closes all connections, those in use too.
+            # MOVED updates the slots anyway. By default, each fifth one closes all connections, those in use too.
             reinitialize_steps=0,
             **options,
         )

@@ -1,4 +1,4 @@
-"""What Redis' faults mean."""
+"""Errors of Redis: groups to catch, and their translation into errors for clients."""
 
 from typing import Any, Final
 
@@ -12,20 +12,20 @@ REDIS_AWAY: Final = (
     exceptions.TimeoutError,
     exceptions.ClusterDownError,
     exceptions.ClusterError,
-    # Not a RedisError: no node of the cluster answers, or nobody has the slot.
+    # Not a RedisError: no node of the cluster answers, or none has the slot.
     exceptions.RedisClusterException,
     exceptions.TryAgainError,
     OSError,
 )
-"""Raised when a server, a shard or the way to it is away: a later try may succeed."""
+"""Errors raised when a server or a shard is away or cannot be reached. A later try may succeed."""
 
 REDIS_FAULTS: Final = (*REDIS_AWAY, exceptions.RedisError)
-"""With what a server refuses for a while: no memory, a disk that is full, an account that is being changed. For loops
-that must not end."""
+"""``REDIS_AWAY`` and all errors of a server that may pass: no memory, a full disk, an account that is being changed.
+For loops that must not end."""
 
 
 def translate_redis(error: BaseException) -> AppError | None:
-    """The refusal for a fault of Redis; ``None`` if it is none of that kind."""
+    """Return the refusal for an error of Redis; ``None`` if Redis is not away, or the error is not from Redis."""
     if isinstance(error, exceptions.RedisError | exceptions.RedisClusterException):
         return UnavailableError("Redis is away") if isinstance(error, REDIS_AWAY) else None
     return None
