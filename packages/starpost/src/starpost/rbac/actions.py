@@ -1,6 +1,6 @@
-"""The permission table, read from ``actions.json``. No rule means no.
+"""Permission table, read from ``actions.json``. No rule means no.
 
-The file is checked as a whole: every fault is reported, with its JSON path, before anything starts.
+The file is checked as a whole, before the application starts: every fault is reported with its JSON path.
 """
 
 import json
@@ -20,7 +20,8 @@ RESERVED_ROLES = frozenset({"public", "authenticated"})
 
 _MEMBERS = ("$schema", "roles", "ws", "http", "topics")
 PKG_ID = re.compile(r"[1-9][0-9]{0,14}")
-"""Positive, no leading zeros or signs: one number, one spelling. 15 digits stay exact in every JSON reader."""
+"""Packet number: positive, without leading zeros or signs, so that each number has one spelling. Every JSON reader
+keeps 15 digits exactly."""
 HTTP_PATH = re.compile(r"/|(/([A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))+")
 TOPIC = re.compile(r"[A-Za-z0-9_-]+(\.([A-Za-z0-9_-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))*")
 _PLAIN_MEMBER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
@@ -29,10 +30,10 @@ _MAX_ROLE_SETS = 4096
 
 
 class ActionsError(StartError):
-    """The permission table cannot be used; the message has one line for each fault.
+    """The permission table has faults; the message has one line for each.
 
     Attributes:
-        faults: All of them, each with its JSON path.
+        faults: All faults, each with its JSON path.
     """
 
     def __init__(self, source: str, faults: list[FieldError]) -> None:
@@ -42,13 +43,13 @@ class ActionsError(StartError):
 
 
 class ActionTable:
-    """Who may send which packet, call which route and subscribe to which topic.
+    """Rules for sending packets, calling routes and subscribing to topics.
 
     Args:
-        roles: The roles that rules may name.
+        roles: Roles that rules may name.
         ws: Rules by ``pkg_id``.
         http: Rules by path template and method.
-        topics: Rules by the topic's name as declared, parameters included.
+        topics: Rules by the declared name of the topic, parameters included.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class ActionTable:
         self.http = dict(http)
         self.topics = dict(topics)
         self._http_with_options = self.http | _options_rules(self.http)
-        # Per table, so that two applications in one process do not share it. Bounded, because roles come from outside.
+        # One cache per table, as two applications in one process must not share it. Bounded, as tokens choose the
+        # roles.
         self.packets_for = lru_cache(_MAX_ROLE_SETS)(self._packets_for)
 
     @classmethod
@@ -71,7 +73,7 @@ class ActionTable:
         """Read and check the file.
 
         Raises:
-            ActionsError: The file cannot be read or holds faults; all are listed.
+            ActionsError: The file cannot be read or has faults; the error lists all.
         """
         table, faults = cls.examine(path)
         if table is None or faults:
@@ -83,7 +85,7 @@ class ActionTable:
         """Check and compile a document.
 
         Raises:
-            ActionsError: The document holds faults; all are listed.
+            ActionsError: The document has faults; the error lists all.
         """
         reader = _Reader()
         table = reader.read(document)
@@ -93,10 +95,10 @@ class ActionTable:
 
     @classmethod
     def examine(cls, path: Path) -> tuple["ActionTable | None", list[FieldError]]:
-        """The file's table and its faults, to be reported together with what the code declares wrongly.
+        """Return the file's table and its faults, so that they can be reported together with faults of the code.
 
-        A table with faults is good for comparing it with the code: where a rule is wrong, it lets nobody through.
-        ``None`` is a file that holds no table at all.
+        A table with faults can still be compared with the code: an invalid rule lets nobody through. The table is
+        ``None`` if the file cannot be read or is not a JSON object.
         """
         try:
             document = path.read_bytes()
@@ -106,10 +108,10 @@ class ActionTable:
         return reader.read(document), reader.faults
 
     def without_public(self, is_closed: Callable[[str], bool]) -> "ActionTable":
-        """The table with nobody in the place of everybody, on some paths. Rules that name roles stay as they are.
+        """Return a table in which some public routes let nobody through. Other rules stay as they are.
 
         Args:
-            is_closed: Asked with the path template of each public rule.
+            is_closed: Returns whether the public rule of a path template is closed.
         """
         http = {
             (template, method): NOBODY if rule.is_public and is_closed(template) else rule
@@ -118,18 +120,18 @@ class ActionTable:
         return ActionTable(self.roles, self.ws, http, self.topics)
 
     def _packets_for(self, roles: frozenset[str]) -> frozenset[int]:
-        """The packets that an authenticated caller with these roles may send."""
+        """Return the packets that an authenticated caller with these roles may send."""
         return frozenset(pkg_id for pkg_id, rule in self.ws.items() if rule.allows(roles))
 
     def http_rule(self, template: str, method: str) -> Rule | None:
-        """The rule of a route; ``None`` is no.
+        """Return the rule of a route; ``None`` means that nobody may call it.
 
-        An ``OPTIONS`` that the table does not name tells a path's methods, to those who may use one of them.
+        ``OPTIONS`` without a rule of its own is allowed to everyone who may use another method of the path.
         """
         return self._http_with_options.get((template, method))
 
     def topic_rule(self, name: str) -> Rule | None:
-        """The rule of a topic, by its name as declared (``authors.{author_id}``); ``None`` is no."""
+        """Return the rule of a topic by its declared name (``authors.{author_id}``); ``None`` means nobody."""
         return self.topics.get(name)
 
 
@@ -145,7 +147,7 @@ def _options_rules(http: Mapping[tuple[str, str], Rule]) -> dict[tuple[str, str]
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that remembers the members it was given twice; ``json`` would keep the last in silence."""
+    """JSON object that records repeated members; ``json`` would silently keep the last."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
@@ -158,14 +160,14 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 class _Reader:
-    """One reading of a document, collecting its faults."""
+    """Parser of one document, which collects its faults."""
 
     def __init__(self) -> None:
         self.faults: list[FieldError] = []
         self._roles: frozenset[str] = frozenset()
 
     def read(self, document: bytes) -> ActionTable | None:
-        """The table of the document, wrong rules closed; ``None`` when it holds none. Faults go to ``faults``."""
+        """Return the table, in which invalid rules let nobody through; ``None`` if there is none. Fills ``faults``."""
         try:
             root = json.loads(document, object_pairs_hook=_Object, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -287,7 +289,7 @@ class _Reader:
         return self._declared([(f"{path}[{index}]", name) for index, name in enumerate(names) if name])
 
     def _strings(self, path: str, value: Any) -> list[str]:
-        """The distinct, non-empty strings of a list; what is not one is a fault."""
+        """Return the strings of a list. Items that are no strings, empty or repeated are faults."""
         if not isinstance(value, list):
             self._fault(path, "must be a list of roles")
             return []
@@ -312,7 +314,7 @@ class _Reader:
 
 
 def _member(path: str, name: str) -> str:
-    """The JSON path of a member (RFC 9535), in the short form where the name allows it."""
+    """Return the JSON path of a member (RFC 9535), in the short form where the name allows it."""
     if _PLAIN_MEMBER.fullmatch(name):
         return f"{path}.{name}"
     return f"{path}[{msgspec.json.encode(name).decode()}]"

@@ -1,4 +1,4 @@
-"""Rules against code, both ways: nothing without a rule, no rule for nothing."""
+"""Coverage: every packet, route and topic needs a rule, and every rule needs one of them."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from starpost.rbac.actions import METHODS, ActionTable
 
 
 class DeclaredPacket(msgspec.Struct, frozen=True):
-    """A packet that a handler is registered for; ``where`` is ``file:line``."""
+    """Packet with a registered handler; ``where`` is ``file:line``."""
 
     pkg_id: int
     name: str
@@ -16,9 +16,9 @@ class DeclaredPacket(msgspec.Struct, frozen=True):
 
 
 class DeclaredRoute(msgspec.Struct, frozen=True):
-    """A method of an HTTP path, as the guard will look it up; ``where`` is ``file:line``.
+    """Method of an HTTP path, under the key that the guard uses; ``where`` is ``file:line``.
 
-    ``MOUNT`` and ``WEBSOCKET`` in place of a method are routes that no rule can name.
+    ``MOUNT`` and ``WEBSOCKET`` in place of a method mark routes that no rule can name.
     """
 
     template: str
@@ -27,7 +27,7 @@ class DeclaredRoute(msgspec.Struct, frozen=True):
 
 
 class DeclaredTopic(msgspec.Struct, frozen=True):
-    """A topic by its name with parameters; ``where`` is ``file:line``."""
+    """Topic by its declared name; ``where`` is ``file:line``."""
 
     name: str
     where: str
@@ -39,7 +39,7 @@ def coverage_faults(
     routes: Iterable[DeclaredRoute],
     topics: Iterable[DeclaredTopic],
 ) -> list[str]:
-    """Every packet, route and topic that lacks a rule, and every rule that names none; one line each, sorted."""
+    """Return one line for each packet, route and topic without a rule, and for each rule without one of them."""
     packets_by_id = {packet.pkg_id: packet for packet in packets if packet.pkg_id > 0}
     routes_by_key = {(route.template, route.method): route for route in routes}
     topics_by_name = {topic.name: topic for topic in topics}
@@ -76,4 +76,4 @@ def _route_fault(route: DeclaredRoute) -> str:
             f'{route.where}: {route.method} {route.template} has no rule; add $.http["{route.template}"].{route.method}'
         )
     kind = "mounted application" if route.method == "MOUNT" else "socket"
-    return f"{route.where}: a {kind} at {route.template} cannot have a rule and would answer whoever comes"
+    return f"{route.where}: a {kind} at {route.template} cannot have a rule, so it would answer everybody"

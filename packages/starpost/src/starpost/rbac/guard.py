@@ -1,4 +1,4 @@
-"""The guard of every HTTP route, and the list of the routes that need a rule."""
+"""Guard of every HTTP route, and the list of the routes that need a rule."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -18,19 +18,19 @@ from starpost.rbac.coverage import DeclaredRoute
 from starpost.source_location import location_of
 
 SOCKET_PATHS = frozenset({"/web"})
-"""The sockets that authenticate and authorize their packets themselves."""
+"""Paths of sockets that authenticate and authorize their packets themselves."""
 
 
 def permission_guard(table: ActionTable, socket_paths: Collection[str] = SOCKET_PATHS) -> Guard:
-    """The guard to be set on the application, so that no route is without it.
+    """Make the guard. Set it on the application, so that it covers every route.
 
-    A route's key is its path template without parameter types, as Litestar puts it into the scope, and the method: one
-    look-up in a dict per request. It is ``async``, as Litestar runs other guards in a thread.
+    The key of a route is its method and its path template without parameter types, which Litestar puts into the scope:
+    one look-up in a dict per request. The guard is ``async``, because Litestar runs other guards in a thread.
 
     Raised by the guard:
-        MissingTokenError: The rule wants a token and the request brought none.
-        UnauthenticatedError: It brought one that is not accepted.
-        UnavailableError: It brought one that cannot be judged now.
+        MissingTokenError: The rule requires a token and the request has none.
+        UnauthenticatedError: The token is not accepted.
+        UnavailableError: The token cannot be verified now.
         PermissionDeniedError: A role is missing, or the route has no rule.
     """
     socket_paths = frozenset(socket_paths)
@@ -55,12 +55,12 @@ def permission_guard(table: ActionTable, socket_paths: Collection[str] = SOCKET_
 
 
 def principal_of(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
-    """Who sends the request: the dependency ``principal`` of routes.
+    """Return the principal of the request; the dependency ``principal`` of routes.
 
     Raises:
-        MissingTokenError: The request brought no token; a public route lets it in all the same.
-        UnauthenticatedError: It brought one that is not accepted.
-        UnavailableError: It brought one that cannot be judged now.
+        MissingTokenError: The request has no token, which a public route allows.
+        UnauthenticatedError: The token is not accepted.
+        UnavailableError: The token cannot be verified now.
     """
     principal: Principal | None = request.scope["user"]
     if principal is None:
@@ -71,15 +71,15 @@ def principal_of(request: ASGIConnection[Any, Any, Any, Any]) -> Principal:
 def declared_routes(
     routes: Iterable[BaseRoute], *, socket_paths: Collection[str] = SOCKET_PATHS
 ) -> Iterator[DeclaredRoute]:
-    """What the rules must cover: ``app.routes``, with those that Litestar adds for its documents.
+    """Yield the routes that need a rule: ``app.routes``, with those that Litestar adds for its documents.
 
-    Left out are the ``OPTIONS`` that Litestar answers itself (it follows the path's other rules) and the sockets that
-    guard themselves. A mounted ASGI application and any other socket are listed with a method that no rule can name:
-    they would answer whoever comes, so they must be routes instead.
+    Two kinds are left out: ``OPTIONS`` that Litestar answers itself, which follows the other rules of its path, and
+    sockets that guard themselves. A mounted ASGI application and any other socket are listed with a method that no rule
+    can name: they would answer everybody, so they must become routes.
 
     Args:
-        routes: The application's.
-        socket_paths: The sockets that guard themselves.
+        routes: Routes of the application.
+        socket_paths: Paths of the sockets that guard themselves.
     """
     for route in routes:
         if isinstance(route, HTTPRoute):

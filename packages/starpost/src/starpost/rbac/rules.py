@@ -1,22 +1,22 @@
-"""One permission rule: who may. Compiled once from ``actions.json``, asked with the roles of a caller."""
+"""Permission rules, compiled once from ``actions.json`` and evaluated with the roles of a caller."""
 
 from typing import ClassVar
 
 
 class Rule:
-    """Decides by the roles of a caller who has a valid token."""
+    """Rule that decides by the roles of a caller with a valid token."""
 
     __slots__ = ()
 
     is_public: ClassVar[bool] = False
-    """Whether a caller without a token may as well."""
+    """True if the rule allows callers without a token, too."""
 
     def allows(self, roles: frozenset[str]) -> bool:
-        """Whether an authenticated caller with these roles may."""
+        """Return whether the rule allows an authenticated caller with these roles."""
         raise NotImplementedError
 
     def __str__(self) -> str:
-        """The rule as in the matrix of ``make check-actions``."""
+        """Return the rule as the matrix of ``make check-actions`` shows it."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -24,7 +24,7 @@ class Rule:
 
 
 class AllOf(Rule):
-    """``"role"`` or ``["a", "b"]``: who has all of them."""
+    """``"role"`` or ``["a", "b"]``: callers who have all of the roles."""
 
     __slots__ = ("roles",)
 
@@ -32,7 +32,7 @@ class AllOf(Rule):
         self.roles = roles
 
     def allows(self, roles: frozenset[str]) -> bool:
-        """Whether none of the rule's roles is missing."""
+        """Return whether the caller has all of the rule's roles."""
         return self.roles <= roles
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class AllOf(Rule):
 
 
 class Authenticated(AllOf):
-    """``"authenticated"``: everyone with a valid token, who has all of no roles."""
+    """``"authenticated"``: every caller with a valid token, as it needs no role."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class Authenticated(AllOf):
 
 
 class Public(Authenticated):
-    """``"public"``: everyone, with a token or without."""
+    """``"public"``: every caller, with a token or without."""
 
     __slots__ = ()
     is_public = True
@@ -62,7 +62,7 @@ class Public(Authenticated):
 
 
 class AnyOf(Rule):
-    """``{"any": ["a", "b"]}``: who has one of them."""
+    """``{"any": ["a", "b"]}``: callers who have one of the roles."""
 
     __slots__ = ("roles",)
 
@@ -70,7 +70,7 @@ class AnyOf(Rule):
         self.roles = roles
 
     def allows(self, roles: frozenset[str]) -> bool:
-        """Whether one of the rule's roles is there."""
+        """Return whether the caller has one of the rule's roles."""
         return not self.roles.isdisjoint(roles)
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class AnyOf(Rule):
 
 
 class EitherOf(Rule):
-    """Who one of several rules lets through: the methods of a path, for the ``OPTIONS`` that tells their names."""
+    """Callers whom one of several rules allows. For ``OPTIONS``, which lists the methods of a path."""
 
     __slots__ = ("rules",)
 
@@ -86,7 +86,7 @@ class EitherOf(Rule):
         self.rules = rules
 
     def allows(self, roles: frozenset[str]) -> bool:
-        """Whether one of the rules lets through."""
+        """Return whether one of the rules allows the caller."""
         return any(rule.allows(roles) for rule in self.rules)
 
     def __str__(self) -> str:
@@ -96,4 +96,4 @@ class EitherOf(Rule):
 PUBLIC = Public()
 AUTHENTICATED = Authenticated()
 NOBODY = AnyOf(frozenset())
-"""Stands where the table has a rule that is wrong, so that its place does not count as one without a rule."""
+"""Rule in place of an invalid one, so that coverage does not report a missing rule as well."""

@@ -1,7 +1,7 @@
-"""The JSON Schema of ``actions.json``, for editors.
+"""JSON Schema of ``actions.json``, for editors.
 
-It is made of the same expressions that the loader checks with. What a schema cannot say (a role is declared, a member
-is not given twice, the code has such a route) only the loader says.
+It uses the regular expressions of the loader. Rules that a schema cannot express (a role is declared, a member is not
+repeated, the code has such a route) are checked by the loader only.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _ROLES = {"type": "array", "items": _ROLE, "minItems": 1, "uniqueItems": True}
 
 
 def actions_schema() -> dict[str, Any]:
-    """The schema, JSON Schema 2020-12."""
+    """Return the schema, in JSON Schema 2020-12."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Permission table",
@@ -72,5 +72,5 @@ def actions_schema() -> dict[str, Any]:
 
 
 def _whole(pattern: str) -> str:
-    """The expression for the whole text; JSON Schema's match anywhere."""
+    """Anchor the expression: JSON Schema's patterns match anywhere in a text."""
     return f"^(?:{pattern})$"

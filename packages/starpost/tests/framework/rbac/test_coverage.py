@@ -43,7 +43,7 @@ def test_every_gap_is_named_both_ways() -> None:
     assert coverage_faults(TABLE, packets, routes, topics) == [
         'p.py:2: packet 2 TWO has no rule; add $.ws["2"]',
         'p.py:3: packet 3 THREE has no rule; add $.ws["3"]',
-        "r.py:3: a mounted application at /static cannot have a rule and would answer whoever comes",
+        "r.py:3: a mounted application at /static cannot have a rule, so it would answer everybody",
         'r.py:2: POST /x has no rule; add $.http["/x"].POST',
         't.py:2: topic t has no rule; add $.topics["t"]',
         '$.ws["9"]: there is no packet 9',
