@@ -4,8 +4,8 @@
         async with packet_client(serve().port, issuer.token()) as client:
             assert (await client.ask(PkgID.ECHO, {"name": "a"}))["status_code"] == 0
 
-The plugin needs the services that the application needs: a fixture ``service_environment`` gives their variables.
-``starpost_dev.testing`` has one, with servers that it starts for the run.
+The plugin needs a fixture ``service_environment`` that returns the variables of PostgreSQL and Redis. The one of
+``starpost_dev.testing`` starts these servers for the run.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +26,7 @@ Serve = Callable[..., Launched]
 
 @pytest.fixture(scope="session")
 def issuer() -> Iterator[Issuer]:
-    """Sign any token, with real keys, for applications whose ``KEYCLOAK_BASE_URL`` it is."""
+    """Return an issuer of tokens with real keys, for applications that have it as ``KEYCLOAK_BASE_URL``."""
     issuer = Issuer()
     yield issuer
     issuer.stop()
@@ -46,9 +46,9 @@ def serving(
 def serve(
     service_environment: Mapping[str, str], issuer: Issuer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Serve]:
-    """Run the application (or ``target=``) with these settings; one server for each combination, kept.
+    """Return a function that runs the application, or ``target=``, with some settings. Equal calls share a server.
 
-    Its Keycloak is ``issuer``, so that a test can sign whatever token it needs.
+    The application's Keycloak is ``issuer``, so that a test can sign any token.
     """
     running: dict[Any, Launched] = {}
     with ExitStack() as stack:

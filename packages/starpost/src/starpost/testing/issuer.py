@@ -1,4 +1,4 @@
-"""A realm's signing side for tests: real keys, real tokens, and its documents served over real HTTP."""
+"""Token issuer for tests: real keys, real tokens, and the realm's documents over real HTTP."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ _CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521
 
 
 class SigningKey:
-    """A private key, its key id and its algorithm."""
+    """Private key with its key id and its algorithm."""
 
     def __init__(self, algorithm: str = "RS256", *, kid: str | None = None, bits: int = 2048) -> None:
         self.algorithm = algorithm
@@ -35,28 +35,28 @@ class SigningKey:
             self.private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
     def jwk(self, **members: Any) -> dict[str, Any]:
-        """The public key as Keycloak publishes it."""
+        """Return the public key in the form in which Keycloak publishes it."""
         public: dict[str, Any] = json.loads(get_default_algorithms()[self.algorithm].to_jwk(self.private.public_key()))
-        # PyJWT writes what the key is for; Keycloak does not.
+        # PyJWT writes `key_ops`; Keycloak does not.
         public.pop("key_ops", None)
         return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"} | members
 
     def sign(self, claims: Any, **header: Any) -> str:
-        """A token with these claims; further ``header`` members replace the usual ones, ``None`` removes one."""
+        """Sign a token with these claims. Members of ``header`` replace the usual ones, ``None`` removes one."""
         headers = {"kid": self.kid, "typ": "JWT"} | header
         headers = {name: value for name, value in headers.items() if value is not None}
         payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
         return jwt.PyJWS().encode(payload, self.private, algorithm=self.algorithm, headers=headers)
 
 
-# Made once: an RSA key takes a quarter of a second.
+# Made once: generating an RSA key takes a quarter of a second.
 RSA_KEY = SigningKey("RS256", kid="rsa-1")
 OTHER_RSA_KEY = SigningKey("RS256", kid="rsa-2")
 EC_KEY = SigningKey("ES256", kid="ec-1")
 
 
 def claims(issuer: str, **members: Any) -> dict[str, Any]:
-    """The claims of an access token of Keycloak; ``None`` removes one."""
+    """Return the claims of a Keycloak access token. ``members`` replace the usual ones, ``None`` removes one."""
     now = int(time.time())
     usual = {
         "exp": now + 300,
@@ -77,7 +77,7 @@ def claims(issuer: str, **members: Any) -> dict[str, Any]:
 
 
 class Issuer:
-    """Serves discovery document and JWK set of a realm on a free port, and counts what is asked."""
+    """Server of a realm's discovery document and JWK set, on a free port. Counts the fetches of the keys."""
 
     def __init__(self) -> None:
         self.keys = [RSA_KEY.jwk(), EC_KEY.jwk()]
@@ -94,25 +94,25 @@ class Issuer:
 
     @property
     def base_url(self) -> str:
-        """Address of the server."""
+        """Base URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        """``iss`` of its tokens."""
+        """Value of ``iss`` in its tokens."""
         return self.base_url + REALM_PATH
 
     def settings(self, **changes: str) -> Settings:
-        """Settings that point here, the clock's difference and the cool-down short enough for a test."""
+        """Return settings with this server as Keycloak; ``changes`` replace the usual ones."""
         usual = {"KEYCLOAK_BASE_URL": self.base_url, "KEYCLOAK_JWKS_COOLDOWN": "60", "KEYCLOAK_TIMEOUT": "5"}
         return Settings.from_strings(usual | changes)
 
     def token(self, key: SigningKey = RSA_KEY, **members: Any) -> str:
-        """A good token but for the named claims."""
+        """Sign a token that is valid, except for the claims in ``members``."""
         return key.sign(claims(self.url, **members))
 
     def start(self) -> None:
-        """Serve, on the port of before if there was one."""
+        """Serve, on the same port as before ``stop``."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -146,7 +146,7 @@ class Issuer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Away: connections are refused until ``start``."""
+        """Stop the server: connections are refused until ``start``."""
         if self._server is not None and self._thread is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -155,5 +155,5 @@ class Issuer:
 
 
 def known_keys(*keys: SigningKey) -> dict[str, jwt.PyJWK]:
-    """The keys as the application knows them."""
+    """Return the keys in the form in which the application has them."""
     return parse_jwks(json.dumps({"keys": [key.jwk() for key in keys]}).encode())

@@ -1,4 +1,4 @@
-"""A real launcher in a process of its own, for tests over real sockets."""
+"""Launcher in a process of its own, for tests over real sockets."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PATIENCE = 30.0
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Wait for the condition's first true value."""
+    """Wait until the condition returns a true value, ``PATIENCE`` seconds at most, and return it."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if value := condition():
@@ -29,7 +29,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process lives; a zombie does not."""
+    """Return whether the process lives; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -37,13 +37,13 @@ def is_running(pid: int) -> bool:
 
 
 class Launched:
-    """A context: the launcher runs inside, and is killed with its workers at the end if it still does.
+    """Context manager that runs a launcher, and kills it with its workers at the end if it still runs.
 
     Args:
-        log_dir: Where its output goes.
+        log_dir: Folder for its output.
         target: Module to run, as in ``python -m app``, or a factory for the launcher, ``module:function``.
-        cwd: The folder it runs in.
-        environ: Settings beside LOG_FORMAT=json and PORT=0.
+        cwd: Working directory.
+        environ: Settings, in addition to LOG_FORMAT=json and PORT=0.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Launched:
 
     def __enter__(self) -> Self:
         with self.output.open("wb") as output:
-            # Its own process session, as a terminal would give it: a signal to the group reaches the workers too.
+            # In a process session of its own, as on a terminal: a signal to the group reaches the workers too.
             self.process = subprocess.Popen(
                 self.command,
                 cwd=self.cwd,
@@ -89,7 +89,7 @@ class Launched:
             sys.stderr.write(self.output.read_text())
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
-        """The JSON lines of the log, those of one event if it is named."""
+        """Return the JSON lines of the log, or only those of one event."""
         found = [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
         return [line for line in found if event is None or line["event"] == event]
 
@@ -105,7 +105,7 @@ class Launched:
         return self
 
     def workers(self) -> list[int]:
-        """The process ids of the workers."""
+        """Return the process ids of the workers."""
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -118,13 +118,13 @@ class Launched:
         return found
 
     def ended(self) -> int:
-        """Wait for its end; the exit status."""
+        """Wait for the end of the launcher, and return its exit status."""
         return self.process.wait(PATIENCE)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        """One request, on a connection of its own."""
+        """Send a ``GET``, on a connection of its own."""
         return plain_http.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
-        """One request, on a connection of its own."""
+        """Send a ``POST``, on a connection of its own."""
         return plain_http.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)

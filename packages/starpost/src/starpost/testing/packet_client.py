@@ -1,4 +1,4 @@
-"""A client of the socket for tests: sends packets, waits for their replies, keeps what comes unasked."""
+"""Client of the socket for tests: sends packets, waits for their replies, keeps packets that the server pushes."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ PATIENCE = 20.0
 
 
 class PacketClient:
-    """One connection."""
+    """Client of one connection."""
 
     def __init__(self, socket: ClientConnection, codec: Literal["json", "msgpack"]) -> None:
         self.socket = socket
@@ -29,7 +29,7 @@ class PacketClient:
         await self.socket.send(frame)
 
     async def send(self, pkg_id: int, data: Any = None, **members: Any) -> str:
-        """Send a packet without waiting; its ``req_id``."""
+        """Send a packet without waiting for the reply, and return its ``req_id``."""
         req_id = members.pop("req_id", None) or str(uuid4())
         await self.send_value({"pkg_id": pkg_id, "req_id": req_id, "data": data} | members)
         return req_id
@@ -39,17 +39,17 @@ class PacketClient:
         await self.socket.send(json.dumps(value) if self.codec == "json" else msgspec.msgpack.encode(value))
 
     async def receive(self) -> Any:
-        """The next frame, decoded.
+        """Return the next frame, decoded.
 
         Raises:
-            ConnectionClosed: The server closed.
+            ConnectionClosed: The server has closed the connection.
         """
         frame = await asyncio.wait_for(self.socket.recv(), PATIENCE)
         assert isinstance(frame, str) == (self.codec == "json"), "frame type and codec belong together"
         return json.loads(frame) if isinstance(frame, str) else msgspec.msgpack.decode(frame)
 
     async def reply_to(self, req_id: str) -> Any:
-        """The reply to a packet; what comes before it unasked goes to ``pushed``, another reply is a fault."""
+        """Wait for the reply to a packet. Pushes that arrive before go to ``pushed``; another reply fails the test."""
         while True:
             packet = await self.receive()
             if isinstance(packet, list) or packet["req_id"] == req_id:
@@ -62,14 +62,14 @@ class PacketClient:
         return await self.reply_to(await self.send(pkg_id, data, **members))
 
     async def next_push(self, pkg_id: int) -> Any:
-        """The next packet of this number that comes unasked."""
+        """Wait for the next push with this number, and drop others."""
         while True:
             packet = self.pushed.popleft() if self.pushed else await self.receive()
             if packet["pkg_id"] == pkg_id and packet["req_id"] == NIL:
                 return packet
 
     async def closed(self) -> tuple[int, Any]:
-        """Wait for the close: its code, and the ``data`` of the CLOSING before it (``None`` if there was none)."""
+        """Wait for the close; return its code, and the ``data`` of CLOSING (``None`` if the server sent none)."""
         closing = None
         try:
             while True:

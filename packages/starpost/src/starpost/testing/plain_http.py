@@ -1,6 +1,6 @@
-"""Requests to servers of this machine, none of which speaks TLS.
+"""HTTP requests to servers of this machine, which do not use TLS.
 
-A client of httpx reads the system's certificates when it is made, for 20 ms of a core: far longer than what is asked.
+A client of httpx reads the system's certificates when it is made. That takes 20 ms, far longer than the request.
 """
 
 import ssl
@@ -9,24 +9,24 @@ from typing import Any
 import httpx
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""For ``verify=``: no certificates are read, so nobody could be trusted."""
+"""Context for ``verify=`` without certificates, so that none are read."""
 
 
 def request(method: str, url: str, **options: Any) -> httpx.Response:
-    """One request, on a connection of its own."""
+    """Send a request, on a connection of its own."""
     return httpx.request(method, url, verify=NO_TLS, **options)
 
 
 def get(url: str, **options: Any) -> httpx.Response:
-    """One ``GET``, on a connection of its own."""
+    """Send a ``GET``, on a connection of its own."""
     return request("GET", url, **options)
 
 
 def post(url: str, **options: Any) -> httpx.Response:
-    """One ``POST``, on a connection of its own."""
+    """Send a ``POST``, on a connection of its own."""
     return request("POST", url, **options)
 
 
 def delete(url: str, **options: Any) -> httpx.Response:
-    """One ``DELETE``, on a connection of its own."""
+    """Send a ``DELETE``, on a connection of its own."""
     return request("DELETE", url, **options)
