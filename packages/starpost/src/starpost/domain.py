@@ -1,4 +1,4 @@
-"""What a domain hands to the application."""
+"""Declaration of a domain."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ from starpost.topics.topic import Push, Topic
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """One folder of ``app/domains``: its packets, its routes and what both depend on.
+    """Domain of an application: one folder of ``app/domains``.
 
     Args:
-        name: Lower-case, the folder's name.
-        packets: The routers of its packets.
+        name: Name of the folder, in lower case.
+        packets: Routers of its packets.
         routes: Litestar handlers, controllers or routers.
-        dependencies: By parameter name, for packets and routes alike. A provider may itself ask for the framework's
-            dependencies and for other domains' ones, by name.
-        topics: What clients may subscribe to.
-        pushes: What is sent to users, roles or everybody.
-        tasks: What runs beside packets and requests; started in this order, stopped in the reverse one.
+        dependencies: Providers by parameter name, for packets, routes and tasks. A provider may depend on those of the
+            framework and of other domains, by name.
+        topics: Topics that clients may subscribe to.
+        pushes: Pushes to users, roles or everybody.
+        tasks: Background tasks, started in this order and stopped in the reverse one.
     """
 
     name: str

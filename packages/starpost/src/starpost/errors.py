@@ -1,4 +1,4 @@
-"""What an application may answer when it refuses: one exception tree for packets and for HTTP.
+"""Errors for clients: one exception tree for packets and for HTTP.
 
     AppError                      code                 RSPCode            HTTP  retryable
     ├── InternalError             internal             ERROR              500   no
@@ -18,8 +18,15 @@
         ├── TokenExpiredError     token_expired        UNAUTHENTICATED    401   no
         └── DifferentUserError    different_user       UNAUTHENTICATED    401   no
 
-A handler, a service or a route raises one of these; the dispatcher makes it a reply, the HTTP layer a problem document
-(RFC 9457). Everything else that is raised is a fault of the program and is answered as ``internal``.
+A handler, a service or a route raises one of these; the dispatcher turns it into a reply, the HTTP layer into a problem
+document (RFC 9457):
+
+    >>> from starpost.errors import NotFoundError
+    >>> error = NotFoundError("There is no such author")
+    >>> error.code, error.http_status, error.body().retryable
+    ('not_found', 404, False)
+
+Any other exception is a fault of the program: the client gets ``internal`` with an incident id, the log the trace.
 """
 
 from collections.abc import Sequence
@@ -30,11 +37,11 @@ import msgspec
 
 
 class StartError(Exception):
-    """The application cannot start, and the message says why: the log shows it without a trace."""
+    """The application cannot start. The log shows the message, which says why, without a trace."""
 
 
 class RSPCode(IntEnum):
-    """The ``status_code`` of a reply."""
+    """Values of a reply's ``status_code``."""
 
     OK = 0
     ERROR = 1
@@ -49,18 +56,18 @@ class RSPCode(IntEnum):
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """One invalid place of an input: ``path`` is a JSON path (``$.name``), ``msg`` says what is wrong there."""
+    """Fault of an input: ``path`` is a JSON path (``$.name``), ``msg`` says what is wrong there."""
 
     path: str
     msg: str
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The ``data`` of a refusing reply; the members beyond the first three only where they apply."""
+    """Value of ``data`` in a refusal. Members after the first three are present only where they apply."""
 
     code: str
     msg: str
-    # No default on purpose: the wire always carries it, `omit_defaults` would drop a false one.
+    # No default on purpose: `omit_defaults` would drop a false one, and clients may rely on the member.
     retryable: bool
     errors: tuple[FieldError, ...] = ()
     retry_after: float | None = None
@@ -68,13 +75,13 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AppError(Exception):
-    """A refusal with a meaning that the client may see.
+    """Refusal that the client may see.
 
     Args:
-        msg: One sentence for the client; it must hold nothing that the client may not know.
-        errors: The invalid places, all of them.
+        msg: One sentence for the client. It must contain no secret.
+        errors: All faults of the input.
         retry_after: Seconds after which a retry makes sense.
-        incident: The id under which the log knows the fault.
+        incident: Id of the fault in the log.
     """
 
     code: ClassVar[str] = "internal"
@@ -98,12 +105,12 @@ class AppError(Exception):
         super().__init__(self.msg)
 
     def body(self) -> ErrorBody:
-        """The error as the ``data`` of a reply."""
+        """Return the error as the ``data`` of a reply."""
         return ErrorBody(self.code, self.msg, self.is_retryable, self.errors, self.retry_after, self.incident)
 
 
 class InternalError(AppError):
-    """A fault of the program. The client learns the incident id and nothing else."""
+    """A fault of the program. The client gets the incident id and no other detail."""
 
 
 class UnknownPacketError(AppError):
@@ -115,7 +122,7 @@ class UnknownPacketError(AppError):
 
 
 class InvalidDataError(AppError):
-    """The input is well-formed and wrong."""
+    """The input is well-formed, but not valid."""
 
     code = "invalid_data"
     status_code = RSPCode.INVALID_DATA
@@ -124,13 +131,13 @@ class InvalidDataError(AppError):
 
     @classmethod
     def of(cls, errors: Sequence[FieldError]) -> "InvalidDataError":
-        """Count the invalid fields in the message, and list them."""
+        """Make an error that counts the invalid fields in its message, and lists them."""
         count = len(errors)
         return cls(f"{count} field{' is' if count == 1 else 's are'} invalid", errors=errors)
 
 
 class BadFrameError(InvalidDataError):
-    """The frame is not of the connection's codec."""
+    """The frame cannot be decoded with the connection's codec."""
 
     code = "bad_frame"
     default_msg = "The frame cannot be decoded"
@@ -152,7 +159,7 @@ class BatchTooLargeError(InvalidDataError):
 
 
 class PermissionDeniedError(AppError):
-    """The caller is known, and may not."""
+    """The caller is known, and lacks a role."""
 
     code = "permission_denied"
     status_code = RSPCode.PERMISSION_DENIED
@@ -161,7 +168,7 @@ class PermissionDeniedError(AppError):
 
 
 class NotFoundError(AppError):
-    """There is no such thing, or not for this caller."""
+    """The resource does not exist, or not for this caller."""
 
     code = "not_found"
     status_code = RSPCode.NOT_FOUND
@@ -170,7 +177,7 @@ class NotFoundError(AppError):
 
 
 class ConflictError(AppError):
-    """The state does not allow it; a unique value is taken, for example."""
+    """The state does not allow the change; a unique value is taken, for example."""
 
     code = "conflict"
     status_code = RSPCode.CONFLICT
@@ -186,7 +193,7 @@ class DuplicateRequestError(ConflictError):
 
 
 class RateLimitedError(AppError):
-    """Too much in too short a time; ``retry_after`` says when there is room again."""
+    """A rate limit is exceeded; ``retry_after`` is the seconds until there is room again."""
 
     code = "rate_limited"
     status_code = RSPCode.RATE_LIMITED
@@ -196,7 +203,7 @@ class RateLimitedError(AppError):
 
 
 class UnavailableError(AppError):
-    """A part that the answer needs (database, Redis, Keycloak) is away."""
+    """A service that the answer needs (database, Redis, Keycloak) is away."""
 
     code = "unavailable"
     status_code = RSPCode.UNAVAILABLE
@@ -206,7 +213,7 @@ class UnavailableError(AppError):
 
 
 class TimeoutExceededError(AppError):
-    """The work took longer than the client or the server was ready to wait, or was cancelled."""
+    """The work took longer than the client or the server would wait, or was cancelled."""
 
     code = "timeout"
     status_code = RSPCode.TIMEOUT
@@ -216,7 +223,7 @@ class TimeoutExceededError(AppError):
 
 
 class UnauthenticatedError(AppError):
-    """No token, or one that is not accepted."""
+    """The token is missing, or not accepted."""
 
     code = "invalid_token"
     status_code = RSPCode.UNAUTHENTICATED
@@ -225,7 +232,7 @@ class UnauthenticatedError(AppError):
 
 
 class TokenExpiredError(UnauthenticatedError):
-    """The token was good once."""
+    """The token has expired."""
 
     code = "token_expired"
     default_msg = "The access token has expired"

@@ -1,4 +1,4 @@
-"""Header fields: a request's by name, made once for all middleware, and those that middleware adds to its answer."""
+"""Header fields: those of a request, parsed once for all middleware, and those that middleware adds to its answer."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
@@ -6,28 +6,28 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 
 HTTP: Final = ScopeType.HTTP
-"""A scope's type, for what every request passes: Python 3.11 takes twice as long to find an enum's member as to compare
-it, and there are seven such places."""
+"""Type of a scope, bound once: every request is compared with it in seven places, and Python 3.11 takes twice as long
+to look up the member of an enum as to compare it."""
 
 Fields = dict[bytes, bytes]
 
 AnswerFields = Callable[[], Iterable[tuple[bytes, bytes]]]
 
 ANSWER_FIELDS: Final = "answer_fields"
-"""Member of a scope: ``AnswerFields``, called when its answer begins. The observer wraps ``send`` for everybody; to
-wrap it once more for two fields costs a request four calls and another list of all fields."""
+"""Member of a scope: ``AnswerFields``, which the observer calls when the answer begins. Wrapping ``send`` once more for
+two fields would cost a request four calls and another list of all fields."""
 
 _KEY: Final = "header_fields"
 
 
 def fields_of(scope: Any) -> Fields:
-    """Fields by lower-case name; those of one name are joined with a comma (RFC 9110, section 5.2).
+    """Return the fields by lower-case name. Fields of one name are joined with a comma (RFC 9110, section 5.2).
 
-    A field that may come only once (``Host``, ``Authorization``, ``Origin``) is malformed when it came twice, so that
-    nobody has to ask which of two values a proxy in front of us looked at.
+    So a field that must be single (``Host``, ``Authorization``, ``Origin``) is malformed if it was sent twice.
+    Otherwise a proxy in front of us might have checked one value, and we use the other.
 
     Args:
-        scope: The ASGI scope. It keeps the result for the next caller.
+        scope: The ASGI scope. The result is stored in it for the next caller.
     """
     fields: Fields | None = scope.get(_KEY)
     if fields is None:
@@ -36,8 +36,8 @@ def fields_of(scope: Any) -> Fields:
 
 
 def combined(headers: Collection[tuple[bytes, bytes]]) -> Fields:
-    """The fields of these headers."""
-    # `dict` makes it in C; only a repeated name, which is rare, needs more.
+    """Return these headers as fields."""
+    # `dict` does it in C. Only a repeated name, which is rare, needs the loop.
     fields = dict(headers)
     if len(fields) != len(headers):
         fields = {}
@@ -47,6 +47,6 @@ def combined(headers: Collection[tuple[bytes, bytes]]) -> Fields:
 
 
 def client_address(scope: Any) -> str | None:
-    """Address of the client in an ASGI scope; ``None`` where the server knows none, as behind a Unix socket."""
+    """Return the address of the client; ``None`` where the server knows none, as behind a Unix socket."""
     client = scope.get("client")
     return client[0] if client else None
