@@ -104,8 +104,8 @@ def test_no_file(tmp_path: Path) -> None:
     [
         ({"users": [{"username": "a", "realmRoles": ["x"]}]}, "user 'a': the realm has no role 'x'"),
         ({"users": [{"username": "a", "clientRoles": {"account": ["x"]}}]}, "client 'account' has no role 'x'"),
-        ({"users": [{"username": "a"}, {"username": "A"}]}, "user 'A' stands twice"),
-        ({"clients": [{"clientId": "c"}, {"clientId": "c"}]}, "client 'c' stands twice"),
+        ({"users": [{"username": "a"}, {"username": "A"}]}, "user 'A' is repeated"),
+        ({"clients": [{"clientId": "c"}, {"clientId": "c"}]}, "client 'c' is repeated"),
         ({"roles": {"realm": [{"name": "a", "composites": {"realm": ["b"]}}]}}, "role 'a': the realm has no role 'b'"),
         ({"roles": {"client": {"c": [{"name": "a"}]}}}, "there is no client 'c'"),
     ],

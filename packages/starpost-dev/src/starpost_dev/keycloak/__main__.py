@@ -1,7 +1,7 @@
 """`python -m starpost_dev.keycloak`: run the real Keycloak with the project's realm until a signal ends it.
 
-It prints one line of JSON, ``{"base_url": "http://127.0.0.1:PORT"}``, as soon as it answers. Exit status 3: it cannot
-be run here, and the message says what to install.
+It prints one line of JSON, ``{"base_url": "http://127.0.0.1:PORT"}``, as soon as it answers. The exit status is 3 if
+Keycloak cannot run here; the message says what to install.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from starpost_dev.layout import REALM_FILE
 
 
 def main() -> int:
-    """Run Keycloak; returns the exit status."""
+    """Run Keycloak, and return the exit status."""
     options = _read_options()
     try:
         java, home = find_java(), find_keycloak()

@@ -1,4 +1,4 @@
-"""Finding the real Keycloak and what it runs on: Java, and Maven's client that fetches it."""
+"""Location of the real Keycloak, of Java, and of Maven, which fetches Keycloak."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ UNAVAILABLE = 3
 
 _ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 _ARCHIVE = f"keycloak-quarkus-dist-{VERSION}.zip"
-# The plug-in's version is pinned, as Maven would otherwise take another one every year.
+# The plug-in's version is pinned; Maven would otherwise choose its own.
 _COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 class KeycloakUnavailableError(Exception):
-    """The real Keycloak cannot be run here; the text is one sentence that says what to install or to set."""
+    """The real Keycloak cannot run here; the message is one sentence that says what to install or to set."""
 
 
 def find_java(environ: Mapping[str, str] = os.environ) -> Path:
-    """The `java` of `JAVA_HOME`, else of `PATH`.
+    """Return the `java` of `JAVA_HOME`, else of `PATH`.
 
     Raises:
         KeycloakUnavailableError: there is none, or it is too old.
@@ -50,10 +50,10 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def find_keycloak(environ: Mapping[str, str] = os.environ) -> Path:
-    """The home of a Keycloak: `KEYCLOAK_HOME`, else the one fetched earlier, else a fresh one by Maven.
+    """Return the home of a Keycloak: `KEYCLOAK_HOME`, else the one fetched earlier, else a fresh one by Maven.
 
     Raises:
-        KeycloakUnavailableError: `KEYCLOAK_HOME` is none, or there is no Maven to fetch one, or it failed.
+        KeycloakUnavailableError: `KEYCLOAK_HOME` is not a Keycloak, Maven is missing, or Maven failed.
     """
     if named := environ.get("KEYCLOAK_HOME"):
         home = Path(named)
@@ -66,7 +66,7 @@ def find_keycloak(environ: Mapping[str, str] = os.environ) -> Path:
         return home
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "fetch.lock").open("w") as lock:
-        # Two checkouts may begin at once; the second finds what the first fetched.
+        # Two checkouts may start at once; the second uses the copy that the first fetched.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not home.is_dir():
             _fetch(home, environ)
@@ -74,13 +74,13 @@ def find_keycloak(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where a fetched Keycloak is kept: outside the checkout, for all checkouts of the user."""
+    """Return the folder of a fetched Keycloak, outside the checkout, for all checkouts of the user."""
     base = environ.get("XDG_CACHE_HOME") or str(Path(environ.get("HOME") or Path.home(), ".cache"))
     return Path(base, "starpost", "keycloak")
 
 
 def _fetch(home: Path, environ: Mapping[str, str]) -> None:
-    """Fetch the distribution and unpack it at `home`, which appears only when it is whole."""
+    """Fetch the distribution and unpack it at `home`, which exists only when it is complete."""
     maven = shutil.which("mvn", path=environ.get("PATH"))
     if maven is None:
         raise KeycloakUnavailableError(

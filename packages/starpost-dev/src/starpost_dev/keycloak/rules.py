@@ -1,7 +1,7 @@
-"""What the application needs of a realm: each rule says what is wrong and how to mend it.
+"""Rules for a realm of this application: each finds a fault and says how to fix it.
 
-The rules read Keycloak's own representations of the realm and the client, so that they judge a realm file and a
-running server alike. `docs/keycloak.md` explains each of them.
+The rules read Keycloak's representations of the realm and the client, so they work on a realm file and on a running
+server alike. `docs/keycloak.md` explains each of them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _SYMMETRIC = ("HS256", "HS384", "HS512", "none")
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One thing that is wrong.
+    """Fault of a realm.
 
     Attributes:
-        setting: where it stands in the administration console, and its name in a realm file.
-        problem: what is wrong.
-        remedy: how to mend it.
-        only_in_production: it is right for development.
-        is_advice: it works as it is, and something else is better.
+        setting: place in the administration console, and name in a realm file.
+        problem: the fault.
+        remedy: how to fix it.
+        only_in_production: true if the setting is right for development.
+        is_advice: true if the setting works, but another one is better.
     """
 
     setting: str
@@ -42,7 +42,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class RealmView(msgspec.Struct, frozen=True):
-    """A realm as its file or its administration API shows it.
+    """Realm as its file or its administration API shows it.
 
     Attributes:
         realm: its RealmRepresentation.
@@ -51,7 +51,7 @@ class RealmView(msgspec.Struct, frozen=True):
         roles: the names of the realm's roles and of the client's.
         wanted_roles: the roles that the permission table names.
         discovery: the discovery document; None for a file.
-        base_url: where the application will look for it; None for a file.
+        base_url: URL at which the application reaches it; None for a file.
         users: the users of a file.
         is_aud_required: TOKEN_REQUIRE_AUD of the application.
     """
@@ -68,13 +68,13 @@ class RealmView(msgspec.Struct, frozen=True):
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """The client's attributes."""
+        """Attributes of the client."""
         found: Mapping[str, str] = (self.client or {}).get("attributes") or {}
         return found
 
 
 def inspect(view: RealmView) -> list[Finding]:
-    """Judge a realm by all rules; what matters most comes first."""
+    """Apply all rules to a realm, and return the findings, the most important first."""
     rules = _RULES if view.client is not None else _REALM_RULES
     return [finding for rule in rules for finding in rule(view)]
 
@@ -280,7 +280,7 @@ def _audience(view: RealmView) -> Iterator[Finding]:
 
 
 def _names_itself(view: RealmView) -> bool:
-    """Whether a mapper puts the client into the `aud` of its own access tokens."""
+    """Return whether a mapper puts the client into the `aud` of its own access tokens."""
     for mapper in (view.client or {}).get("protocolMappers") or ():
         config = mapper.get("config") or {}
         named = config.get("included.client.audience") or config.get("included.custom.audience")
@@ -307,7 +307,7 @@ def _claims(view: RealmView) -> Iterator[Finding]:
     client = view.client or {}
     where = f"Clients > {view.client_id}"
     scopes = client.get("defaultClientScopes")
-    # A file that names none gets the realm's own, which are the right ones.
+    # A file that names no scopes gets those of the realm, which are right.
     if missing := [name for name in _NEEDED_SCOPES if scopes is not None and name not in scopes]:
         yield Finding(
             f"{where} > Client scopes (defaultClientScopes)",
@@ -344,7 +344,7 @@ def _backchannel_logout(view: RealmView) -> Iterator[Finding]:
             f"{where} > Backchannel logout URL (backchannel.logout.url)",
             f"{url} is not where the application takes logout tokens",
             f"let it end in {_LOGOUT_PATH}",
-            # A test may receive the tokens itself.
+            # In development, a test may receive the logout tokens itself.
             only_in_production=True,
         )
     if "http://" in url:

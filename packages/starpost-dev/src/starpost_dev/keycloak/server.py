@@ -1,4 +1,4 @@
-"""One running Keycloak in development mode, with its state in a folder of its own."""
+"""Process of a Keycloak in development mode, with its state in a folder of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import msgspec
 
 from starpost_dev.keycloak.distribution import KeycloakUnavailableError
 
-# It answers after some 36 s on two idle cores.
+# Keycloak answers after some 36 s on two idle cores.
 _START_TIMEOUT = 240.0
 _STOP_TIMEOUT = 20.0
 _REALM_DIGEST = "realm.sha256"
@@ -26,10 +26,10 @@ _HEAP = "-Xms64m -Xmx640m"
 
 
 class KeycloakServer:
-    """A Keycloak in development mode that imported a realm file.
+    """Keycloak in development mode with an imported realm file.
 
-    Its database is a file in the state folder, so that it can be stopped and started again. A realm file that
-    changed wins over that database, which begins anew.
+    Its database is a file in the state folder, so that it can be stopped and started again. If the realm file has
+    changed, the database is made anew from it.
 
     Args:
         home: the unpacked distribution, shared by all servers that run it.
@@ -53,10 +53,10 @@ class KeycloakServer:
         self.log = state / "keycloak.log"
 
     async def start(self, environ: Mapping[str, str] = os.environ) -> None:
-        """Start it, and return when its realm answers.
+        """Start Keycloak, and return when its realm answers.
 
         Raises:
-            KeycloakUnavailableError: it ended instead, or did not answer in time; its log tells why.
+            KeycloakUnavailableError: it ended instead, or did not answer in time; its log says why.
         """
         realm = self._prepare()
         with self.log.open("ab") as log:
@@ -76,7 +76,7 @@ class KeycloakServer:
                     **environ,
                     "JAVA": str(self._java),
                 },
-                # In a process session of its own: Ctrl-C must reach the one who started it, who then ends all of it.
+                # In a process session of its own: Ctrl-C must reach only our caller, which then stops all of it.
                 start_new_session=True,
             )
         try:
@@ -92,13 +92,13 @@ class KeycloakServer:
             ) from error
 
     async def wait(self) -> int:
-        """Wait until it ends by itself; returns its exit status."""
+        """Wait until Keycloak ends by itself, and return its exit status."""
         if self._process is None:
             raise RuntimeError("Keycloak was not started")
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it and its children; it keeps its database."""
+        """Stop Keycloak and its children. The database stays."""
         if self._process is None:
             return
         self._signal(signal.SIGTERM)
@@ -108,7 +108,7 @@ class KeycloakServer:
         except TimeoutError:
             self._signal(signal.SIGKILL)
             await self._process.wait()
-        # kc.sh may have gone before its child.
+        # kc.sh may have ended before its child.
         self._signal(signal.SIGKILL)
         self._process = None
 
@@ -118,10 +118,10 @@ class KeycloakServer:
                 os.killpg(self._process.pid, number)
 
     def _prepare(self) -> str:
-        """Lay out the state folder as a Keycloak home that shares what is not state; returns the realm's name."""
+        """Make the state folder a Keycloak home that shares the distribution, and return the realm's name."""
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         content = self._realm_file.read_bytes()
-        # kc.sh finds its home by its own path, so it is copied while the rest is linked.
+        # kc.sh finds its home by its own path, so it is copied, and the rest is linked.
         shutil.copytree(
             self._home / "bin", self._state / "bin", dirs_exist_ok=True, ignore=lambda _, names: set(names) - {"kc.sh"}
         )

@@ -27,10 +27,10 @@ from starpost_dev.realm.realm_file import RealmFileError
 
 
 def main() -> int:
-    """Serve the realm; returns the exit status: 2 when it cannot be served as asked."""
+    """Serve the realm, and return the exit status: 2 if it cannot be served as asked."""
     options = _read_options()
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
-    # It would log the URL of every message to a client.
+    # httpx would log the URL of every message to a client.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         port = _free_port(options.host, options.port)
@@ -54,7 +54,7 @@ def _read_options() -> argparse.Namespace:
 
 
 def _loopback(value: str) -> str:
-    """An address that no other machine reaches: this realm's passwords are in a public file."""
+    """Parse an address that no other machine reaches: this realm's passwords are in a public file."""
     try:
         is_loopback = ip_address(value).is_loopback
     except ValueError as error:
@@ -67,10 +67,10 @@ def _loopback(value: str) -> str:
 
 
 def _free_port(host: str, wanted: int) -> int:
-    """The port, known to be free a moment ago.
+    """Return the port, which was free a moment ago.
 
-    Granian binds with SO_REUSEPORT and would share a taken port in silence, and it does not tell which port it took
-    for 0; so both are settled here.
+    Granian binds with SO_REUSEPORT, so it would silently share a taken port, and it does not report which port it chose
+    for 0. So we check and choose here.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -80,14 +80,14 @@ def _free_port(host: str, wanted: int) -> int:
 
 
 async def _serve(realm: Realm, host: str, port: int, *, until_eof: bool) -> None:
-    # The framework is most of the start; who asks for help, or for what cannot be served, need not wait for it.
-    # Nothing that is imported is garbage: the collector, which looks again and again, would be a quarter of it.
+    # Importing the framework is most of the start, and `--help` or a wrong argument must not wait for it. Imports make
+    # no garbage, and the collector would take a quarter of their time.
     gc.disable()
     from starpost_dev.realm.app import create_realm_app  # noqa: PLC0415
 
     gc.enable()
 
-    # Granian's embedded server lives in this one process: it starts at once, and a signal to it ends all of it.
+    # Granian's embedded server runs in this process: it starts at once, and one signal ends everything.
     server = Server(
         create_realm_app(realm),
         address=host,
@@ -123,8 +123,8 @@ def _stop_at_eof(server: Server) -> None:
 
 if __name__ == "__main__":
     exit_status = main()
-    # Granian's threads may outlive the loop, and Python 3.13 was seen to abort when they met the interpreter's
-    # teardown. All that must be kept is written by now, so there is nothing to tear down.
+    # Granian's threads may outlive the loop, and Python 3.13 was seen to abort when they ran during the interpreter's
+    # teardown. All state is written by now, so we skip the teardown.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(exit_status)

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 def create_realm_app(realm: Realm) -> Litestar:
-    """Make the application that serves a realm; when it stops, the sessions are kept."""
+    """Make the application that serves a realm. It saves the sessions when it stops."""
     return Litestar(
         route_handlers=[
             endpoints.realm_page,

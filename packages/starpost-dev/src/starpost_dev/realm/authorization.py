@@ -1,4 +1,4 @@
-"""The authorization request, the sign-in that it waits for and the code that ends it (RFC 6749, section 4.1)."""
+"""Authorization request, the sign-in that it waits for, and the code that ends it (RFC 6749, section 4.1)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_PENDING = 1000
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True):
-    """What a client asked for, checked."""
+    """Checked authorization request of a client."""
 
     client_id: str
     redirect_uri: str
@@ -39,12 +39,12 @@ class AuthorizationRequest(msgspec.Struct, frozen=True):
     code_challenge_method: str | None
 
     def answer(self, issuer: str, **members: str) -> str:
-        """The URL that takes the answer to the client, with its `state` and our `iss` (RFC 9207)."""
+        """Return the URL that carries the answer to the client, with its `state` and our `iss` (RFC 9207)."""
         return redirect_answer(self.redirect_uri, self.state, issuer, **members)
 
 
 class CodeGrant(msgspec.Struct, frozen=True):
-    """What a code is exchanged for."""
+    """Grant behind an authorization code."""
 
     request: AuthorizationRequest
     session_id: str
@@ -52,7 +52,7 @@ class CodeGrant(msgspec.Struct, frozen=True):
 
 
 class PendingLogin(msgspec.Struct):
-    """A sign-in form that was shown; `browser` is the cookie of the browser that may answer it."""
+    """Sign-in form that was shown; `browser` is the cookie of the browser that may answer it."""
 
     request: AuthorizationRequest
     browser: str
@@ -61,10 +61,10 @@ class PendingLogin(msgspec.Struct):
 
 
 class LoginStore:
-    """Sign-in forms that wait for an answer and codes that wait for their exchange, each good once.
+    """Sign-in forms that wait for an answer, and codes that wait for their exchange. Each can be used once.
 
     Args:
-        form_lifespan: seconds to fill the form in.
+        form_lifespan: seconds to fill in the form.
         code_lifespan: seconds to exchange the code.
     """
 
@@ -75,7 +75,7 @@ class LoginStore:
         self._codes: dict[str, CodeGrant] = {}
 
     def show(self, request: AuthorizationRequest, browser: str) -> tuple[str, PendingLogin]:
-        """Note that a form is shown; returns its id."""
+        """Record that a form is shown, and return its id."""
         now = time.time()
         self._forms = {key: form for key, form in self._forms.items() if form.expires > now}
         while len(self._forms) >= _MAX_PENDING:
@@ -86,7 +86,7 @@ class LoginStore:
         return tab, form
 
     def answered(self, tab: str, session_code: str, browser: str) -> PendingLogin | None:
-        """The form that this answer belongs to, which is thereby used up; None when there is none for this browser."""
+        """Use up and return the form that this answer belongs to; None if there is none for this browser."""
         form = self._forms.get(tab)
         if form is None or form.expires <= time.time():
             return None
@@ -96,7 +96,7 @@ class LoginStore:
         return self._forms.pop(tab)
 
     def issue(self, request: AuthorizationRequest, session_id: str, client_uuid: str) -> str:
-        """Issue a code; like Keycloak's it names its session, so that a second use can end it."""
+        """Issue a code. Like Keycloak's, it names its session, so that a second use can end the session."""
         now = time.time()
         self._codes = {key: held for key, held in self._codes.items() if held.expires > now}
         code = f"{secrets.token_urlsafe(24)}.{session_id}.{client_uuid}"
@@ -104,29 +104,29 @@ class LoginStore:
         return code
 
     def redeem(self, code: str) -> CodeGrant | None:
-        """What the code is exchanged for; None when it is unknown, expired or used."""
+        """Use up a code and return its grant; None if the code is unknown, expired or used."""
         held = self._codes.pop(code, None)
         return held if held and held.expires > time.time() else None
 
 
 def session_of_code(code: str) -> str | None:
-    """The session that a code names."""
+    """Return the session that a code names."""
     parts = code.split(".")
     return parts[1] if len(parts) == 3 else None
 
 
 def redirect_answer(redirect_uri: str, state: str | None, issuer: str, **members: str) -> str:
-    """The redirect URI with an answer in its query (RFC 6749, sections 4.1.2 and 4.1.2.1)."""
+    """Return the redirect URI with an answer in its query (RFC 6749, sections 4.1.2 and 4.1.2.1)."""
     answer = {**members, **({} if state is None else {"state": state}), "iss": issuer}
     base, hash_mark, fragment = redirect_uri.partition("#")
     return f"{base}{'&' if '?' in base else '?'}{urlencode(answer)}{hash_mark}{fragment}"
 
 
 def read_request(client: Client, query: Mapping[str, str]) -> AuthorizationRequest:
-    """Check an authorization request whose client and redirect URI are already known to be good.
+    """Check an authorization request whose client and redirect URI are known to be valid.
 
     Raises:
-        OAuthError: what the client is told by redirection (RFC 6749, section 4.1.2.1; RFC 7636, section 4.4.1).
+        OAuthError: the client gets it by redirection (RFC 6749, section 4.1.2.1; RFC 7636, section 4.4.1).
     """
     kind = query.get("response_type")
     if not kind:
@@ -176,7 +176,7 @@ def verify_code_challenge(request: AuthorizationRequest, verifier: str | None) -
     """Compare the code verifier with the challenge (RFC 7636, section 4.6).
 
     Raises:
-        OAuthError: it is missing, malformed, or another one's (`invalid_grant`).
+        OAuthError: it is missing, malformed, or does not match (`invalid_grant`).
     """
     if request.code_challenge is None:
         return
@@ -192,10 +192,10 @@ def verify_code_challenge(request: AuthorizationRequest, verifier: str | None) -
 
 
 def is_valid_redirect(uri: str | None, patterns: Iterable[str]) -> bool:
-    """Whether a client may be answered at this URI.
+    """Return whether a client may be answered at this URI.
 
-    A pattern is a URI, or ends in `*` and matches what begins like it. On the loopback the port is free (RFC 8252,
-    section 7.3), as a program there takes the port that it gets.
+    A pattern is a URI, or ends in `*` and matches URIs with that prefix. On loopback addresses any port is allowed (RFC
+    8252, section 7.3), since a program uses a port that happens to be free.
     """
     if not uri or any(ord(char) <= 0x20 or char == "\\" for char in uri):
         return False

@@ -1,4 +1,4 @@
-"""Back-channel logout: telling every client of a session that it is over (OpenID Connect Back-Channel Logout 1.0)."""
+"""Back-channel logout: notifies the clients of a session that it has ended (OpenID Connect Back-Channel Logout 1.0)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _log = logging.getLogger(__name__)
 
 
 async def end_session(realm: Realm, session: UserSession) -> None:
-    """End a session and tell its clients; returns when each of them has answered or is given up.
+    """End a session and notify its clients. Returns when each has answered, or its time is over.
 
-    A client that does not answer changes nothing: the session is over, and the log says who was not told.
+    The session ends even if a client does not answer; the log names that client.
     """
     realm.sessions.end(session)
     messages = []

@@ -1,4 +1,4 @@
-"""What Keycloak gives every realm, whether its file mentions it or not: default roles, clients and their roles."""
+"""Built-in parts of every Keycloak realm: default roles, clients and their roles."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCOPES_OPTIONAL = ("address", "microprofile-jwt", "offline_access", "organizatio
 
 
 def default_role(realm: str) -> str:
-    """The realm role that every new user gets."""
+    """Return the realm role that every new user gets."""
     return f"default-roles-{realm}"
 
 
 def realm_roles(realm: str) -> tuple[RoleEntry, ...]:
-    """The realm roles that exist in every realm."""
+    """Return the realm roles that exist in every realm."""
     return (
         RoleEntry(name="offline_access", description="${role_offline-access}"),
         RoleEntry(name="uma_authorization", description="${role_uma_authorization}"),
@@ -38,7 +38,7 @@ def realm_roles(realm: str) -> tuple[RoleEntry, ...]:
 
 
 def clients() -> tuple[ClientEntry, ...]:
-    """The clients that exist in every realm and that a program may meet."""
+    """Return the clients that exist in every realm, as far as programs use them."""
     return (
         ClientEntry(client_id="account", name="${client_account}", public_client=True),
         ClientEntry(
@@ -59,7 +59,7 @@ def clients() -> tuple[ClientEntry, ...]:
 
 
 def client_roles() -> dict[str, tuple[RoleEntry, ...]]:
-    """The roles of these clients."""
+    """Return the roles of these clients."""
     account: dict[str, tuple[str, ...]] = {
         "delete-account": (),
         "manage-account": ("manage-account-links",),

@@ -1,7 +1,7 @@
-"""Cross-origin requests: a browser's page on another port may use the endpoints as its client's web origins allow.
+"""Cross-origin requests (CORS): pages may use the endpoints if their client's web origins allow it.
 
-As in Keycloak a preflight request is always answered with yes, since it names no client; the answer that follows
-carries the permission, or does not.
+As in Keycloak, every preflight request is allowed, since it names no client. The answer to the request itself carries
+the permission, or does not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PREFLIGHT = {
 
 
 def allow_everyone(request: Request[Any, Any, Any]) -> None:
-    """Let pages of every origin read the answer: it is public."""
+    """Let pages of every origin read the answer, which is public."""
     request.scope["state"][_STATE_KEY] = ["*"]
 
 
@@ -36,12 +36,12 @@ def allow_client(request: Request[Any, Any, Any], client: Client) -> None:
 
 
 class CrossOrigin(ASGIMiddleware):
-    """Answers preflight requests and writes what the handler allowed."""
+    """Middleware that answers preflight requests, and adds the permission that the handler granted."""
 
     scopes = (ScopeType.HTTP,)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass the request on, its `Origin` noted."""
+        """Record the `Origin`, and pass the request on."""
         headers = MutableScopeHeaders(scope)
         origin = headers.get("origin")
         if origin is None:

@@ -1,4 +1,4 @@
-"""Who is in the realm: users, roles and clients, read from the realm file and changed by the administration API."""
+"""Directory of the realm: users, roles and clients, from the realm file, changed by the administration API."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NAMESPACE = uuid.UUID("b2d1f8c0-7c5f-4f0e-9d53-3a6f0c3f5a10")
 
 
 class RoleKey(msgspec.Struct, frozen=True, order=True):
-    """A role's name within its container: a client, or the realm itself (`client` is empty)."""
+    """Name of a role within its container: a client, or the realm itself (`client` is empty)."""
 
     name: str
     client: str = ""
 
 
 class Role(msgspec.Struct):
-    """A role and the roles that it brings with it."""
+    """Role and its composites."""
 
     id: str
     key: RoleKey
@@ -32,7 +32,7 @@ class Role(msgspec.Struct):
 
 
 class Client(msgspec.Struct):
-    """An application that asks for tokens."""
+    """Client: an application that requests tokens."""
 
     id: str
     client_id: str
@@ -50,13 +50,13 @@ class Client(msgspec.Struct):
     mappers: list[MapperEntry]
 
     def seconds(self, attribute: str, default: int) -> int:
-        """A lifetime that the client sets for itself, else the realm's."""
+        """Return a lifetime that the client sets, else the realm's."""
         value = self.attributes.get(attribute, "")
         return int(value) if value.isdigit() and int(value) > 0 else default
 
 
 class User(msgspec.Struct):
-    """A person, or the account of a client."""
+    """User: a person, or the service account of a client."""
 
     id: str
     username: str
@@ -74,12 +74,12 @@ class User(msgspec.Struct):
     not_before: int = 0
 
     def is_set_up(self) -> bool:
-        """Whether the account may sign in: Keycloak's user profile wants an e-mail address and both names."""
+        """True if the account may sign in: Keycloak's user profile requires an e-mail address and both names."""
         return not self.password_is_temporary and all((self.email, self.first_name, self.last_name))
 
 
 class DirectoryDocument(msgspec.Struct):
-    """The directory as it is kept between two runs; `source` is the digest of the realm file that it began with."""
+    """Saved directory; `source` is the digest of the realm file from which it was made."""
 
     source: str
     roles: list[Role]
@@ -88,7 +88,7 @@ class DirectoryDocument(msgspec.Struct):
 
 
 class Directory:
-    """The users, roles and clients of one realm, in memory."""
+    """Users, roles and clients of one realm, in memory."""
 
     def __init__(self, realm: str, roles: Iterable[Role], clients: Iterable[Client], users: Iterable[User]) -> None:
         self.realm = realm
@@ -99,25 +99,25 @@ class Directory:
     # ---- looking up -------------------------------------------------------------------------------------------------
 
     def user_named(self, username: str) -> User | None:
-        """The user with this name; names are compared without case, as Keycloak keeps them in lower case."""
+        """Return the user with this name, ignoring case: Keycloak stores names in lower case."""
         wanted = username.lower()
         return next((user for user in self.users.values() if user.username == wanted), None)
 
     def client_by_uuid(self, client_uuid: str) -> Client | None:
-        """The client with this id, which the administration API uses instead of the clientId."""
+        """Return the client with this id, which the administration API uses instead of the clientId."""
         return next((client for client in self.clients.values() if client.id == client_uuid), None)
 
     def service_account(self, client: Client) -> User | None:
-        """The user who stands for a client in the client-credentials grant."""
+        """Return the user that represents a client in the client-credentials grant."""
         return next((user for user in self.users.values() if user.service_account_of == client.client_id), None)
 
     def password_matches(self, user: User | None, password: str) -> bool:
-        """Whether the password is the user's; takes as long for a user who does not exist."""
+        """Compare the password with the user's. Takes the same time if the user does not exist."""
         known = (user and user.password) or NOBODY
         return known.matches(password) and known is not NOBODY
 
     def effective_roles(self, roles: Iterable[RoleKey]) -> list[RoleKey]:
-        """The roles and all that they bring, each once, in a stable order."""
+        """Return the roles and all their composites, each once, in a stable order."""
         found: dict[RoleKey, None] = {}
         waiting = list(roles)
         while waiting:
@@ -131,7 +131,7 @@ class Directory:
     # ---- changing ---------------------------------------------------------------------------------------------------
 
     def add_user(self, user: User) -> User:
-        """Add a user, who gets the realm's default roles."""
+        """Add a user with the realm's default roles."""
         user.roles = [RoleKey(builtin.default_role(self.realm))]
         user.created = time.time_ns() // 1_000_000
         self.users[user.id] = user
@@ -146,19 +146,19 @@ class Directory:
             role.composites = [brought for brought in role.composites if brought != key]
 
     def document(self, source: str) -> DirectoryDocument:
-        """The directory as a document for the state folder."""
+        """Return the directory as a document for the state folder."""
         return DirectoryDocument(
             source, list(self.roles.values()), list(self.clients.values()), list(self.users.values())
         )
 
 
 def directory_from_file(realm_file: RealmFile) -> Directory:
-    """Build the directory of a realm file, with what Keycloak adds to every realm.
+    """Build the directory of a realm file, with the built-in parts of every realm.
 
     Ids that the file leaves out are derived from the names, so that a user keeps the same `sub` from run to run.
 
     Raises:
-        RealmFileError: a user or a role names a role that does not exist, or a name stands twice.
+        RealmFileError: a user or a role names a role that does not exist, or a name is repeated.
     """
     realm = realm_file.realm
     clients = _unique(
@@ -240,7 +240,7 @@ def _unique(kind: str, start: dict, entries: Iterable, attribute: str) -> dict: 
     for entry in entries:
         name = getattr(entry, attribute)
         if name.lower() in seen:
-            raise RealmFileError(f"{kind} {name!r} stands twice")
+            raise RealmFileError(f"{kind} {name!r} is repeated")
         seen.add(name.lower())
         found[name] = entry
     return found

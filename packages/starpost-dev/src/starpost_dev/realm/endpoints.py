@@ -1,4 +1,4 @@
-"""The realm's public endpoints: its page, discovery, keys, tokens and the user's claims."""
+"""Public endpoints of the realm: its page, discovery, keys, tokens and the user's claims."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 async def provide_realm(request: Request[Any, Any, Any]) -> Realm:
-    """The realm that the path names.
+    """Return the realm that the path names.
 
     Raises:
         RealmError: this server has no such realm (404).
@@ -36,10 +36,10 @@ async def provide_realm(request: Request[Any, Any, Any]) -> Realm:
 
 
 async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The text members of a form body; what is not a form is an empty one.
+    """Return the text members of a form body; empty if the body is not a form.
 
     Raises:
-        OAuthError: a member stands twice (RFC 6749, section 3.2).
+        OAuthError: a member is repeated (RFC 6749, section 3.2).
     """
     try:
         form = await request.form()
@@ -53,7 +53,7 @@ async def read_form(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 @get(REALM_PATH)
 async def realm_page(request: Request[Any, Any, Any], realm: Realm) -> dict[str, Any]:
-    """The realm's page, with the public key in Keycloak's form (base64 of DER)."""
+    """Return the realm's page, with the public key in Keycloak's form (base64 of DER)."""
     allow_everyone(request)
     return {
         "realm": realm.name,
@@ -67,7 +67,7 @@ async def realm_page(request: Request[Any, Any, Any], realm: Realm) -> dict[str,
 
 @get(f"{REALM_PATH}/.well-known/openid-configuration")
 async def discovery(request: Request[Any, Any, Any], realm: Realm) -> dict[str, Any]:
-    """The discovery document (OpenID Connect Discovery 1.0, section 3): what this realm really speaks."""
+    """Return the discovery document (OpenID Connect Discovery 1.0, section 3), which lists only what works here."""
     allow_everyone(request)
     protocol = f"{realm.issuer}/protocol/openid-connect"
     return {
@@ -98,14 +98,14 @@ async def discovery(request: Request[Any, Any, Any], realm: Realm) -> dict[str, 
 
 @get(f"{PROTOCOL_PATH}/certs")
 async def certs(request: Request[Any, Any, Any], realm: Realm) -> dict[str, Any]:
-    """The public keys (RFC 7517, section 5)."""
+    """Return the public keys (RFC 7517, section 5)."""
     allow_everyone(request)
     return realm.keys.jwks()
 
 
 @post(f"{PROTOCOL_PATH}/token", status_code=200)
 async def token(request: Request[Any, Any, Any], realm: Realm) -> Response[TokenSet]:
-    """The token endpoint (RFC 6749, section 3.2)."""
+    """Issue tokens: the token endpoint (RFC 6749, section 3.2)."""
     form = await read_form(request)
     if "grant_type" not in form:
         raise OAuthError("invalid_request", "Missing form parameter: grant_type")
@@ -116,7 +116,7 @@ async def token(request: Request[Any, Any, Any], realm: Realm) -> Response[Token
 
 @post(f"{PROTOCOL_PATH}/token/introspect", status_code=200)
 async def introspect(request: Request[Any, Any, Any], realm: Realm) -> dict[str, Any]:
-    """Whether a token is good, asked by a client that it is addressed to (RFC 7662)."""
+    """Report whether a token is valid to a client in its audience (RFC 7662)."""
     form = await read_form(request)
     try:
         client = authenticate_client(realm, form, request.headers.get("Authorization"))
@@ -140,7 +140,7 @@ async def introspect(request: Request[Any, Any, Any], realm: Realm) -> dict[str,
 
 @route(f"{PROTOCOL_PATH}/userinfo", http_method=["GET", "POST"], status_code=200)
 async def userinfo(request: Request[Any, Any, Any], realm: Realm) -> Claims:
-    """The claims of the user whose access token this is (OpenID Connect Core 1.0, section 5.3)."""
+    """Return the claims of the user who owns the access token (OpenID Connect Core 1.0, section 5.3)."""
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         bearer = (await read_form(request)).get("access_token", "") if request.method == "POST" else ""
@@ -161,13 +161,13 @@ async def userinfo(request: Request[Any, Any, Any], realm: Realm) -> Claims:
 
 
 def audience_of(claims: Claims) -> list[str]:
-    """The audience of a token; `aud` is a list or a single name (RFC 7519, section 4.1.3)."""
+    """Return the audience of a token; `aud` is a list or a single name (RFC 7519, section 4.1.3)."""
     audience = claims.get("aud", [])
     return [audience] if isinstance(audience, str) else audience
 
 
 def user_of_token(realm: Realm, claims: Claims) -> User | None:
-    """The enabled user of an access token; None when the session that it belongs to is over."""
+    """Return the enabled user of an access token; None if its session has ended."""
     if "sid" in claims:
         session = realm.sessions.get(claims["sid"])
         if session is None or claims["azp"] not in session.clients:

@@ -1,7 +1,7 @@
-"""What a caller is told when the realm refuses.
+"""Refusals of the realm.
 
-Keycloak answers in three shapes: OAuth 2.0 errors at the protocol endpoints (RFC 6749, section 5.2), challenges at the
-endpoints that take a bearer token (RFC 6750, section 3), and ``{"error": …}`` or ``{"errorMessage": …}`` in the
+Keycloak has three shapes of refusals: OAuth 2.0 errors at the protocol endpoints (RFC 6749, section 5.2), challenges at
+endpoints that require a bearer token (RFC 6750, section 3), and ``{"error": …}`` or ``{"errorMessage": …}`` in the
 administration API.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class RealmError(Exception):
-    """A refusal.
+    """Refusal of a request.
 
     Attributes:
         status: the HTTP status.
@@ -34,7 +34,7 @@ class OAuthError(RealmError):
 
 
 class BearerError(RealmError):
-    """A refusal of a bearer token, told in ``WWW-Authenticate`` (RFC 6750, section 3)."""
+    """Refusal of a bearer token, in ``WWW-Authenticate`` (RFC 6750, section 3)."""
 
     def __init__(self, realm: str, error: str | None = None, description: str | None = None, status: int = 401) -> None:
         challenge = f'Bearer realm="{realm}"'

@@ -1,4 +1,4 @@
-"""The token endpoint's grants (RFC 6749, section 4; OpenID Connect Core 1.0, section 3.1.3)."""
+"""Grants of the token endpoint (RFC 6749, section 4; OpenID Connect Core 1.0, section 3.1.3)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _BAD_CREDENTIALS = "Invalid user credentials"
 
 
 def authenticate_client(realm: Realm, form: Form, authorization: str | None) -> Client:
-    """The client that asks: by HTTP Basic or by form (RFC 6749, section 2.3.1), a public one by its name alone.
+    """Authenticate a client by HTTP Basic or by form (RFC 6749, section 2.3.1), a public one by its name alone.
 
     Raises:
-        OAuthError: it is unknown or switched off (`invalid_client`), or its secret is wrong (`unauthorized_client`).
+        OAuthError: it is unknown or disabled (`invalid_client`), or its secret is wrong (`unauthorized_client`).
     """
     client_id, secret = form.get("client_id"), form.get("client_secret")
     if authorization and authorization.lower().startswith("basic "):
@@ -44,7 +44,7 @@ def authenticate_client(realm: Realm, form: Form, authorization: str | None) -> 
 
 
 def check_password(realm: Realm, username: str, password: str) -> User:
-    """The user with this name and password, who may sign in.
+    """Return the user with this name and password, if the user may sign in.
 
     Raises:
         OAuthError: the pair is wrong, the user is disabled or not set up (`invalid_grant`).
@@ -60,7 +60,7 @@ def check_password(realm: Realm, username: str, password: str) -> User:
 
 
 def grant(realm: Realm, client: Client, form: Form) -> TokenSet:
-    """Answer a token request of a client that is authenticated.
+    """Answer a token request of an authenticated client.
 
     Raises:
         OAuthError: as RFC 6749, section 5.2, says.
@@ -94,7 +94,7 @@ def _authorization_code(realm: Realm, client: Client, form: Form) -> TokenSet:
         raise OAuthError("invalid_request", "Missing parameter: code")
     grant = realm.logins.redeem(form["code"])
     if grant is None:
-        # A code that comes twice may have been stolen: what it was exchanged for ends (RFC 6749, section 4.1.2).
+        # A code that is used twice may be stolen: the session behind it ends (RFC 6749, section 4.1.2).
         session = realm.sessions.get(session_of_code(form["code"]))
         if session is not None:
             session.clients.pop(client.client_id, None)
@@ -147,7 +147,7 @@ def _refresh(realm: Realm, client: Client, form: Form) -> TokenSet:
                 raise OAuthError("invalid_grant", "Stale token")
             use = part.refresh_uses[claims["reuse_id"]] = RefreshUse(claims["jti"], 0, now)
         if use.count > realm.settings.refresh_token_max_reuse:
-            # Somebody else may hold this token: the client's part of the session ends (RFC 9700, section 4.14.2).
+            # The token may be stolen: the client's part of the session ends (RFC 9700, section 4.14.2).
             del session.clients[client.client_id]
             raise OAuthError("invalid_grant", "Maximum allowed refresh token reuse exceeded")
         use.count += 1
@@ -157,10 +157,10 @@ def _refresh(realm: Realm, client: Client, form: Form) -> TokenSet:
 
 
 def read_refresh_token(realm: Realm, client: Client, token: str) -> Claims:
-    """The claims of a refresh token that was given to this client.
+    """Return the claims of a refresh token of this client.
 
     Raises:
-        OAuthError: it is none, is expired, or is another client's (`invalid_grant`).
+        OAuthError: it is not a refresh token, has expired, or belongs to another client (`invalid_grant`).
     """
     claims = realm.tokens.verify_internal(token, check_expiry=False)
     if claims is None or claims.get("typ") != "Refresh":

@@ -1,4 +1,4 @@
-"""The realm's keys: RSA pairs as Keycloak's key components, kept in the state folder and rotated by adding one."""
+"""Keys of the realm: RSA key pairs as Keycloak's key components, saved in the state folder. Adding one rotates them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _ALGORITHMS = {SIGNING_PROVIDER: ("RS256", "sig"), ENCRYPTION_PROVIDER: ("RSA-OA
 
 
 class KeyComponent(msgspec.Struct):
-    """A key and its place in the rotation.
+    """Key and its place in the rotation.
 
-    The enabled key with the highest priority that is also active signs; every enabled key verifies and is published.
+    Of the enabled and active keys, the one with the highest priority signs. Every enabled key verifies, and is
+    published.
     """
 
     id: str
@@ -35,7 +36,7 @@ class KeyComponent(msgspec.Struct):
     active: bool = True
 
     def private_key(self) -> rsa.RSAPrivateKey:
-        """The key pair."""
+        """Return the key pair."""
         key = serialization.load_pem_private_key(self.pem.encode(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise TypeError(f"component {self.name} holds no RSA key")
@@ -48,7 +49,7 @@ class _KeyDocument(msgspec.Struct):
 
 
 class Key:
-    """A key ready for use: its pair, its id (`kid`), and what is published of it."""
+    """Key ready for use: its pair, its id (`kid`) and its published form."""
 
     def __init__(self, component: KeyComponent) -> None:
         self.component = component
@@ -59,7 +60,7 @@ class Key:
         self.kid = _base64url(hashlib.sha256(self.der).digest())
 
     def jwk(self) -> dict[str, str]:
-        """The public half as a JSON Web Key (RFC 7517)."""
+        """Return the public key as a JSON Web Key (RFC 7517)."""
         numbers = self.public.public_numbers()
         return {
             "kid": self.kid,
@@ -72,13 +73,13 @@ class Key:
 
 
 class KeyRing:
-    """All keys of the realm, written to the state folder with every change."""
+    """Keys of the realm, written to the state folder at every change."""
 
     def __init__(self, state: StateFolder) -> None:
         self._state = state
         document = state.read(_DOCUMENT, _KeyDocument)
         if document is None:
-            # As in Keycloak, a key for encryption stands beside the one that signs: a verifier must tell them apart.
+            # As in Keycloak, there is also a key for encryption, so that verifiers must tell the two apart.
             document = _KeyDocument(
                 secrets.token_bytes(64),
                 [
@@ -95,10 +96,10 @@ class KeyRing:
         return iter(self._keys.values())
 
     def signing_key(self) -> Key:
-        """The key that signs new tokens.
+        """Return the key that signs new tokens.
 
         Raises:
-            LookupError: every signing key was removed or switched off.
+            LookupError: every signing key was removed or disabled.
         """
         usable = [
             key for key in self._keys.values() if key.use == "sig" and key.component.enabled and key.component.active
@@ -108,27 +109,27 @@ class KeyRing:
         return max(usable, key=lambda key: key.component.priority)
 
     def verification_key(self, kid: str | None) -> Key | None:
-        """The key that verifies a token with this `kid`; None when it was removed or never was."""
+        """Return the key that verifies tokens with this `kid`; None if there is none."""
         for key in self._keys.values():
             if key.kid == kid and key.use == "sig" and key.component.enabled:
                 return key
         return None
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The published keys, the newest in the rotation first (RFC 7517, section 5)."""
+        """Return the published keys, the newest in the rotation first (RFC 7517, section 5)."""
         enabled = [key for key in self._keys.values() if key.component.enabled]
         enabled.sort(key=lambda key: key.component.priority, reverse=True)
         return {"keys": [key.jwk() for key in enabled]}
 
     def get(self, component_id: str) -> KeyComponent | None:
-        """A component by its id."""
+        """Return a component by its id."""
         key = self._keys.get(component_id)
         return key.component if key else None
 
     def add(
         self, name: str, provider: str, priority: int, *, enabled: bool = True, active: bool = True
     ) -> KeyComponent:
-        """Generate a key; with the highest priority it signs from now on."""
+        """Generate a key. With the highest priority, it signs from now on."""
         component = _generate(name, provider, priority)
         component.enabled, component.active = enabled, active
         self._keys[component.id] = Key(component)
@@ -136,7 +137,7 @@ class KeyRing:
         return component
 
     def remove(self, component_id: str) -> bool:
-        """Forget a key: tokens that it signed are no longer good. False when there is none."""
+        """Remove a key, which makes the tokens that it signed invalid. Return False if there is no such key."""
         if self._keys.pop(component_id, None) is None:
             return False
         self.save()

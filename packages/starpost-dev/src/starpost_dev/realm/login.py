@@ -1,4 +1,4 @@
-"""The authorization endpoint and the sign-in form behind it."""
+"""Authorization endpoint and its sign-in form."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BROWSER_COOKIE = "AUTH_SESSION_ID"
 IDENTITY_COOKIE = "KEYCLOAK_IDENTITY"
 
 _log = logging.getLogger(__name__)
-# What the form says for each refusal of the password check.
+# Text on the form for each refusal of the password check.
 _FORM_ERRORS = {
     "Account disabled": "Account is disabled, contact your administrator.",
     "Account is not fully set up": "Account is not fully set up; an administrator must complete it.",
@@ -39,7 +39,7 @@ _BAD_CREDENTIALS = "Invalid username or password."
 
 @get(f"{PROTOCOL_PATH}/auth")
 async def authorize(request: Request[Any, Any, Any], realm: Realm) -> Response[Any]:
-    """The authorization endpoint (RFC 6749, section 3.1): a form, or at once a code for a browser that is signed in."""
+    """Show the sign-in form, or issue a code at once if the browser is signed in (RFC 6749, section 3.1)."""
     query = dict(request.query_params)
     if not query.get("client_id"):
         return _refusal(realm, "Invalid Request")
@@ -64,7 +64,7 @@ async def authorize(request: Request[Any, Any, Any], realm: Realm) -> Response[A
 
 @post(f"{REALM_PATH}/login-actions/authenticate", status_code=200)
 async def authenticate(request: Request[Any, Any, Any], realm: Realm) -> Response[Any]:
-    """The answer to the form; a wrong password shows it again."""
+    """Handle the submitted form. A wrong password shows it again."""
     browser = request.cookies.get(BROWSER_COOKIE, "")
     query = request.query_params
     pending = realm.logins.answered(query.get("tab_id", ""), query.get("session_code", ""), browser)
@@ -87,7 +87,7 @@ async def authenticate(request: Request[Any, Any, Any], realm: Realm) -> Respons
 
 
 def session_of_browser(request: Request[Any, Any, Any], realm: Realm) -> UserSession | None:
-    """The session that the browser's cookie names; None when it is signed out or its user may no longer sign in."""
+    """Return the session that the browser's cookie names; None if it has ended or its user may no longer sign in."""
     claims = realm.tokens.verify_internal(request.cookies.get(IDENTITY_COOKIE, ""))
     if claims is None or claims.get("typ") != "Serialized-ID":
         return None
@@ -121,7 +121,7 @@ def _show_form(
 
 
 def _refusal(realm: Realm, message: str) -> Response[Any]:
-    # Not by redirection: who asks is not known to be a client (RFC 6749, section 4.1.2.1).
+    # Not by redirection, because the request may not come from a client (RFC 6749, section 4.1.2.1).
     return message_page(f"Sign in to {realm.title}", message, status=400)
 
 

@@ -1,4 +1,4 @@
-"""Logout: a client's, by refresh token, and a browser's (OpenID Connect RP-Initiated Logout 1.0)."""
+"""Logout by a client, with a refresh token, and by a browser (OpenID Connect RP-Initiated Logout 1.0)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def browser_logout(request: Request[Any, Any, Any], realm: Realm) -> Respo
 
 @post(f"{REALM_PATH}/login-actions/logout-confirm", status_code=200)
 async def confirm_logout(request: Request[Any, Any, Any], realm: Realm) -> Response[Any]:
-    """The answer to the question whether to sign out."""
+    """Handle the user's confirmation to sign out."""
     form = await read_form(request)
     session = session_of_browser(request, realm)
     claims = realm.tokens.verify_internal(form.get("session_code", ""))
@@ -66,7 +66,7 @@ async def _browser_logout(request: Request[Any, Any, Any], realm: Realm, query: 
     if session is None:
         return _signed_out(realm, back)
     if hint is None:
-        # Anybody can lead a browser here: without the ID token the user is asked.
+        # Any page can send a browser here, so without the ID token the user is asked.
         ticket = {
             "typ": "Logout-Form",
             "sid": session.id,

@@ -1,4 +1,4 @@
-"""The pages that a browser sees: plain HTML, named as in Keycloak's theme where a program looks for it."""
+"""HTML pages for browsers. Elements that programs look for have the names of Keycloak's theme."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ label, input, button {{ display: block; width: 100%; box-sizing: border-box; mar
 
 
 def login_page(title: str, action: str, *, username: str = "", error: str = "") -> Response[str]:
-    """The sign-in form, which posts `username` and `password`."""
+    """Return the sign-in form, which posts `username` and `password`."""
     told = f'<p id="input-error" role="alert">{escape(error)}</p>' if error else ""
     content = f"""{told}<form id="kc-form-login" action="{escape(action)}" method="post">
 <label for="username">Username</label>
@@ -37,7 +37,7 @@ def login_page(title: str, action: str, *, username: str = "", error: str = "") 
 
 
 def logout_page(title: str, action: str, session_code: str) -> Response[str]:
-    """The question whether to sign out, for a request that does not prove whose it is."""
+    """Return the page that asks for confirmation to sign out, for a request without proof of its origin."""
     content = f"""<p>Do you want to log out?</p><form action="{escape(action)}" method="post">
 <input type="hidden" name="session_code" value="{escape(session_code)}">
 <button name="confirmLogout" type="submit">Logout</button></form>"""
@@ -45,12 +45,12 @@ def logout_page(title: str, action: str, session_code: str) -> Response[str]:
 
 
 def message_page(title: str, message: str, *, status: int = 200) -> Response[str]:
-    """A page that only says something."""
+    """Return a page with a message."""
     return page(title, f'<p class="instruction">{escape(message)}</p>', status=status)
 
 
 def page(title: str, content: str, *, status: int = 200) -> Response[str]:
-    """A page of this realm; `content` is HTML."""
+    """Return a page of this realm; `content` is HTML."""
     return Response(
         _FRAME.format(title=escape(title), content=content),
         status_code=status,
@@ -60,13 +60,13 @@ def page(title: str, content: str, *, status: int = 200) -> Response[str]:
 
 
 def cookie(name: str, value: str, realm: str) -> Cookie:
-    """A cookie that only the pages of this realm get.
+    """Make a cookie for the pages of this realm only.
 
-    Not `Secure`, which a browser may refuse over plain HTTP; this realm is served on the loopback alone.
+    Not `Secure`, which a browser may refuse over plain HTTP; this realm is served on loopback addresses only.
     """
     return Cookie(key=name, value=value, path=f"/realms/{realm}/", httponly=True, samesite="lax", max_age=None)
 
 
 def no_cookie(name: str, realm: str) -> Cookie:
-    """The order to forget a cookie."""
+    """Make a cookie that deletes the one with this name."""
     return Cookie(key=name, value="", path=f"/realms/{realm}/", httponly=True, samesite="lax", max_age=0)

@@ -8,12 +8,12 @@ import secrets
 
 import msgspec
 
-# Low against attackers, as a realm full of `password = name` needs no more, and quick enough for a load test.
+# Weak against attackers, which is enough for a realm where the password is the name, and fast enough for load tests.
 _COST = 1024
 
 
 class PasswordHash(msgspec.Struct, frozen=True):
-    """A salted scrypt digest (RFC 7914)."""
+    """Salted scrypt digest (RFC 7914)."""
 
     salt: bytes
     digest: bytes
@@ -25,7 +25,7 @@ class PasswordHash(msgspec.Struct, frozen=True):
         return cls(salt, _digest(password, salt))
 
     def matches(self, password: str) -> bool:
-        """Whether this is the password; takes the same time for every answer."""
+        """Compare the password in constant time."""
         return hmac.compare_digest(self.digest, _digest(password, self.salt))
 
 

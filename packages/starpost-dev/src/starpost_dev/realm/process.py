@@ -1,4 +1,4 @@
-"""An identity server as a child process: the development realm or the real Keycloak, started alike."""
+"""Identity server as a child process: the development realm or the real Keycloak."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _STOP_TIMEOUT = 45
 
 
 class StartError(RuntimeError):
-    """A server did not start.
+    """The server did not start.
 
     Attributes:
-        status: its exit status; 3 means that it cannot be run on this machine.
+        status: its exit status; 3 means that it cannot run on this machine.
     """
 
     def __init__(self, message: str, status: int) -> None:
@@ -26,12 +26,12 @@ class StartError(RuntimeError):
 
 
 class RealmProcess:
-    """An identity server in a process of its own; it can be stopped and started again at the same address.
+    """Identity server in a process of its own. It can be stopped and started again at the same address.
 
     Args:
-        state: the folder where its keys, users and sessions outlive it.
+        state: folder in which it saves keys, users and sessions.
         realm_file: the realm to serve.
-        port: 0 takes a free one, which later starts keep.
+        port: 0 chooses a free one, which later starts reuse.
         environ: further variables for the realm file's placeholders.
         module: `starpost_dev.realm`, or `starpost_dev.keycloak` for the real server.
     """
@@ -51,23 +51,23 @@ class RealmProcess:
         self._module = module
         self._environ = environ or {}
         self._process: subprocess.Popen[bytes] | None = None
-        #: Where it is served, after the first start.
+        #: Base URL, known after the first start.
         self.base_url = ""
 
     @property
     def pid(self) -> int | None:
-        """The process id while it runs."""
+        """Process id; None while it does not run."""
         return self._process.pid if self._process else None
 
     def start(self) -> str:
-        """Start it and return its base URL as soon as it answers.
+        """Start the server, and return its base URL as soon as it answers.
 
         Raises:
-            StartError: it did not start; the message is the last that it said.
+            StartError: the server did not start; the message is its last output.
         """
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = [sys.executable, "-m", self._module, "--port", str(self._port)]
-        # Its standard input is a pipe from here: when this process dies, however it dies, the pipe closes and it ends.
+        # Its standard input is a pipe from us. However this process ends, the pipe closes and the server stops.
         command += ["--until-eof", "--realm-file", str(self._realm_file), "--state", str(self._state)]
         log = self._state / f"{self._module.rpartition('.')[2]}.err"
         with log.open("ab") as stderr:
@@ -90,7 +90,7 @@ class RealmProcess:
         return self.base_url
 
     def stop(self) -> None:
-        """Stop it; it keeps its state. Does nothing when it does not run."""
+        """Stop the server; its state stays. Does nothing if it does not run."""
         if self._process is None:
             return
         self._process.terminate()

@@ -1,4 +1,4 @@
-"""The realm as one object: its settings, directory, keys, sessions and tokens, and how they survive a restart."""
+"""Realm: settings, directory, keys, sessions and tokens, saved across restarts."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _SESSIONS = "sessions.json"
 
 
 class Realm:
-    """One realm, served at one address.
+    """Realm that is served at one address.
 
-    Keys and changes by the administration API are written at once, sessions when the realm stops. A realm file that
-    changed wins over what was kept: its users and roles are read anew.
+    Keys and changes by the administration API are saved at once, sessions when the realm stops. If the realm file has
+    changed, its users and roles replace the saved ones.
 
     Args:
-        base_url: where the realm is served, without a slash at the end.
-        realm_file: the file that the real Keycloak imports.
-        state: the folder for what outlives the process.
+        base_url: URL of the server, without a slash at the end.
+        realm_file: file that the real Keycloak imports.
+        state: folder for saved state.
 
     Raises:
         RealmFileError: the realm file is not usable.
@@ -61,9 +61,9 @@ class Realm:
         self.save_directory()
 
     def save_directory(self) -> None:
-        """Keep the users, roles and clients; to be called after every change of them."""
+        """Save users, roles and clients. Call it after every change of them."""
         self._state.write(_DIRECTORY, self.directory.document(self._source))
 
     def save_sessions(self) -> None:
-        """Keep the live sessions; to be called when the realm stops."""
+        """Save the live sessions. Call it when the realm stops."""
         self._state.write(_SESSIONS, self.sessions.live())

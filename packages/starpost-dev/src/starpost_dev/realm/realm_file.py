@@ -1,7 +1,7 @@
-"""Reading the realm file: the part of Keycloak's realm representation that the development realm honours.
+"""Realm file: the part of Keycloak's realm representation that the development realm supports.
 
-Members that are not named here are read over, as the real server has many more. A member named here with a wrong type
-is an error: it would be one for the real server too.
+Other members are ignored, since the real server has many more. A wrong type of a supported member is an error, as for
+the real server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-# `${NAME}` and `${NAME:default}`: the real server replaces them in a file that it imports at its start.
+# `${NAME}` and `${NAME:default}`: the real server replaces them when it imports a file at its start.
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::([^}]*))?\}")
 
 
@@ -23,14 +23,14 @@ class RealmFileError(Exception):
 
 
 class Composites(msgspec.Struct, rename="camel", frozen=True):
-    """The roles that a role brings with it."""
+    """Composites of a role."""
 
     realm: tuple[str, ...] = ()
     client: dict[str, tuple[str, ...]] = {}
 
 
 class RoleEntry(msgspec.Struct, rename="camel", frozen=True):
-    """A realm role or a client role."""
+    """Realm role or client role."""
 
     name: str
     id: str | None = None
@@ -47,7 +47,7 @@ class RoleEntries(msgspec.Struct, rename="camel", frozen=True):
 
 
 class MapperEntry(msgspec.Struct, rename="camel", frozen=True):
-    """A protocol mapper of a client."""
+    """Protocol mapper of a client."""
 
     name: str
     protocol_mapper: str
@@ -55,7 +55,7 @@ class MapperEntry(msgspec.Struct, rename="camel", frozen=True):
 
 
 class ClientEntry(msgspec.Struct, rename="camel", frozen=True):
-    """A client: an application that asks for tokens."""
+    """Client: an application that requests tokens."""
 
     client_id: str
     id: str | None = None
@@ -74,7 +74,7 @@ class ClientEntry(msgspec.Struct, rename="camel", frozen=True):
 
 
 class CredentialEntry(msgspec.Struct, rename="camel", frozen=True):
-    """A credential of a user; only passwords are honoured."""
+    """Credential of a user; only passwords are supported."""
 
     type: str
     value: str = ""
@@ -82,7 +82,7 @@ class CredentialEntry(msgspec.Struct, rename="camel", frozen=True):
 
 
 class UserEntry(msgspec.Struct, rename="camel", frozen=True):
-    """A user, or the account of a client (``service_account_client_id``)."""
+    """User, or the service account of a client (``service_account_client_id``)."""
 
     username: str
     id: str | None = None
@@ -99,7 +99,7 @@ class UserEntry(msgspec.Struct, rename="camel", frozen=True):
 
 
 class RealmFile(msgspec.Struct, rename="camel", frozen=True):
-    """A realm: its lifetimes in seconds, roles, clients and users."""
+    """Realm with its lifetimes in seconds, roles, clients and users."""
 
     realm: str
     enabled: bool = True
@@ -136,7 +136,7 @@ def read_realm_file(path: Path, environ: Mapping[str, str] = os.environ) -> Real
 
 
 def _replace_placeholders(value: Any, environ: Mapping[str, str]) -> Any:
-    """Replace the placeholders of every string; one without a value and without a default stays, as in Keycloak."""
+    """Replace the placeholders of every string. Without value and default, a placeholder stays, as in Keycloak."""
     if isinstance(value, str):
         return _PLACEHOLDER.sub(lambda found: environ.get(found[1], found[2] or found[0]), value)
     if isinstance(value, dict):

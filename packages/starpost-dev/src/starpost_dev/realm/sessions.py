@@ -1,4 +1,4 @@
-"""Sign-ins that last: a user's session, and within it one session for each client that asked for tokens."""
+"""Sessions: one for a user's sign-in, and within it one for each client that requested tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class RefreshUse(msgspec.Struct):
-    """The last refresh token of a chain that was spent, and how often."""
+    """Refresh token of a chain that was used last, and how often."""
 
     token_id: str
     count: int
@@ -17,7 +17,7 @@ class RefreshUse(msgspec.Struct):
 
 
 class ClientSession(msgspec.Struct):
-    """A client's part of a user's session; times are seconds since the epoch."""
+    """Client's part of a user's session; times are seconds since the epoch."""
 
     client_id: str
     started: int
@@ -25,7 +25,7 @@ class ClientSession(msgspec.Struct):
 
 
 class UserSession(msgspec.Struct):
-    """A user's session; times are seconds since the epoch. `signed_in` is set when a browser signed in."""
+    """User's session; times are seconds since the epoch. `signed_in` is set if a browser signed in."""
 
     id: str
     user_id: str
@@ -37,12 +37,12 @@ class UserSession(msgspec.Struct):
 
 
 class SessionStore:
-    """The live sessions of the realm.
+    """Live sessions of the realm.
 
     Args:
-        idle: seconds without a refresh after which a session is over.
-        lifespan: seconds after which a session is over in any case.
-        sessions: what was live when the realm last stopped.
+        idle: seconds without a refresh after which a session ends.
+        lifespan: seconds after which a session ends in any case.
+        sessions: sessions that were live when the realm last stopped.
     """
 
     def __init__(self, idle: int, lifespan: int, sessions: list[UserSession] | None = None) -> None:
@@ -60,25 +60,25 @@ class SessionStore:
         return session
 
     def join(self, session: UserSession, client_id: str) -> ClientSession:
-        """The client's part of the session, begun if it is new."""
+        """Return the client's part of the session, and begin it if it is new."""
         return session.clients.setdefault(client_id, ClientSession(client_id, int(time.time())))
 
     def get(self, session_id: str | None) -> UserSession | None:
-        """A live session; None when it is over or never was."""
+        """Return a live session; None if there is none with this id."""
         session = self._sessions.get(session_id or "")
         return session if session and self._is_live(session, int(time.time())) else None
 
     def of_user(self, user_id: str) -> list[UserSession]:
-        """The live sessions of a user."""
+        """Return the live sessions of a user."""
         now = int(time.time())
         return [held for held in self._sessions.values() if held.user_id == user_id and self._is_live(held, now)]
 
     def end(self, session: UserSession) -> None:
-        """End a session: its tokens are no longer good for the realm."""
+        """End a session: the realm no longer accepts its tokens."""
         self._sessions.pop(session.id, None)
 
     def live(self) -> list[UserSession]:
-        """Every live session, for the state folder."""
+        """Return every live session, for the state folder."""
         now = int(time.time())
         return [session for session in self._sessions.values() if self._is_live(session, now)]
 

@@ -1,4 +1,4 @@
-"""The state folder: small JSON documents that only their owner can read, replaced whole or not at all."""
+"""State folder: small JSON documents that only their owner can read, replaced atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 class StateFolder:
-    """The folder where keys, users and sessions outlive the process."""
+    """Folder of saved keys, users and sessions."""
 
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -31,7 +31,7 @@ class StateFolder:
         return msgspec.json.decode(content, type=type_)
 
     def write(self, name: str, document: object) -> None:
-        """Replace a document; a reader sees the old one or the new one, never half of it."""
+        """Replace a document atomically: a reader sees the old one or the new one."""
         target = self._path / name
         fresh = target.with_suffix(".new")
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

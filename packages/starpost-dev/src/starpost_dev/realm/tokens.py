@@ -1,4 +1,4 @@
-"""The tokens: what they claim, how they are signed, and what is accepted back."""
+"""Tokens of the realm: their claims, signatures and verification."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Claims = dict[str, Any]
 
 
 class TokenSet(msgspec.Struct, omit_defaults=True):
-    """The token endpoint's answer (RFC 6749, section 5.1, and what Keycloak adds)."""
+    """Answer of the token endpoint (RFC 6749, section 5.1, and members that Keycloak adds)."""
 
     access_token: str
     expires_in: int
@@ -42,16 +42,16 @@ class TokenSet(msgspec.Struct, omit_defaults=True):
 
 
 class Scope:
-    """The scopes of a grant: what was asked for, and what every client has.
+    """Scopes of a grant: the requested ones, and those that every client has.
 
     Raises:
-        OAuthError: a scope is unknown, or scopes were asked for and none is named (`invalid_scope`).
+        OAuthError: a scope is unknown, or the parameter is present and empty (`invalid_scope`).
     """
 
     def __init__(self, asked: str | None) -> None:
         names = (asked or "").split()
         known = {"openid", *builtin.SCOPES_SHOWN, *builtin.SCOPES_HIDDEN}
-        # Offline sessions are not part of this realm; refusing is better than a token that ends too early.
+        # This realm has no offline sessions, and refusing is better than a token that ends too early.
         known |= set(builtin.SCOPES_OPTIONAL) - {"offline_access"}
         if not known.issuperset(names) or (asked is not None and not names):
             raise OAuthError("invalid_scope", f"Invalid scopes: {asked}")
@@ -62,13 +62,13 @@ class Scope:
 
 
 class TokenIssuer:
-    """Issues and verifies the tokens of one realm.
+    """Issuer and verifier of the tokens of one realm.
 
     Args:
-        issuer: the realm's URL, the `iss` of all its tokens.
+        issuer: URL of the realm, the `iss` of all its tokens.
         settings: the realm file, for the lifetimes.
         directory: users, roles and clients.
-        keys: what signs.
+        keys: keys that sign.
     """
 
     def __init__(self, issuer: str, settings: RealmFile, directory: Directory, keys: KeyRing) -> None:
@@ -89,7 +89,7 @@ class TokenIssuer:
         nonce: str | None = None,
         reuse_id: str | None = None,
     ) -> TokenSet:
-        """Issue the tokens of one grant; without a session (client credentials) there is no refresh token."""
+        """Issue the tokens of one grant. Without a session (client credentials) there is no refresh token."""
         now = int(time.time())
         lifespan = client.seconds("access.token.lifespan", self._settings.access_token_lifespan)
         base = self._base_claims(client, user, session, now)
@@ -141,7 +141,7 @@ class TokenIssuer:
         return tokens
 
     def logout_token(self, client: Client, session: UserSession) -> str:
-        """Sign what tells a client that a session is over (OpenID Connect Back-Channel Logout 1.0, section 2.4)."""
+        """Sign a logout token for a client (OpenID Connect Back-Channel Logout 1.0, section 2.4)."""
         now = int(time.time())
         claims: Claims = {
             "iat": now,
@@ -158,13 +158,13 @@ class TokenIssuer:
         return self._sign(claims, header_type="logout+jwt")
 
     def sign_cookie(self, claims: Claims) -> str:
-        """Sign what only the realm itself reads again."""
+        """Sign claims that only the realm itself reads."""
         return self._sign_internal(claims | {"iss": self.issuer})
 
     # ---- accepting --------------------------------------------------------------------------------------------------
 
     def verify(self, token: str, *, check_expiry: bool = True) -> Claims | None:
-        """The claims of a token that this realm signed for others; None when it is not good."""
+        """Return the claims of a token that this realm signed; None if it is not valid."""
         try:
             key = self._keys.verification_key(jwt.get_unverified_header(token).get("kid"))
             if key is None:
@@ -180,7 +180,7 @@ class TokenIssuer:
             return None
 
     def verify_internal(self, token: str, *, check_expiry: bool = True) -> Claims | None:
-        """The claims of a refresh token or cookie of this realm; None when it is not one."""
+        """Return the claims of a refresh token or cookie of this realm; None if it is not valid."""
         try:
             return jwt.decode(
                 token,
@@ -229,7 +229,7 @@ class TokenIssuer:
             if mapper.protocol_mapper == "oidc-audience-mapper" and mapper.config.get("access.token.claim") == "true"
         )
         audience = dict.fromkeys(name for name in named if name)
-        # Keycloak's "audience resolve": a client whose roles the token carries is addressed too, except the asker.
+        # Keycloak's "audience resolve": clients whose roles the token carries are in the audience, except our client.
         audience |= dict.fromkeys(name for name in access.get("resource_access", ()) if name != client.client_id)
         return list(audience)
 
@@ -242,7 +242,7 @@ class TokenIssuer:
 
 
 def allowed_origins(client: Client) -> list[str]:
-    """The web origins of a client; `+` stands for the origins of its redirect URIs."""
+    """Return the web origins of a client; `+` stands for the origins of its redirect URIs."""
     origins: dict[str, None] = {}
     for origin in client.web_origins:
         if origin == "+":
@@ -253,7 +253,7 @@ def allowed_origins(client: Client) -> list[str]:
 
 
 def profile_claims(user: User) -> Claims:
-    """What the `profile` and `email` scopes tell of a user."""
+    """Return the user's claims for the scopes `profile` and `email`."""
     names = _present((user.first_name, user.last_name))
     claims: Claims = {"email_verified": user.email_verified}
     if names:
@@ -270,5 +270,5 @@ def _present(values: Iterable[str | None]) -> list[str]:
 
 
 def _half_hash(token: str) -> str:
-    """`at_hash` (OpenID Connect Core 1.0, section 3.1.3.6)."""
+    """Return `at_hash` (OpenID Connect Core 1.0, section 3.1.3.6)."""
     return base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()[:16]).rstrip(b"=").decode()

@@ -1,6 +1,6 @@
-"""The administration API: users, roles, clients and keys, as Keycloak's Admin REST API names them.
+"""Administration API: users, roles, clients and keys, as in Keycloak's Admin REST API.
 
-Who may do what is decided by the roles of the client `realm-management`, as in Keycloak.
+The roles of the client `realm-management` grant permissions, as in Keycloak.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who may use the administration API, and how its requests are read."""
+"""Permissions of the administration API, and parsing of its requests."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MAX_PAGE = 100
 
 
 async def provide_administered_realm(request: Request[Any, Any, Any]) -> Realm:
-    """The realm that the path names, for a caller with a good token of it.
+    """Return the realm that the path names, for a caller with a valid token of it.
 
     Raises:
-        AdminError: no good token (401), or no such realm (404).
+        AdminError: no valid token (401), or no such realm (404).
     """
     realm: Realm = request.app.state.realm
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
@@ -40,7 +40,7 @@ async def provide_administered_realm(request: Request[Any, Any, Any]) -> Realm:
 
 
 def require(request: Request[Any, Any, Any], *roles: str) -> None:
-    """Let the caller pass who has one of these roles of the client `realm-management`.
+    """Check that the caller has one of these roles of the client `realm-management`.
 
     Raises:
         AdminError: the caller has none of them (403).
@@ -50,7 +50,7 @@ def require(request: Request[Any, Any, Any], *roles: str) -> None:
 
 
 async def read_json(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
-    """The body as a value of this type.
+    """Decode the body as a value of this type.
 
     Raises:
         AdminError: it is not JSON, or is something else (400).
@@ -64,7 +64,7 @@ async def read_json(request: Request[Any, Any, Any], type_: type[_T]) -> _T:
 
 
 def one_page(request: Request[Any, Any, Any], found: Iterable[_T], default: int | None = _MAX_PAGE) -> Sequence[_T]:
-    """The part of a list that `first` and `max` ask for.
+    """Return the part of a list that `first` and `max` select.
 
     Raises:
         AdminError: one of them is not a number (404, as Keycloak answers).
@@ -81,5 +81,5 @@ def one_page(request: Request[Any, Any, Any], found: Iterable[_T], default: int 
 
 
 def created(location: str) -> Response[bytes]:
-    """The answer to a creation: the new resource's URL and no body."""
+    """Answer a creation with the new resource's URL and no body."""
     return Response(b"", status_code=201, headers={"Location": location})

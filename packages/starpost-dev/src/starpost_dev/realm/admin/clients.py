@@ -1,4 +1,4 @@
-"""Clients: finding them and changing their settings."""
+"""Clients of the realm: queries, and changes of their settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HttpRequest = Request[Any, Any, Any]
 
 
 class ClientChange(msgspec.Struct, rename="camel"):
-    """What a caller sets of a client; UNSET members stay as they are."""
+    """Change of a client; UNSET members stay as they are."""
 
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
     name: str | msgspec.UnsetType = msgspec.UNSET
@@ -44,7 +44,7 @@ _TARGETS = {
 
 @get(_CLIENTS)
 async def find_clients(request: HttpRequest, admin: Realm) -> list[dict[str, Any]]:
-    """All clients, or the one with this `clientId`."""
+    """List all clients, or the one with this `clientId`."""
     require(request, *_VIEW)
     wanted = request.query_params.get("clientId")
     found = [client for name, client in sorted(admin.directory.clients.items()) if wanted in (None, name)]
@@ -53,14 +53,14 @@ async def find_clients(request: HttpRequest, admin: Realm) -> list[dict[str, Any
 
 @get(_CLIENT)
 async def get_client(request: HttpRequest, admin: Realm, client_uuid: str) -> dict[str, Any]:
-    """One client."""
+    """Return one client."""
     require(request, *_VIEW)
     return client_representation(_client(admin, client_uuid))
 
 
 @put(_CLIENT, status_code=204)
 async def update_client(request: HttpRequest, admin: Realm, client_uuid: str) -> None:
-    """Change the settings that the body names; attributes are added to those that are there."""
+    """Change the settings that the body names. Attributes are merged with the existing ones."""
     require(request, "manage-clients")
     client = _client(admin, client_uuid)
     change = await read_json(request, ClientChange)

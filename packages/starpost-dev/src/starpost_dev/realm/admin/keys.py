@@ -1,4 +1,4 @@
-"""Keys: Keycloak's key components, by which a realm's keys are rotated."""
+"""Key components of Keycloak, which rotate the realm's keys."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ComponentBody(msgspec.Struct, rename="camel"):
     config: dict[str, list[str]] = {}
 
     def flag(self, name: str) -> bool:
-        """A switch, which is on unless it says otherwise."""
+        """Return the value of a switch, which is on by default."""
         return self.config.get(name, ["true"]) == ["true"]
 
     def priority(self) -> int:
-        """The key's place in the rotation.
+        """Return the key's place in the rotation.
 
         Raises:
             AdminError: it is not a number (400).
@@ -47,7 +47,7 @@ class ComponentBody(msgspec.Struct, rename="camel"):
 
 @get(f"{ADMIN_PATH}/keys")
 async def list_keys(request: HttpRequest, admin: Realm) -> dict[str, Any]:
-    """All keys and which of them sign."""
+    """List all keys, and those of them that sign."""
     require(request, *_VIEW)
     signing = admin.keys.signing_key()
     shown = [
@@ -68,7 +68,7 @@ async def list_keys(request: HttpRequest, admin: Realm) -> dict[str, Any]:
 
 @get(_COMPONENTS)
 async def list_components(request: HttpRequest, admin: Realm) -> list[dict[str, Any]]:
-    """The key components; this realm has no others."""
+    """List the key components; this realm has no others."""
     require(request, *_VIEW)
     if request.query_params.get("type", _KEY_PROVIDER) != _KEY_PROVIDER:
         return []
@@ -77,7 +77,7 @@ async def list_components(request: HttpRequest, admin: Realm) -> list[dict[str, 
 
 @post(_COMPONENTS, status_code=201)
 async def create_component(request: HttpRequest, admin: Realm) -> Response[bytes]:
-    """Generate a key: with the highest priority it signs from now on."""
+    """Generate a key. With the highest priority, it signs from now on."""
     require(request, "manage-realm")
     body = await read_json(request, ComponentBody)
     if body.provider_type != _KEY_PROVIDER or body.provider_id not in (SIGNING_PROVIDER, ENCRYPTION_PROVIDER):
@@ -90,7 +90,7 @@ async def create_component(request: HttpRequest, admin: Realm) -> Response[bytes
 
 @get(_COMPONENT)
 async def get_component(request: HttpRequest, admin: Realm, component_id: str) -> dict[str, Any]:
-    """One key component."""
+    """Return one key component."""
     require(request, *_VIEW)
     return _representation(admin, _component(admin, component_id))
 
@@ -108,7 +108,7 @@ async def update_component(request: HttpRequest, admin: Realm, component_id: str
 
 @delete(_COMPONENT, status_code=204)
 async def delete_component(request: HttpRequest, admin: Realm, component_id: str) -> None:
-    """Remove a key: what it signed is no longer good."""
+    """Remove a key. Tokens that it signed are no longer valid."""
     require(request, "manage-realm")
     _component(admin, component_id)
     admin.keys.remove(component_id)

@@ -1,4 +1,4 @@
-"""The directory's users, roles and clients in the shapes of Keycloak's Admin REST API, and back."""
+"""Conversion of users, roles and clients to and from the shapes of Keycloak's Admin REST API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starpost_dev.realm.realm_file import CredentialEntry
 from starpost_dev.realm.sessions import UserSession
 
 _UPDATE_PASSWORD = "UPDATE_PASSWORD"  # noqa: S105 - the name of a required action
-# What a program may send back as it got it: members of Keycloak's UserRepresentation that this realm does not use.
+# Members of Keycloak's UserRepresentation that this realm ignores: a program may send back what it received.
 _READ_OVER = frozenset(
     {
         "access",
@@ -38,7 +38,7 @@ _READ_OVER = frozenset(
 
 
 class UserChange(msgspec.Struct, rename="camel"):
-    """What a caller sets of a user; UNSET members stay as they are."""
+    """Change of a user; UNSET members stay as they are."""
 
     username: str | msgspec.UnsetType = msgspec.UNSET
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
@@ -70,10 +70,10 @@ def read_user_change(body: dict[str, Any]) -> UserChange:
 
 
 def apply_user_change(realm: Realm, user: User, change: UserChange) -> None:
-    """Change a user, wholly or not at all.
+    """Apply a change to a user completely, or not at all.
 
     Raises:
-        AdminError: the name or the address is taken (409), or the address or a credential is none (400).
+        AdminError: the name or the address is taken (409), or the address or a credential is invalid (400).
     """
     changed = msgspec.structs.replace(user)
     for name in ("enabled", "email_verified", "first_name", "last_name"):
@@ -116,7 +116,7 @@ def _demand_unique(realm: Realm, user: User) -> None:
 
 
 def set_password(user: User, credential: CredentialEntry) -> None:
-    """Replace a user's password; a temporary one must be changed by the user before it opens anything.
+    """Replace a user's password. The user must change a temporary one before signing in.
 
     Raises:
         AdminError: the credential holds no password (400).
@@ -128,7 +128,7 @@ def set_password(user: User, credential: CredentialEntry) -> None:
 
 
 def user_representation(user: User, *, brief: bool = False) -> dict[str, Any]:
-    """A UserRepresentation."""
+    """Return a UserRepresentation."""
     named = {"firstName": user.first_name, "lastName": user.last_name, "email": user.email}
     shown: dict[str, Any] = {"id": user.id, "username": user.username}
     shown |= {name: value for name, value in named.items() if value}
@@ -146,7 +146,7 @@ def user_representation(user: User, *, brief: bool = False) -> dict[str, Any]:
 
 
 def session_representation(realm: Realm, session: UserSession) -> dict[str, Any]:
-    """A UserSessionRepresentation; times are milliseconds since the epoch."""
+    """Return a UserSessionRepresentation; times are milliseconds since the epoch."""
     user = realm.directory.users[session.user_id]
     return {
         "id": session.id,
@@ -162,7 +162,7 @@ def session_representation(realm: Realm, session: UserSession) -> dict[str, Any]
 
 
 def role_representation(realm: Realm, role: Role) -> dict[str, Any]:
-    """A RoleRepresentation."""
+    """Return a RoleRepresentation."""
     client = realm.directory.clients.get(role.key.client)
     shown: dict[str, Any] = {"id": role.id, "name": role.key.name}
     if role.description:
@@ -175,7 +175,7 @@ def role_representation(realm: Realm, role: Role) -> dict[str, Any]:
 
 
 def client_representation(client: Client) -> dict[str, Any]:
-    """A ClientRepresentation."""
+    """Return a ClientRepresentation."""
     shown: dict[str, Any] = {"id": client.id, "clientId": client.client_id}
     if client.name:
         shown["name"] = client.name

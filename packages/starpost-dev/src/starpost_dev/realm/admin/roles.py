@@ -25,7 +25,7 @@ HttpRequest = Request[Any, Any, Any]
 
 
 class NewRole(msgspec.Struct):
-    """What a caller says of a new role."""
+    """Role to create."""
 
     name: str
     description: str | None = None
@@ -33,7 +33,7 @@ class NewRole(msgspec.Struct):
 
 @get([_ROLES, _CLIENT_ROLES])
 async def list_roles(request: HttpRequest, admin: Realm, client_uuid: str = "") -> list[dict[str, Any]]:
-    """The roles of the realm or of a client; `search` finds a part of the name."""
+    """List the roles of the realm or of a client; `search` matches a part of the name."""
     container = _container(request, admin, client_uuid)
     search = request.query_params.get("search", "").lower()
     found = [key for key in sorted(admin.directory.roles) if key.client == container and search in key.name.lower()]
@@ -42,21 +42,21 @@ async def list_roles(request: HttpRequest, admin: Realm, client_uuid: str = "") 
 
 @get([_ROLE, _CLIENT_ROLE])
 async def get_role(request: HttpRequest, admin: Realm, name: str, client_uuid: str = "") -> dict[str, Any]:
-    """One role."""
+    """Return one role."""
     role = _role(admin, RoleKey(name, _container(request, admin, client_uuid)))
     return role_representation(admin, role) | {"attributes": {}}
 
 
 @get([f"{_ROLE}/composites", f"{_CLIENT_ROLE}/composites"])
 async def list_composites(request: HttpRequest, admin: Realm, name: str, client_uuid: str = "") -> list[dict[str, Any]]:
-    """The roles that a role brings with it, directly."""
+    """List the direct composites of a role."""
     role = _role(admin, RoleKey(name, _container(request, admin, client_uuid)))
     return [role_representation(admin, admin.directory.roles[key]) for key in role.composites]
 
 
 @get(f"{_ROLE}/users")
 async def list_members(request: HttpRequest, admin: Realm, name: str) -> list[dict[str, Any]]:
-    """The users to whom a realm role was given."""
+    """List the users to whom a realm role is assigned."""
     require(request, *_VIEW)
     require(request, "view-users", "manage-users", "query-users")
     key = _role(admin, RoleKey(name)).key
@@ -86,7 +86,7 @@ async def delete_role(request: HttpRequest, admin: Realm, name: str) -> None:
 
 
 def _container(request: HttpRequest, admin: Realm, client_uuid: str) -> str:
-    """The clientId whose roles are meant, empty for the realm's own, for a caller who may see them."""
+    """Return the clientId of the roles, empty for the realm's, if the caller may see them."""
     if not client_uuid:
         require(request, *_VIEW)
         return ""

@@ -1,4 +1,4 @@
-"""The realm's own settings."""
+"""Settings of the realm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starpost_dev.realm.realm import Realm
 
 @get(ADMIN_PATH)
 async def get_realm(request: Request[Any, Any, Any], admin: Realm) -> dict[str, Any]:
-    """A RealmRepresentation: the settings that the realm file may give."""
+    """Return a RealmRepresentation: the settings that the realm file may set."""
     require(request, "view-realm", "manage-realm")
     settings = admin.settings
     return {

@@ -1,4 +1,4 @@
-"""Users: finding, creating, changing and removing them, their passwords, roles and sessions."""
+"""Users of the realm: queries and changes, passwords, roles and sessions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ HttpRequest = Request[Any, Any, Any]
 
 @get(_USERS)
 async def find_users(request: HttpRequest, admin: Realm) -> list[dict[str, Any]]:
-    """The users that the query finds, in the order of their names."""
+    """List the users that match the query, ordered by name."""
     require(request, *_VIEW)
     brief = request.query_params.get("briefRepresentation") == "true"
     return [user_representation(user, brief=brief) for user in one_page(request, _found(request, admin))]
@@ -46,14 +46,14 @@ async def find_users(request: HttpRequest, admin: Realm) -> list[dict[str, Any]]
 
 @get(f"{_USERS}/count")
 async def count_users(request: HttpRequest, admin: Realm) -> int:
-    """How many users the query finds."""
+    """Count the users that match the query."""
     require(request, *_VIEW)
     return sum(1 for _ in _found(request, admin))
 
 
 @post(_USERS, status_code=201)
 async def create_user(request: HttpRequest, admin: Realm) -> Response[bytes]:
-    """Create a user, who gets the default roles; `Location` names the new resource."""
+    """Create a user with the default roles; `Location` names the new resource."""
     require(request, _MANAGE)
     change = read_user_change(await read_json(request, dict[str, Any]))
     if not isinstance(change.username, str) or not change.username:
@@ -67,7 +67,7 @@ async def create_user(request: HttpRequest, admin: Realm) -> Response[bytes]:
 
 @get(_USER)
 async def get_user(request: HttpRequest, admin: Realm, user_id: str) -> dict[str, Any]:
-    """One user."""
+    """Return one user."""
     require(request, *_VIEW)
     return user_representation(_user(admin, user_id))
 
@@ -83,7 +83,7 @@ async def update_user(request: HttpRequest, admin: Realm, user_id: str) -> None:
 
 @delete(_USER, status_code=204)
 async def delete_user(request: HttpRequest, admin: Realm, user_id: str) -> None:
-    """Remove a user and the user's sessions; like Keycloak, without telling the clients."""
+    """Remove a user and the user's sessions. As in Keycloak, clients are not notified."""
     require(request, _MANAGE)
     user = _user(admin, user_id)
     for session in admin.sessions.of_user(user.id):
@@ -102,7 +102,7 @@ async def reset_password(request: HttpRequest, admin: Realm, user_id: str) -> No
 
 @post(f"{_USER}/logout", status_code=204)
 async def log_out_user(request: HttpRequest, admin: Realm, user_id: str) -> None:
-    """End all sessions of a user and tell their clients."""
+    """End all sessions of a user and notify their clients."""
     require(request, _MANAGE)
     user = _user(admin, user_id)
     user.not_before = int(time.time())
@@ -113,7 +113,7 @@ async def log_out_user(request: HttpRequest, admin: Realm, user_id: str) -> None
 
 @get(f"{_USER}/sessions")
 async def list_sessions(request: HttpRequest, admin: Realm, user_id: str) -> list[dict[str, Any]]:
-    """The live sessions of a user."""
+    """List the live sessions of a user."""
     require(request, *_VIEW)
     sessions = admin.sessions.of_user(_user(admin, user_id).id)
     return [session_representation(admin, session) for session in sessions]
@@ -121,7 +121,7 @@ async def list_sessions(request: HttpRequest, admin: Realm, user_id: str) -> lis
 
 @delete(f"{ADMIN_PATH}/sessions/{{session_id:str}}", status_code=204)
 async def end_one_session(request: HttpRequest, admin: Realm, session_id: str) -> None:
-    """End one session and tell its clients."""
+    """End one session and notify its clients."""
     require(request, _MANAGE)
     session = admin.sessions.get(session_id)
     if session is None:
@@ -134,7 +134,7 @@ async def end_one_session(request: HttpRequest, admin: Realm, session_id: str) -
 
 @get(f"{_USER}/role-mappings")
 async def list_all_roles(request: HttpRequest, admin: Realm, user_id: str) -> dict[str, Any]:
-    """The roles that were given to a user, by container."""
+    """List the roles that are assigned to a user, by container."""
     require(request, *_VIEW)
     user = _user(admin, user_id)
     shown: dict[str, Any] = {}
@@ -151,7 +151,7 @@ async def list_all_roles(request: HttpRequest, admin: Realm, user_id: str) -> di
 
 @get([_REALM_ROLES, _CLIENT_ROLES])
 async def list_roles(request: HttpRequest, admin: Realm, user_id: str, client_uuid: str = "") -> list[dict[str, Any]]:
-    """The roles of the realm or of one client that were given to a user."""
+    """List the roles of the realm or of one client that are assigned to a user."""
     require(request, *_VIEW)
     user, container = _user(admin, user_id), _container(admin, client_uuid)
     return _shown(admin, (key for key in user.roles if key.client == container))
@@ -161,7 +161,7 @@ async def list_roles(request: HttpRequest, admin: Realm, user_id: str, client_uu
 async def list_effective_roles(
     request: HttpRequest, admin: Realm, user_id: str, client_uuid: str = ""
 ) -> list[dict[str, Any]]:
-    """These roles, and what they bring with them."""
+    """List these roles and their composites."""
     require(request, *_VIEW)
     user, container = _user(admin, user_id), _container(admin, client_uuid)
     return _shown(admin, (key for key in admin.directory.effective_roles(user.roles) if key.client == container))
@@ -171,7 +171,7 @@ async def list_effective_roles(
 async def list_available_roles(
     request: HttpRequest, admin: Realm, user_id: str, client_uuid: str = ""
 ) -> list[dict[str, Any]]:
-    """The roles that could still be given."""
+    """List the roles that are not assigned yet."""
     require(request, *_VIEW)
     user, container = _user(admin, user_id), _container(admin, client_uuid)
     return _shown(
@@ -205,7 +205,7 @@ def _found(request: HttpRequest, admin: Realm) -> Iterator[User]:
     search = query.get("search", "").lower()
     wanted = {attribute: query[name].lower() for name, attribute in _FIELDS.items() if name in query}
     for user in sorted(admin.directory.users.values(), key=lambda user: user.username):
-        # As in Keycloak the accounts of clients are not among the users, but found by a name or an address.
+        # As in Keycloak, lists do not contain the accounts of clients, but a name or an address finds them.
         if (user.service_account_of and not wanted) or (search and not _matches_search(user, search)):
             continue
         if "enabled" in query and user.enabled is not (query["enabled"] == "true"):
@@ -229,7 +229,7 @@ def _user(admin: Realm, user_id: str) -> User:
 
 
 def _container(admin: Realm, client_uuid: str) -> str:
-    """The clientId whose roles are meant; empty for the realm's own."""
+    """Return the clientId of the roles; empty for the realm's."""
     if not client_uuid:
         return ""
     client: Client | None = admin.directory.client_by_uuid(client_uuid)
