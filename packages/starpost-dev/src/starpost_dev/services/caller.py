@@ -1,4 +1,4 @@
-"""Whether those who started a command are still there."""
+"""Caller of a command: notices when the parent process or the terminal has gone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import sys
 
 
 class Caller:
-    """The parent and the terminal of this process, looked at once at its start and again on demand.
+    """Parent and terminal of this process, recorded at its start and checked on demand.
 
-    A parent that is killed takes no child along. And of a terminal that closes only the leader of the process session
-    hears: where that is `make` itself, as under `ssh -t host make serve`, it goes on waiting for its child.
+    Killing a parent does not end its children. When a terminal closes, only the leader of the process session gets a
+    signal: if that is `make` itself, as under `ssh -t host make serve`, it goes on waiting for its child.
 
     Args:
-        with_parent: Count the parent; a command that a shell has put into the background goes on without it.
+        with_parent: Check the parent too; a command in the background of a shell may outlive it.
     """
 
     def __init__(self, *, with_parent: bool) -> None:
@@ -24,8 +24,8 @@ class Caller:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the parent has ended, or the terminal has been closed."""
+        """True if the parent has ended, or the terminal has closed."""
         if self._parent is not None and self._parent != os.getppid():
             return True
-        # A terminal that was hung up answers no question any more, not even this one.
+        # After a hang-up, `isatty` fails too.
         return not all(map(os.isatty, self._terminals))

@@ -1,4 +1,4 @@
-"""Hold the checkout's development services, which start with the first holder and end with the last.
+"""Client of the supervisor: holds the checkout's services, which start with the first holder and end with the last.
 
 with attach() as services:
     subprocess.run(command, env={**os.environ, **services.environment()})
@@ -27,24 +27,24 @@ from starpost_dev.services.messages import READY, Reply, Request
 from starpost_dev.services.services import ALL, IDENTITY, POSTGRES, VALKEY
 from starpost_dev.services.state import StateFolder, checkout_state
 
-# Set, in the environment or in `.env`, they name a server that is used instead of the embedded one.
+# Variables that, set in the environment or in `.env`, name a server that is used instead of the embedded one.
 _EXTERNAL = {POSTGRES: ("DB_HOST",), VALKEY: ("REDIS_IP", "REDIS_NODES"), IDENTITY: ("KEYCLOAK_BASE_URL",)}
 
 _ATTACH_SECONDS = 60.0
-# Making the first database on a slow disk takes this long at most.
+# Longest time for making the first database on a slow disk.
 _REPLY_SECONDS = 180.0
-# The real Keycloak takes longer than any other: 36 s on two idle cores, minutes where others want them too.
+# The real Keycloak takes longest: 36 s on two idle cores, minutes on busy ones.
 _KEYCLOAK_SECONDS = 300.0
 _END_SECONDS = 30.0
 
 
 class Attachment:
-    """A hold on the services of a checkout; a context manager that lets go of them.
+    """Hold on the services of a checkout; a context manager that releases them.
 
     Args:
-        services: The names of the services to hold; none is started if there are none.
-        checkout: The root folder of the project; the working directory when left out.
-        identity: The kind of identity server that it must be; None takes the one that runs, else the development realm.
+        services: The names of the services to hold; may be empty.
+        checkout: The root folder of the project; by default the working directory.
+        identity: Required kind of identity server; None accepts the one that runs, else starts the development realm.
 
     Raises:
         ServiceError: A service cannot run.
@@ -68,19 +68,19 @@ class Attachment:
 
     @property
     def folder(self) -> Path | None:
-        """Where the services keep their data; None when none is held."""
+        """Folder of the services' data; None if no service is held."""
         return self._state.path if self._state is not None else None
 
     @property
     def is_lost(self) -> bool:
-        """Whether the supervisor, and its services with it, ended although this process holds them."""
+        """True if the supervisor ended, and its services with it, although this process holds them."""
         if self._connection is None:
             return False
         readable, _, _ = select.select([self._connection], [], [], 0.0)
         return bool(readable)
 
     def environment(self) -> dict[str, str]:
-        """The application's variables for the services that are held, and for no others."""
+        """Return the application's variables for the services that are held."""
         return self.endpoints.environment()
 
     def renew(self) -> None:
@@ -101,7 +101,7 @@ class Attachment:
                 raise
             if reply is not None:
                 break
-            # This supervisor was about to end with its last holder; the next one waits for it.
+            # This supervisor was already ending with its last holder; the next one waits for its end.
             connection.close()
             if time.monotonic() > deadline:
                 raise ServiceError(f"The supervisor in {self._state.path} ends at once: see supervisor.log there.")
@@ -111,11 +111,11 @@ class Attachment:
         self.endpoints = self._only_mine(reply.endpoints)
         self._connection = connection
         if self.endpoints.identity is not None:
-            # Started again, it must be the same: the application knows its address.
+            # When it is started again, it must be of the same kind, since the application knows its address.
             self._identity = self.endpoints.identity.kind
 
     def close(self) -> None:
-        """Let go of the services; if nobody else holds them they end, and have ended when this returns."""
+        """Release the services. Without another holder they end, and have ended when this returns."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -125,7 +125,7 @@ class Attachment:
                 connection.shutdown(socket.SHUT_WR)
                 connection.recv(1)
             except OSError:
-                # The supervisor was killed, or takes long: its lock makes the next one wait for its end.
+                # The supervisor was killed, or takes long. Its lock makes the next one wait for its end.
                 return
 
     def _ask(self, connection: socket.socket) -> Reply | None:
@@ -153,15 +153,15 @@ class Attachment:
 def attach(
     services: Collection[str] = ALL, checkout: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> Attachment:
-    """Hold those of the services that the environment and `.env` do not name a server for.
+    """Hold the services for which neither the environment nor `.env` names a server.
 
     Args:
         services: Names of services: `postgres`, `valkey`, `identity`.
-        checkout: The root folder of the project; the working directory when left out.
-        environment: Instead of `os.environ`.
+        checkout: The root folder of the project; by default the working directory.
+        environment: Variables in place of `os.environ`.
 
     Returns:
-        A context manager; its `environment()` adds to the process's own.
+        A context manager. Add its `environment()` to that of the process.
 
     Raises:
         ServiceError: A service cannot run.
@@ -176,10 +176,10 @@ def attach(
 
 
 def chosen_identity(checkout: Path, environment: Mapping[str, str]) -> str | None:
-    """The kind of identity server that the variable KEYCLOAK asks for; None when it is left open.
+    """Return the kind of identity server that the variable KEYCLOAK selects; None if it is not set.
 
     Raises:
-        ServiceError: It asks for none that there is, or for another than KEYCLOAK_BASE_URL.
+        ServiceError: The kind is unknown, or contradicts KEYCLOAK_BASE_URL.
     """
     settings = configured(checkout, environment)
     kind = settings.get("KEYCLOAK") or None
@@ -195,7 +195,7 @@ def chosen_identity(checkout: Path, environment: Mapping[str, str]) -> str | Non
 
 
 def _find_keycloak(environment: Mapping[str, str]) -> None:
-    """Fetch the real Keycloak here, where there is time: the supervisor answers nobody else meanwhile."""
+    """Fetch the real Keycloak in this process, since the supervisor would answer nobody else meanwhile."""
     try:
         find_java(environment)
         find_keycloak(environment)
@@ -204,7 +204,7 @@ def _find_keycloak(environment: Mapping[str, str]) -> None:
 
 
 def external_services(checkout: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """The services for which the settings name a server, and that server's name."""
+    """Return the services for which the settings name a server, with that server's name."""
     settings = configured(checkout, environment)
     named = {
         service: next((settings[variable] for variable in variables if settings.get(variable)), None)
@@ -214,7 +214,7 @@ def external_services(checkout: Path, environment: Mapping[str, str]) -> dict[st
 
 
 def configured(checkout: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables of the checkout's `.env`, and over them those of the environment, as the application reads them.
+    """Return the variables of the checkout's `.env`, overridden by the environment, as the application reads them.
 
     Raises:
         ServiceError: `.env` cannot be read.
@@ -226,8 +226,8 @@ def configured(checkout: Path, environment: Mapping[str, str]) -> dict[str, str]
 
 
 def _connect(state: StateFolder, checkout: Path) -> socket.socket:
-    """Connect to the supervisor, starting one if there is none."""
-    # One at a time: otherwise several would find nobody, and each start one.
+    """Connect to the supervisor, and start one if there is none."""
+    # One process at a time: otherwise several would find no supervisor, and each would start one.
     with _alone_starting(state):
         connection = _try_to_connect(state)
         if connection is None:
@@ -254,7 +254,7 @@ def _try_to_connect(state: StateFolder) -> socket.socket | None:
 
 @contextmanager
 def _started_supervisor(checkout: Path) -> Iterator[None]:
-    """Start a supervisor, which waits for a first holder until this context, or this process, ends."""
+    """Start a supervisor. It waits for a first holder until this context, or this process, ends."""
     lifeline, held = os.pipe()
     try:
         started = subprocess.run(

@@ -1,4 +1,4 @@
-"""Where running services answer, as values and as the application's environment variables."""
+"""Endpoints of running services, as values and as the application's environment variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PostgresEndpoint:
-    """A PostgreSQL database over TCP."""
+    """Endpoint of a PostgreSQL database."""
 
     host: str
     port: int
@@ -18,7 +18,7 @@ class PostgresEndpoint:
     database: str
 
     def environment(self) -> dict[str, str]:
-        """The application's `DB_*` variables."""
+        """Return the application's `DB_*` variables."""
         return {
             "DB_HOST": self.host,
             "DB_PORT": str(self.port),
@@ -30,39 +30,39 @@ class PostgresEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class ValkeyEndpoint:
-    """A server of the Redis protocol over TCP."""
+    """Endpoint of a server with the Redis protocol."""
 
     host: str
     port: int
     password: str = field(repr=False)
 
     def environment(self) -> dict[str, str]:
-        """The application's `REDIS_*` variables."""
+        """Return the application's `REDIS_*` variables."""
         return {"REDIS_IP": self.host, "REDIS_PORT": str(self.port), "REDIS_PASSWORD": self.password}
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityEndpoint:
-    """A server that speaks Keycloak's endpoints: the development realm, or the real Keycloak."""
+    """Endpoint of an identity server: the development realm, or the real Keycloak."""
 
     base_url: str
     kind: str
 
     def environment(self) -> dict[str, str]:
-        """The application's `KEYCLOAK_BASE_URL`."""
+        """Return the application's `KEYCLOAK_BASE_URL`."""
         return {"KEYCLOAK_BASE_URL": self.base_url}
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The services of one set; None for one that the set does not run."""
+    """Endpoints of one set; None for a service that the set does not run."""
 
     postgres: PostgresEndpoint | None = None
     valkey: ValkeyEndpoint | None = None
     identity: IdentityEndpoint | None = None
 
     def environment(self) -> dict[str, str]:
-        """The application's variables for the services of the set, and for no others."""
+        """Return the application's variables for the services of the set."""
         variables: dict[str, str] = {}
         for endpoint in (self.postgres, self.valkey, self.identity):
             if endpoint is not None:
@@ -70,12 +70,12 @@ class Endpoints:
         return variables
 
     def to_message(self) -> dict[str, Any]:
-        """The same as plain JSON types."""
+        """Return the endpoints as plain JSON types."""
         return asdict(self)
 
     @classmethod
     def from_message(cls, message: Mapping[str, Any]) -> Endpoints:
-        """The inverse of `to_message`."""
+        """Make endpoints from the result of `to_message`."""
         return cls(
             postgres=PostgresEndpoint(**message["postgres"]) if message["postgres"] else None,
             valkey=ValkeyEndpoint(**message["valkey"]) if message["valkey"] else None,

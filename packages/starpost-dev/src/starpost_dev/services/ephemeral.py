@@ -1,6 +1,6 @@
-"""Throw-away servers for tests and measurements: a private folder, gone with the process that asked for it.
+"""Throw-away servers for tests and measurements, in a private folder that is removed with them.
 
-Everything here is a context manager, and blocks while it starts and stops. When the process is killed, a watchdog ends
+All functions are context managers, and block while servers start and stop. If the process is killed, a watchdog ends
 the servers and removes the folder.
 """
 
@@ -26,11 +26,11 @@ def ephemeral_services(
     postgres_settings: Mapping[str, str] = THROW_AWAY,
     valkey_settings: Mapping[str, str] | None = None,
 ) -> Iterator[Services]:
-    """Run PostgreSQL and Valkey, and the development realm of the project in the working directory if asked for.
+    """Run PostgreSQL and Valkey, and with ``realm`` the development realm of the project in the working directory.
 
     Args:
         realm: Run the development realm too.
-        postgres_settings: By default durability is off; `{}` leaves it on.
+        postgres_settings: Server settings; by default durability is off, `{}` leaves it on.
         valkey_settings: Directives of `valkey.conf` beyond the usual ones.
 
     Yields:

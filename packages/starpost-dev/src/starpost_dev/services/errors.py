@@ -1,13 +1,13 @@
-"""The one exception that the development services show to a user."""
+"""Exception that the development services show to a user."""
 
 from __future__ import annotations
 
 
 class ServiceError(Exception):
-    """A service cannot run; the text is one sentence that says why and what to do.
+    """A service cannot run; the message is one sentence that says why and what to do.
 
     Attributes:
-        exit_status: What a command ends with that says so: 3 when something must be installed first, else 1.
+        exit_status: Exit status of a command that reports it: 3 if something must be installed first, else 1.
     """
 
     def __init__(self, message: str, exit_status: int = 1) -> None:

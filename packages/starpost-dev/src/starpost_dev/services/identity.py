@@ -1,4 +1,4 @@
-"""The server that signs users in while developing."""
+"""Identity server of the development services."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ KINDS = (DEVELOPMENT, REAL)
 
 
 class IdentityServer(Server):
-    """A server with Keycloak's endpoints and the project's realm, run as the owner of the checkout's state.
+    """Server with Keycloak's endpoints and the project's realm, run as the owner of the checkout's state.
 
-    It is a module of the project, and says that it answers by one line of JSON with its `base_url`.
+    It is a module of the project, which prints one line of JSON with its `base_url` when it answers.
     """
 
     kind: ClassVar[str]
@@ -43,7 +43,7 @@ class IdentityServer(Server):
 
     @property
     def endpoint(self) -> IdentityEndpoint:
-        """Where it answers."""
+        """Endpoint of the server."""
         return IdentityEndpoint(self._base_url, self.kind)
 
     def _prepare(self) -> None:
@@ -78,7 +78,7 @@ class IdentityServer(Server):
 
 
 class DevelopmentRealm(IdentityServer):
-    """The project's own realm, `python -m starpost_dev.realm`."""
+    """Development realm, `python -m starpost_dev.realm`."""
 
     title: ClassVar[str] = "The development realm"
     kind: ClassVar[str] = DEVELOPMENT
@@ -86,41 +86,41 @@ class DevelopmentRealm(IdentityServer):
 
 
 class RealKeycloak(IdentityServer):
-    """The real Keycloak, `python -m starpost_dev.keycloak`, which runs Java as its child."""
+    """Real Keycloak, `python -m starpost_dev.keycloak`, which runs Java as its child."""
 
     title: ClassVar[str] = "Keycloak"
     kind: ClassVar[str] = REAL
     module: ClassVar[str] = "starpost_dev.keycloak"
-    # The module itself gives up before, and says why.
+    # Longer than the module's own limit, so that the module can say why it failed.
     start_seconds: ClassVar[float] = 270.0
-    # It gives Java 20 s to write its database; killed, it could not end it.
+    # The module gives Java 20 s to write its database. If we killed it, Java would go on.
     stop_steps: ClassVar[StopSteps] = ((signal.SIGTERM, 25.0), (signal.SIGKILL, 2.0))
 
     def _marks(self) -> Sequence[Sequence[str]]:
-        # Java outlives the module when that is killed.
+        # Java outlives the module if that is killed.
         return [*super()._marks(), (f"-Dkc.home.dir={self.folder}",)]
 
 
 def identity_server(
     kind: str, state: StateFolder, watchdog: Watchdog, checkout: Path, port: int | None = None
 ) -> IdentityServer:
-    """The server that signs users in: the one place that chooses it.
+    """Make the identity server of a set.
 
     Args:
         kind: `development` or `real`.
         state: The folder of the set.
         watchdog: Ends the server when this process is killed.
         checkout: The root folder of the project.
-        port: The port to prefer, so that the issuer of tokens stays the same between runs.
+        port: Preferred port, so that the issuer of tokens stays the same between runs.
 
     Raises:
-        ServiceError: There is no such kind.
+        ServiceError: The kind is unknown.
     """
     match kind:
         case "development":
             return DevelopmentRealm(state.path / "realm", state.owner, watchdog, checkout, port)
         case "real":
-            # Not the folder of `make keycloak`, which may run at the same time.
+            # A folder of its own, since `make keycloak` may run at the same time.
             return RealKeycloak(state.path / "served-keycloak", state.owner, watchdog, checkout, port)
         case _:
             raise ServiceError(f"KEYCLOAK is {' or '.join(KINDS)}, not {kind!r}.")

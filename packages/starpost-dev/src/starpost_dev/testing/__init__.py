@@ -15,12 +15,12 @@ from starpost_dev.testing.realm import keycloak, realm, realm_file
 
 __all__ = ["keycloak", "realm", "realm_file", "service_environment", "services"]
 
-# Until all is collected: nothing that is imported is garbage, and looking at it again and again is a quarter of it.
+# Off until all tests are collected: imports make no garbage, and the collector would take a quarter of their time.
 gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage from now on."""
+    """Turn the garbage collector on."""
     gc.enable()
 
 
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; within a file the order stays."""
+    """Run the files that take longest first; within a file the order stays."""
     places = {name: place for place, name in enumerate(config.getini("longest_first"))}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
@@ -45,7 +45,7 @@ def services() -> Iterator[Services]:
     """
     with ephemeral_services(realm=True) as running:
         settings = Settings.from_strings(running.environment())
-        # In a thread, which has no loop yet; its command line is tested with the others.
+        # In a thread, which has no event loop yet.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, migrate.upgrade(settings)).result()
         yield running
@@ -53,5 +53,5 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture(scope="session")
 def service_environment(services: Services) -> Mapping[str, str]:
-    """Variables of the services, for ``starpost.testing``."""
+    """Return the variables of the services, for ``starpost.testing``."""
     return services.environment()

@@ -1,7 +1,7 @@
 """Identity servers for tests: the development realm and the real Keycloak behind one interface.
 
-The plugin makes `realm` and `keycloak` known to all tests, so that there is one of each in a run. A test that
-stops one or takes its keys away brings it back; who cannot live with that starts its own.
+The plugin has the fixtures `realm` and `keycloak`, one of each for a run. A test that stops one or removes its keys
+restores it, or starts a server of its own.
 
 `make test-keycloak` sets `STARPOST_TEST_KEYCLOAK=1`; without it no test starts the real server.
 """
@@ -25,7 +25,7 @@ REALM = "starpost"
 CLIENT = "starpost"
 KEY_PROVIDER = "org.keycloak.keys.KeyProvider"
 
-#: Whether this run was asked to use the real server too.
+#: True if this run uses the real server too.
 WITH_KEYCLOAK = os.environ.get("STARPOST_TEST_KEYCLOAK") == "1"
 
 DEVELOPMENT_REALM = "starpost_dev.realm"
@@ -34,23 +34,23 @@ _UNAVAILABLE = 3
 
 
 class IdentityServer:
-    """A server that speaks Keycloak's endpoints and holds the realm of a file."""
+    """Server with Keycloak's endpoints and the realm of a file."""
 
     def __init__(self, state: Path, module: str, realm_file: Path = REALM_FILE) -> None:
         self._process = RealmProcess(state, module=module, realm_file=realm_file)
-        #: Whether it is the development realm, and not the real Keycloak.
+        #: True for the development realm, False for the real Keycloak.
         self.is_development = module == DEVELOPMENT_REALM
-        #: Where it is served; the same after `stop` and `start`.
+        #: Base URL; the same after `stop` and `start`.
         self.base_url = self._process.start()
 
     @property
     def issuer(self) -> str:
-        """The realm's URL, `iss` of its tokens."""
+        """URL of the realm, `iss` of its tokens."""
         return f"{self.base_url}/realms/{REALM}"
 
     @property
     def protocol(self) -> str:
-        """The URL that the protocol endpoints share."""
+        """Common prefix of the protocol endpoints' URLs."""
         return f"{self.issuer}/protocol/openid-connect"
 
     def start(self) -> None:
@@ -73,45 +73,45 @@ class IdentityServer:
     def sign_in(
         self, user: str, *, password: str | None = None, client: str = CLIENT, scope: str | None = "openid"
     ) -> httpx.Response:
-        """Ask for tokens by the password grant; the password is the name unless said otherwise."""
+        """Request tokens by the password grant. The default password is the name."""
         form = {"username": user, "password": user if password is None else password}
         if scope is not None:
             form["scope"] = scope
         return self.post("token", grant_type="password", client_id=client, **form)
 
     def refresh(self, refresh_token: str, *, client: str = CLIENT) -> httpx.Response:
-        """Ask for tokens by a refresh token."""
+        """Request tokens with a refresh token."""
         return self.post("token", grant_type="refresh_token", client_id=client, refresh_token=refresh_token)
 
     def tokens(self, user: str, **options: Any) -> dict[str, Any]:
-        """The token endpoint's answer for a user who may sign in."""
+        """Sign in a user, and return the token endpoint's answer."""
         answer = self.sign_in(user, **options)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
 
     def token(self, user: str, **options: Any) -> str:
-        """An access token of a user who may sign in."""
+        """Sign in a user, and return the access token."""
         return str(self.tokens(user, **options)["access_token"])
 
     def admin(self, user: str = "realm-admin") -> KeycloakAdmin:
-        """python-keycloak's administration client: `realm-admin` for users, `realm-operator` for the realm."""
+        """Make python-keycloak's administration client: `realm-admin` for users, `realm-operator` for the realm."""
         connection = KeycloakOpenIDConnection(
             server_url=self.base_url,
             username=user,
             password=user,
             realm_name=REALM,
             user_realm_name=REALM,
-            # It speaks no TLS; reading the system's certificates is what a client takes longest for.
+            # The server has no TLS, and reading the system's certificates is the slowest part of making a client.
             verify=False,
             timeout=30,
         )
         return KeycloakAdmin(connection=connection)
 
     def rotate_keys(self) -> str:
-        """Add a signing key of a higher priority than all others; returns the `kid` that signs from now on.
+        """Add a signing key with the highest priority, and return the `kid` that signs from now on.
 
-        The keys before it stay published, as in production.
+        The earlier keys stay published, as in production.
         """
         operator = self.admin("realm-operator")
         keys = operator.get_components({"type": KEY_PROVIDER})
@@ -128,14 +128,14 @@ class IdentityServer:
         return str(operator.get_keys()["active"]["RS256"])
 
     def remove_keys_but(self, kid: str) -> None:
-        """Remove the signing keys except one: what they signed is no longer good."""
+        """Remove all signing keys except one, which makes the tokens of the others invalid."""
         operator = self.admin("realm-operator")
         for key in operator.get_keys()["keys"]:
             if key["algorithm"] == "RS256" and key["kid"] != kid:
                 operator.delete_component(key["providerId"])
 
     def set_backchannel_logout_url(self, url: str, *, client: str = CLIENT) -> None:
-        """Tell the realm where the application takes logout tokens."""
+        """Set the URL of the application that receives logout tokens."""
         operator = self.admin("realm-operator")
         uuid = operator.get_client_id(client)
         representation = operator.get_client(str(uuid))
@@ -144,12 +144,12 @@ class IdentityServer:
 
 
 def start_development_realm(state: Path, realm_file: Path = REALM_FILE) -> IdentityServer:
-    """Start a development realm of one's own, for a test that stops it or changes its users."""
+    """Start a separate development realm, for a test that stops it or changes its users."""
     return IdentityServer(state, DEVELOPMENT_REALM, realm_file)
 
 
 def start_keycloak(state: Path, realm_file: Path = REALM_FILE) -> IdentityServer:
-    """Start a real Keycloak; the test that needs it is skipped where it cannot run."""
+    """Start a real Keycloak. Skip the test where it cannot run."""
     try:
         return IdentityServer(state, REAL_KEYCLOAK, realm_file)
     except StartError as error:
@@ -166,7 +166,7 @@ def realm_file() -> Path:
 
 @pytest.fixture(scope="session")
 def realm(tmp_path_factory: pytest.TempPathFactory, realm_file: Path) -> Iterator[IdentityServer]:
-    """A running development realm, one for the test session."""
+    """Run a development realm, one for the test session."""
     server = start_development_realm(tmp_path_factory.mktemp("realm"), realm_file)
     yield server
     server.stop()
@@ -174,7 +174,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory, realm_file: Path) -> Iterato
 
 @pytest.fixture(scope="session")
 def keycloak(tmp_path_factory: pytest.TempPathFactory, realm_file: Path) -> Iterator[IdentityServer]:
-    """A running real Keycloak, one for the test session; skips where none was asked for or none can run."""
+    """Run a real Keycloak, one for the test session. Skip the test if it is not requested or cannot run."""
     if not WITH_KEYCLOAK:
         pytest.skip("the real Keycloak runs under `make test-keycloak`")
     server = start_keycloak(tmp_path_factory.mktemp("keycloak"), realm_file)
