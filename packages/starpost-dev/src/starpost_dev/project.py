@@ -1,4 +1,4 @@
-"""An application's parts, by the names that its layout gives them."""
+"""Parts of an application, by the names that its layout gives them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """Project whose application is the package ``module``. Nothing of it is imported before it is asked for."""
+    """Project whose application is the package ``module``. Each part is imported when it is first used."""
 
     module: str
 
@@ -40,7 +40,7 @@ class Project:
         return found
 
     def application(self) -> Litestar:
-        """Make the application as a worker would; nothing is started.
+        """Make the application as a worker would, without starting it.
 
         Raises:
             SettingsError: One or more variables are wrong.
@@ -50,7 +50,7 @@ class Project:
         return made
 
     def blueprint(self) -> Blueprint:
-        """Judge the code and the permission table, as a start would.
+        """Check the code and the permission table, as a start would.
 
         Raises:
             SettingsError: One or more variables are wrong.

@@ -85,9 +85,9 @@ def test_one_with_a_fix_fails_and_one_without_is_told(lock: Path, capsys: pytest
     with database(vulnerability("broken", 1, "1.1"), vulnerability("hopeless", 2, None)) as url:
         assert run(lock, url) == 1
     said = capsys.readouterr().out
-    assert "FAILED  broken 1.0: CVE-2026-1, GHSA-1 (mended in 1.1)" in said
+    assert "FAILED  broken 1.0: CVE-2026-1, GHSA-1 (fixed in 1.1)" in said
     assert "note  hopeless 1.0: CVE-2026-2, GHSA-2 (no fix yet)" in said
-    assert "2 known vulnerabilities, 1 to be mended" in said
+    assert "2 known vulnerabilities, 1 to fix" in said
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_last_day_is_the_last() -> None:
 def test_an_exception_that_is_not_needed_is_told(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with database() as url:
         assert run(lock, url, exempted("GHSA-1", TODAY + timedelta(30))) == 0
-    assert "the exception GHSA-1 is not needed any more" in capsys.readouterr().out
+    assert "the exception GHSA-1 is no longer needed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_an_exception_without_reason_or_day_is_none(lock: Path, entry: str) -> N
 def test_a_database_that_is_away_is_told_from_a_fault(lock: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"http://127.0.0.1:{free_port()}/v1/query"
     assert run(lock, url) == audit.UNAVAILABLE
-    assert f"cannot be asked: {url}" in capsys.readouterr().err
+    assert f"does not answer: {url}" in capsys.readouterr().err
     with database() as url:
         lock.write_text("broken==1.0\n")
         assert run(lock, url) == 1

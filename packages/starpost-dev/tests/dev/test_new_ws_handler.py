@@ -159,7 +159,7 @@ def test_an_application_that_does_not_start_as_it_is(checkout: Path) -> None:
     table = checkout / "actions.json"
     table.write_text(table.read_text().replace('"1":', '"999":'))
     said = refused(checkout)
-    assert "does not start as it is; mend that first" in said
+    assert "does not start as it is; fix that first" in said
     assert "no packet 999" in said
 
 
@@ -170,7 +170,7 @@ def test_what_does_not_start_is_taken_back(checkout: Path) -> None:
     (domain / "__init__.py").write_text('from starpost import Domain\n\ndomain = Domain(name="quiet")\n')
     (domain / "packets.py").write_text("from starpost import PackageRouter\n\npkg_router = PackageRouter()\n")
     said = refused(checkout, domain="quiet")
-    assert "the application does not start with it" in said
+    assert "the application does not start with the packet" in said
     assert "GET_REVIEWS" in said
 
 
@@ -234,7 +234,7 @@ def test_a_wrong_option_is_refused_before_anything_is_written() -> None:
 def test_nobody_answers() -> None:
     result = write(ROOT, domain="reviews")
     assert result.returncode == 1
-    assert "nobody answers; say --packet" in result.stderr
+    assert "no answer; use --packet" in result.stderr
 
 
 def test_make_hands_every_value_on_as_it_is() -> None:

@@ -43,7 +43,7 @@ def rows(project: Mapping[str, object]) -> list[list[str]]:
         project: Content of ``pyproject.toml``.
 
     Raises:
-        LookupError: It has no layers for the package.
+        LookupError: No contract has the layers of the package.
     """
     contracts = project["tool"]["importlinter"]["contracts"]  # type: ignore[index]
     for contract in contracts:
@@ -129,7 +129,7 @@ def picture() -> str:
 
 
 def main() -> int:
-    """Write the picture; the exit status."""
+    """Write the picture, and return the exit status."""
     FILE.write_text(picture())
     return 0
 

@@ -1,7 +1,7 @@
-"""``make audit``: known vulnerabilities of everything that is locked, by the OSV database.
+"""``make audit``: known vulnerabilities of all locked versions, from the OSV database.
 
-Fails on each that has a fix and is no exception. Exceptions stand in ``requirements/audit.toml``, each with a reason
-and a last day, after which it is none. The exit status is 3 when the database cannot be asked: nothing is known then.
+Fails on each vulnerability that has a fix, unless ``requirements/audit.toml`` has an exception for it, with a reason
+and a last day. The exit status is 3 if the database does not answer, since nothing is known then.
 
 ``python -m starpost_dev.checks.audit [--database URL] [--exceptions FILE] [LOCK …]``
 """
@@ -25,23 +25,23 @@ EXCEPTIONS = Path("requirements/audit.toml")
 DATABASE: Final = "https://api.osv.dev/v1/query"
 
 UNAVAILABLE: Final = 3
-"""The exit status when the database cannot be asked."""
+"""Exit status if the database does not answer."""
 
 PATIENCE: Final = 15.0
-"""Seconds for one answer of the database."""
+"""Time limit, in seconds, for an answer of the database."""
 
 
 class AuditError(Exception):
-    """The audit cannot be made; the text says why."""
+    """The audit cannot be made; the message says why."""
 
 
 class Exempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A vulnerability that is accepted until a day.
+    """Exception: a vulnerability that is accepted until a day.
 
     Args:
-        id: Of the database, or one of its aliases (CVE, GHSA, PYSEC).
-        reason: Why it does no harm here, or why the fix cannot be taken.
-        until: The last day.
+        id: Id in the database, or one of its aliases (CVE, GHSA, PYSEC).
+        reason: Reason for which it does no harm here, or the fix cannot be used.
+        until: Last day of the exception.
     """
 
     id: str
@@ -50,19 +50,19 @@ class Exempted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Exceptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file of exceptions."""
+    """File of exceptions."""
 
     exception: list[Exempted] = []
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A known vulnerability of a locked version.
+    """Known vulnerability of a locked version.
 
     Args:
         package: Name and version.
-        ids: Of the database, and its aliases.
-        fixes: Versions without it.
+        ids: Id in the database, and its aliases.
+        fixes: Versions without the vulnerability.
     """
 
     package: str
@@ -70,7 +70,7 @@ class Finding:
     fixes: tuple[str, ...]
 
     def __str__(self) -> str:
-        fix = f"mended in {', '.join(self.fixes)}" if self.fixes else "no fix yet"
+        fix = f"fixed in {', '.join(self.fixes)}" if self.fixes else "no fix yet"
         return f"{self.package}: {', '.join(sorted(self.ids))} ({fix})"
 
 
@@ -87,7 +87,7 @@ def exceptions_of(path: Path) -> list[Exempted]:
 
 
 def is_reachable(database: str) -> bool:
-    """Whether the database answers a question; pip-audit fails alike for this and for other reasons."""
+    """Return whether the database answers. pip-audit does not tell this failure from others."""
     question = {"package": {"name": "pip", "ecosystem": "PyPI"}, "version": "1.0"}
     try:
         answer = httpx.post(database, json=question, timeout=PATIENCE)
@@ -97,10 +97,10 @@ def is_reachable(database: str) -> bool:
 
 
 def findings_of(locks: Sequence[Path], database: str) -> Iterator[Finding]:
-    """Ask about every version of the lock files.
+    """Ask pip-audit about every version in the lock files.
 
     Raises:
-        AuditError: pip-audit failed, or could not ask about one.
+        AuditError: pip-audit failed, or skipped a package.
     """
     command = [sys.executable, "-m", "pip_audit", "--require-hashes", "--disable-pip", "--progress-spinner=off"]
     command += ["--vulnerability-service=osv", f"--osv-url={database}", "--format=json", f"--timeout={PATIENCE:.0f}"]
@@ -110,7 +110,7 @@ def findings_of(locks: Sequence[Path], database: str) -> Iterator[Finding]:
     try:
         packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError) as error:
-        raise AuditError(done.stderr.strip() or "pip-audit said nothing") from error
+        raise AuditError(done.stderr.strip() or "pip-audit printed nothing") from error
     for package in packages:
         if reason := package.get("skip_reason"):
             raise AuditError(reason)
@@ -123,7 +123,7 @@ def findings_of(locks: Sequence[Path], database: str) -> Iterator[Finding]:
 
 
 def verdict_on(findings: Sequence[Finding], exceptions: Sequence[Exempted], today: date) -> tuple[list[str], list[str]]:
-    """Return what makes the audit fail, and what is only told."""
+    """Return the findings that make the audit fail, and the notes that do not."""
     faults, notes = [], []
     for finding in findings:
         exempted = next((entry for entry in exceptions if entry.id in finding.ids), None)
@@ -136,12 +136,12 @@ def verdict_on(findings: Sequence[Finding], exceptions: Sequence[Exempted], toda
         else:
             faults.append(str(finding))
     known = {name for finding in findings for name in finding.ids}
-    notes += [f"the exception {entry.id} is not needed any more" for entry in exceptions if entry.id not in known]
+    notes += [f"the exception {entry.id} is no longer needed" for entry in exceptions if entry.id not in known]
     return faults, notes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what is known; the exit status."""
+    """Print the findings, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m starpost_dev.checks.audit", description=__doc__)
     parser.add_argument("--database", default=DATABASE)
     parser.add_argument("--exceptions", type=Path, default=EXCEPTIONS)
@@ -150,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         exceptions = exceptions_of(options.exceptions)
         if not is_reachable(options.database):
-            print(f"the database of vulnerabilities cannot be asked: {options.database}", file=sys.stderr)
+            print(f"the database of vulnerabilities does not answer: {options.database}", file=sys.stderr)
             return UNAVAILABLE
         findings = list(findings_of(options.locks or LOCKS, options.database))
     except AuditError as error:
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"  note  {note}")
     for fault in faults:
         print(f"FAILED  {fault}")
-    print(f"{len(findings)} known vulnerabilities, {len(faults)} to be mended")
+    print(f"{len(findings)} known vulnerabilities, {len(faults)} to fix")
     return bool(faults)
 
 

@@ -1,6 +1,6 @@
-"""``make check``: everything that can be said about the code without running it.
+"""``make check``: all static checks of the code.
 
-All checks run, two at a time, whatever the others say; the output of those that fail is shown.
+All checks run, two at a time, even if others fail. The output of those that fail is shown.
 """
 
 import os
@@ -13,19 +13,19 @@ from pathlib import Path
 PYTHON = sys.executable
 
 SOURCES = "SOURCES"
-"""Stands for the folders of ``FOLDERS`` that the project has, for tools that read no list from ``pyproject.toml``."""
+"""Placeholder for those folders of ``FOLDERS`` that exist, for tools that read no list from ``pyproject.toml``."""
 
 FOLDERS = ("app", "scripts", "bench", "packages")
 
 CHECKS = {
-    # The longest first: the others fit beside it.
+    # The longest first, so that the others run beside it.
     "types": ("mypy",),
     "style": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
     "docstrings": ("interrogate", "-vv", "--omit-covered-files", SOURCES),
     "dead code": ("vulture",),
     "spelling": ("codespell_lib",),
-    # From medium severity on: below, ruff's S rules look at the same, and are answered with a reason in the line.
+    # From medium severity on: ruff's S rules cover the lower ones, and exceptions have their reason in the line.
     "security": ("bandit", "-ll", "--quiet", "--configfile", "pyproject.toml", "--recursive", SOURCES),
     "imports": ("starpost_dev.checks.imports",),
     "dependencies": ("starpost_dev.checks.dependencies",),
@@ -37,11 +37,11 @@ CHECKS = {
 """Module and arguments, run as ``python -m`` in the root of the project."""
 
 SHOWN = {"private names"}
-"""Checks whose output is to be read even if they are good."""
+"""Checks whose output is shown even if they pass."""
 
 
 def run(name: str) -> bool:
-    """Run one check and print its outcome; whether it is good."""
+    """Run one check, print its outcome, and return whether it passed."""
     started = time.monotonic()
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [PYTHON, "-m"]
@@ -59,7 +59,7 @@ def run(name: str) -> bool:
 
 
 def main() -> int:
-    """Run those named on the command line, else all; the exit status."""
+    """Run the checks named on the command line, or all of them, and return the exit status."""
     names = sys.argv[1:] or list(CHECKS)
     if unknown := [name for name in names if name not in CHECKS]:
         print(f"no such check: {', '.join(unknown)}; there are: {', '.join(CHECKS)}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Comparison of the lock files with what the projects ask for. It needs no network; ``make lock`` does.
+"""Comparison of the lock files with the projects' requirements. It needs no network; ``make lock`` does.
 
-Each requirement must be met by the pin of its name, each pin that was put there by a ``pyproject.toml`` must still be
-asked for, each file must carry a hash, and production must run the versions that were tested. The constraints by which
+Each requirement must be met by the pin of its name, each pin that comes from a ``pyproject.toml`` must still be
+required, each file must have a hash, and production must run the versions that were tested. The constraints by which
 `uv run` comes to the same versions must be the pins.
 """
 
@@ -20,7 +20,7 @@ _DIRECT = re.compile(r"\((?:[\w./-]+/)?pyproject\.toml(?::\w+)?\)")
 
 
 class Lock:
-    """One lock file: its pins by name, and which of them ``pyproject.toml`` itself asked for."""
+    """Lock file: its pins by name, and those of them that ``pyproject.toml`` itself requires."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
@@ -42,7 +42,7 @@ class Lock:
 def faults_of(
     project: Mapping[str, Any], members: Sequence[Mapping[str, Any]], runtime: Lock, dev: Lock
 ) -> Iterator[str]:
-    """Every difference, in words.
+    """Yield every difference, as a sentence.
 
     Args:
         project: The application's ``pyproject.toml``.
@@ -72,7 +72,7 @@ def _constraint(text: str) -> tuple[str, str]:
 
 
 def _resolved(texts: Iterable[str], ours: Mapping[str, Sequence[str]]) -> list[Requirement]:
-    """The requirements, with those of a member in its place."""
+    """Return the requirements, with each workspace member replaced by its own requirements."""
     found = []
     for text in texts:
         requirement = Requirement(text)
@@ -102,12 +102,12 @@ def _flat(groups: Mapping[str, list[Any]], name: str) -> Iterator[str]:
 
 
 def workspace_members() -> list[dict[str, Any]]:
-    """The ``pyproject.toml`` of each distribution of the workspace; of none where the framework is installed."""
+    """Return the ``pyproject.toml`` of each distribution of the workspace; none where the framework is installed."""
     return [tomllib.loads(path.read_text()) for path in sorted(Path().glob("packages/*/pyproject.toml"))]
 
 
 def main() -> int:
-    """Print the differences; the exit status."""
+    """Print the differences, and return the exit status."""
     project = tomllib.loads(Path("pyproject.toml").read_text())
     locks = (Lock(Path("requirements/runtime.lock")), Lock(Path("requirements/dev.lock")))
     faults = list(faults_of(project, workspace_members(), *locks))

@@ -1,4 +1,4 @@
-"""``.env.example`` from the settings: ``make env-example`` writes it, ``--check`` says if it is stale."""
+"""``.env.example``, made from the settings: ``make env-example`` writes it, ``--check`` fails if it is stale."""
 
 import argparse
 import sys
@@ -27,15 +27,15 @@ _SECTIONS = {
     "default": "Lists",
     "ws": "Sockets",
 }
-"""A section begins at the first field whose name begins so."""
+"""Titles of sections. A section begins at the first field with this prefix."""
 
 
 OWN = "The application's own"
-"""The section of the fields that the framework does not have; the last."""
+"""Title of the last section, for fields that the framework does not have."""
 
 
 def render(settings: type[Settings]) -> str:
-    """The text of the file."""
+    """Return the text of the file."""
     return HEAD + "".join(_lines(settings))
 
 
@@ -63,10 +63,10 @@ def _variable(field: msgspec.structs.FieldInfo, hint: Any) -> str:
 
 
 def _describe(name: str, hint: Any) -> str:
-    """What a field is for, and what it may be.
+    """Return the description of a field, with its possible values.
 
     Raises:
-        ValueError: It has no description.
+        ValueError: The field has no description.
     """
     base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     text = next((meta.description for meta in metas if isinstance(meta, msgspec.Meta) and meta.description), None)
@@ -78,7 +78,7 @@ def _describe(name: str, hint: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A default as one would write it in the environment."""
+    """Return a default in the form that the environment needs."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -87,7 +87,7 @@ def value_text(value: Any) -> str:
 
 
 def main(project: Project) -> int:
-    """Write the file, or check it; the exit status."""
+    """Write the file or check it, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the file is stale")
     is_check = parser.parse_args().check

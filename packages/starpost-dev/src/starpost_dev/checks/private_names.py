@@ -34,7 +34,7 @@ BY_TEXT: Final = frozenset({"getattr", "setattr", "hasattr", "delattr"})
 
 @dataclass(frozen=True)
 class Distribution:
-    """One ``pyproject.toml`` and the modules beside it.
+    """Distribution: a ``pyproject.toml`` and its modules.
 
     Args:
         project: Its content.
@@ -48,12 +48,12 @@ class Distribution:
 
     @property
     def listed(self) -> Mapping[str, Any]:
-        """The entries, by module."""
+        """Entries of the list, by module."""
         entries: Mapping[str, Any] = self.project.get("tool", {}).get("starpost", {}).get(TABLE, {})
         return entries
 
     def modules(self) -> Iterator[tuple[str, ast.Module]]:
-        """Every module's name and syntax tree."""
+        """Yield name and syntax tree of every module."""
         for path in sorted(self.folder.rglob("*.py")):
             parts = path.relative_to(self.folder.parent).with_suffix("").parts
             yield ".".join(part for part in parts if part != "__init__"), ast.parse(path.read_text(), str(path))
@@ -70,24 +70,24 @@ def distributions() -> list[Distribution]:
 
 
 def is_private(name: str) -> bool:
-    """Whether a name begins with one underscore."""
+    """Return whether a name begins with exactly one underscore."""
     return name.startswith("_") and not name.startswith("__") and name != "_"
 
 
 @dataclass
 class Bases:
-    """What a module's classes derive from."""
+    """Base classes of a module's classes."""
 
     modules: set[str]
     """Modules of the same package that their bases are in."""
     inherited: set[str]
     """Private names of their foreign bases."""
     overridden: set[str]
-    """Those of ``inherited`` that the classes define themselves."""
+    """Names of ``inherited`` that the classes define themselves."""
 
 
 def bases_of(module: str) -> Bases:
-    """Import a module, and return what its classes derive from."""
+    """Import a module, and return the bases of its classes."""
     bases = Bases({module}, set(), set())
     package = module.partition(".")[0]
     for _, kind in inspect.getmembers(importlib.import_module(module), inspect.isclass):
@@ -168,7 +168,7 @@ def _defined_in(tree: ast.Module) -> Iterator[str]:
 
 
 def words_of(tree: ast.Module) -> set[str]:
-    """Return what an entry may name: attributes, names, imports and texts of a module."""
+    """Return the names that an entry may have: attributes, names, imports and texts of a module."""
     words: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
@@ -187,7 +187,7 @@ def words_of(tree: ast.Module) -> set[str]:
 
 
 def faults_of(distribution: Distribution) -> Iterator[str]:
-    """Compare what a distribution uses with what it lists; every difference, in words."""
+    """Compare the names that a distribution uses with its list, and yield every difference as a sentence."""
     modules = dict(distribution.modules())
     defined = {name: set(_defined_in(tree)) for name, tree in modules.items()}
     for name, tree in modules.items():
@@ -202,7 +202,7 @@ def faults_of(distribution: Distribution) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print every name with its reason, then the differences; the exit status."""
+    """Print every name with its reason, then the differences, and return the exit status."""
     sys.path.insert(0, str(Path.cwd()))
     faults: list[str] = []
     for distribution in distributions():

@@ -1,7 +1,7 @@
-"""``make check-actions``: who may do what, as a matrix of roles and of packets, routes and topics.
+"""``make check-actions``: the matrix of roles against packets, routes and topics.
 
-It makes the application as it starts, without any service, so it sees what a start would see: exit status 1 and every
-fault when the permission table and the code do not agree.
+The command makes the application without starting a service, so it finds the faults that a start would find. If the
+permission table and the code differ, it prints every fault; the exit status is 1.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SCHEMA_FILE = Path("actions.schema.json")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One thing that may be done, its rule, and who may by one role alone.
+    """Packet, route or topic, its rule, and the callers that one role alone allows.
 
     ``anonymous`` and ``authenticated`` (no role at all) are callers as well.
     """
@@ -38,7 +38,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def matrix(table: ActionTable, registry: PacketRegistry) -> list[Row]:
-    """The rows: packets by number, then routes, then topics."""
+    """Return the rows: packets by number, then routes, then topics."""
 
     def row(kind: str, key: str, name: str, rule: Rule) -> Row:
         return Row(
@@ -63,7 +63,7 @@ def matrix(table: ActionTable, registry: PacketRegistry) -> list[Row]:
 
 
 def write_table(rows: Sequence[Row], out: TextIO) -> None:
-    """The matrix for people."""
+    """Write the matrix as a table."""
     roles = list(rows[0].roles) if rows else []
     lines = [["", "", "", "anonymous", "no role", *roles, "rule"]]
     for row in rows:
@@ -80,7 +80,7 @@ def write_table(rows: Sequence[Row], out: TextIO) -> None:
 
 
 def check(project: Project, *, as_json: bool, out: TextIO, err: TextIO) -> int:
-    """Print the matrix, or the faults; the exit status."""
+    """Print the matrix or the faults, and return the exit status."""
     rows: list[Row] = []
     faults: list[str] = []
     try:

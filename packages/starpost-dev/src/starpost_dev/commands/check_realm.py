@@ -1,9 +1,9 @@
-"""`make check-realm`: what is wrong with a realm for this application, and how to mend it.
+"""`make check-realm`: the faults of a realm for this application, and how to fix them.
 
-It judges the server of `--base-url`, else of `KEYCLOAK_BASE_URL`, by its administration API, or a realm file with
-`--file`. What is right for development alone counts as wrong when the server is not on this machine, or with
-`--production`. What works and could be better is recommended, and does not count. Exit status: 0 when nothing is wrong,
-1 when something is, 2 when the realm cannot be read.
+The command checks the server of `--base-url`, else of `KEYCLOAK_BASE_URL`, through its administration API, or a realm
+file with `--file`. Settings for development count as faults if the server is not on this machine, or with
+`--production`. Recommendations do not count. Exit status: 0 without faults, 1 with faults, 2 if the realm cannot be
+read.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _TIMEOUT = 30
 
 
 class UnreadableRealmError(Exception):
-    """The realm cannot be judged; the text is one sentence that says why."""
+    """The realm cannot be checked; the message is one sentence that says why."""
 
 
 def main() -> int:
-    """Print the findings; returns the exit status."""
+    """Print the findings, and return the exit status."""
     try:
         variables = configured(Path.cwd(), os.environ)
         options = _read_options(variables)
@@ -80,7 +80,7 @@ def _read_options(variables: Mapping[str, str]) -> argparse.Namespace:
 
 
 def read_wanted_roles(actions: Path) -> list[str]:
-    """The roles that the permission table declares.
+    """Return the roles that the permission table declares.
 
     Raises:
         UnreadableRealmError: the table cannot be read.
@@ -93,7 +93,7 @@ def read_wanted_roles(actions: Path) -> list[str]:
 
 
 def view_file(file: Path, client_id: str, wanted_roles: Sequence[str]) -> RealmView:
-    """A realm as its file shows it.
+    """Read a realm from its file.
 
     Raises:
         UnreadableRealmError: the file cannot be read, or holds no realm.
@@ -119,7 +119,7 @@ def view_file(file: Path, client_id: str, wanted_roles: Sequence[str]) -> RealmV
 def view_server(
     base_url: str, realm: str, client_id: str, username: str, password: str, wanted_roles: Sequence[str]
 ) -> RealmView:
-    """A realm as its server shows it to an account with the roles `view-realm` and `view-clients`.
+    """Read a realm from its server, with an account that has the roles `view-realm` and `view-clients`.
 
     Raises:
         UnreadableRealmError: the server does not answer, or the account may not read the realm.
@@ -161,7 +161,7 @@ def view_server(
 
 
 def _is_on(text: str) -> bool:
-    """A switch of the application, by the application's own words for it."""
+    """Return whether the text turns a switch on, as the application reads it."""
     return text.strip().lower() in ("1", "true", "yes", "on")
 
 

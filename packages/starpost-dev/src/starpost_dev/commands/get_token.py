@@ -1,8 +1,8 @@
 """`make -s token USER=alice`: print one access token and nothing else.
 
-The password is PASSWORD, else the name. It is asked from the server of `KEYCLOAK_BASE_URL`, set in the environment or
-in `.env`, else from the checkout's own, whichever of the two runs; when none does, the development realm is started for
-it (`KEYCLOAK=real`: the real Keycloak).
+The password is PASSWORD, else the name. The token comes from the server of `KEYCLOAK_BASE_URL`, set in the environment
+or in `.env`, else from the checkout's own identity server, whichever runs. If none runs, the command starts the
+development realm (`KEYCLOAK=real`: the real Keycloak).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _TIMEOUT = 30.0
 
 
 class NoTokenError(Exception):
-    """There is no token for this user; the text is one sentence that says why."""
+    """There is no token for this user; the message is one sentence that says why."""
 
 
 def main() -> int:
-    """Print the token; returns 1 or 3, with one sentence on the standard error, when there is none."""
+    """Print the token and return 0, or write one sentence to the standard error and return 1 or 3."""
     parser = argparse.ArgumentParser(prog="get_token", description=__doc__)
     parser.add_argument("user", help="alice, carol, bob or mallory in the development realm")
     user: str = parser.parse_args().user

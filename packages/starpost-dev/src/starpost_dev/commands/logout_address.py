@@ -1,7 +1,7 @@
-"""Telling the identity server of `make serve` where the application takes logout tokens.
+"""Back-channel logout URL of the application, set in the identity server of `make serve`.
 
-The realm file names port 8000, and only a realm that begins anew reads it. So the client's setting is changed in the
-running server, which keeps it: the same call for the development realm and the real Keycloak.
+The realm file names port 8000, and only a new realm reads it. So we change the client's setting in the running server,
+which keeps it. The call is the same for the development realm and the real Keycloak.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _TIMEOUT = 30.0
 
 
 class LogoutAddressError(Exception):
-    """The identity server did not take the address; the text says why."""
+    """The identity server did not accept the address; the message says why."""
 
 
 def set_logout_address(variables: Mapping[str, str], url: str) -> None:
-    """Make a URL the application's back-channel logout URL.
+    """Set the application's back-channel logout URL.
 
-    The realm file's `realm-operator` does it, with the roles that Keycloak demands for it.
+    The account is the realm file's `realm-operator`, which has the roles that Keycloak requires.
 
     Args:
         variables: The application's: `KEYCLOAK_BASE_URL`, `KEYCLOAK_REALM`, `KEYCLOAK_CLIENT_ID`.
-        url: Where the application takes logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.2).
+        url: URL that receives logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.2).
 
     Raises:
         LogoutAddressError: The server does not answer, or refuses.

@@ -19,7 +19,7 @@ from starpost_dev.services.services import POSTGRES
 
 
 def main() -> int:
-    """Run the command; its status."""
+    """Run the command, and return its exit status."""
     arguments = sys.argv[1:]
     versions = migrate.MIGRATIONS / "versions"
     before = set(versions.glob("*.py"))
@@ -39,6 +39,6 @@ def main() -> int:
 
 
 def _format(file: Path) -> None:
-    """Alembic writes what the style check refuses."""
+    """Format a new migration, since the style check would refuse Alembic's output."""
     for command in (["check", "--fix-only", "--quiet"], ["format", "--quiet"]):
         subprocess.run([sys.executable, "-m", "ruff", *command, file], check=True)

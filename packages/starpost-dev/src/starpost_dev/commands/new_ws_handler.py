@@ -1,7 +1,6 @@
 """``make new-ws-handlers``: write a packet - its number, structs, handler, rule and a test that sends it.
 
-What no option says is asked for. Nothing is overwritten; when anything fails, or is interrupted, everything that was
-written is taken back.
+The command asks for what no option says. It overwrites nothing, and undoes all changes if it fails or is interrupted.
 """
 
 import argparse
@@ -25,7 +24,7 @@ T = TypeVar("T")
 
 
 class Questions:
-    """Takes answers from the options, and asks for those that are missing.
+    """Answers from the options, or from the user where an option is missing.
 
     Args:
         options: By name; ``None`` where the command line says nothing.
@@ -33,14 +32,14 @@ class Questions:
 
     def __init__(self, options: dict[str, str | None]) -> None:
         self._options = options
-        # A command line that says something is not a conversation: what it leaves out has its default.
+        # With these two options given, nothing is asked: missing options have their defaults.
         self._is_asking = options["domain"] is None or options["packet"] is None
 
     def ask(self, name: str, question: str, parse: Callable[[str], T], default: str | None = None) -> T:
-        """One answer.
+        """Return one answer.
 
         Raises:
-            ScaffoldError: An option is wrong, or there is nobody to ask.
+            ScaffoldError: An option is invalid, or there is no terminal to ask on.
         """
         given = self._options[name]
         if given is not None:
@@ -53,7 +52,7 @@ class Questions:
             answer = sys.stdin.readline()
             if not answer:
                 print(file=sys.stderr)
-                raise ScaffoldError(f"nobody answers; say --{name}")
+                raise ScaffoldError(f"no answer; use --{name}")
             try:
                 return parse(answer.strip() or default or "")
             except ScaffoldError as error:
@@ -61,7 +60,7 @@ class Questions:
 
 
 def ask_for_packet(options: dict[str, str | None], roles: Sequence[str]) -> Packet:
-    """What is to be written."""
+    """Return the packet to write, from options and answers."""
     questions = Questions(options)
     kinds = ", ".join(KINDS)
     domain = questions.ask("domain", "Domain, new or there already (such as reviews)", check_domain)
@@ -79,7 +78,7 @@ def ask_for_packet(options: dict[str, str | None], roles: Sequence[str]) -> Pack
 
 
 def application_starts() -> str:
-    """Make the application in a process of its own, which sees the files as they are now; the faults, if any."""
+    """Make the application in a new process, which reads the current files, and return the faults, if any."""
     done = subprocess.run(
         [sys.executable, "-m", "scripts.ws_handlers", "--json"], capture_output=True, text=True, check=False
     )
@@ -87,21 +86,21 @@ def application_starts() -> str:
 
 
 def write(packet: Packet, actions: Path) -> list[Path]:
-    """Write the packet, and take it back unless the application starts with it.
+    """Write the packet, and undo the changes unless the application starts with it.
 
     Returns:
-        The files, those that are new and those that have changed.
+        The new and the changed files.
 
     Raises:
-        ScaffoldError: It cannot be written; the checkout is as it was.
+        ScaffoldError: The packet cannot be written; the checkout is as it was.
     """
     if faults := application_starts():
-        raise ScaffoldError(f"the application does not start as it is; mend that first:\n{faults}")
+        raise ScaffoldError(f"the application does not start as it is; fix that first:\n{faults}")
     root = Path.cwd()
     made = plan(packet, root, actions)
     with Changes(made.contents, made.originals) as changes:
         if faults := application_starts():
-            raise ScaffoldError(f"the application does not start with it:\n{faults}")
+            raise ScaffoldError(f"the application does not start with the packet:\n{faults}")
         changes.keep()
     return [path.relative_to(root) for path in made.contents if made.contents[path] != made.originals[path]]
 
@@ -111,7 +110,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main(project: Project, arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, ask for what it leaves out, and write."""
+    """Read the command line, ask for missing values, and write the packet."""
     parser = argparse.ArgumentParser(prog="new_ws_handler", description=__doc__)
     parser.add_argument("--domain", help="a folder of app/domains, new or there already")
     parser.add_argument("--packet", help="the name of its number: GET_REVIEWS")
@@ -120,8 +119,8 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rule", help="who may: a role, 'a,b' (all), 'any:a,b' (one), 'authenticated'")
     parser.add_argument("--summary", help="what it does, in one line")
     options: dict[str, Any] = vars(parser.parse_args(arguments))
-    # A terminal that goes away, or `kill`, takes everything back as Ctrl-C does; that too where a shell's background
-    # job was told to ignore it.
+    # A closed terminal and `kill` undo the changes as Ctrl-C does, also in a background job, where the shell has
+    # SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:

@@ -1,6 +1,6 @@
 """Example data: `make seed`, as often as you like.
 
-Every domain may have a module `seed` with `async def seed(session: AsyncSession) -> None`, which adds what is missing.
+Every domain may have a module `seed` with `async def seed(session: AsyncSession) -> None`, which adds missing rows.
 All of them run in one transaction, on the configured database or on the checkout's own, migrated before.
 """
 
@@ -30,7 +30,7 @@ Seed = Callable[[AsyncSession], Awaitable[None]]
 
 
 def find_seeds(domains: ModuleType) -> dict[str, Seed]:
-    """The domains' seeds, by the name of the domain."""
+    """Return the domains' seeds, by name of the domain."""
     names = [module.name for module in pkgutil.iter_modules(domains.__path__)]
     return {
         name: importlib.import_module(f"{domains.__name__}.{name}.seed").seed
@@ -40,7 +40,7 @@ def find_seeds(domains: ModuleType) -> dict[str, Seed]:
 
 
 async def seed_all(settings: Settings, domains: ModuleType) -> list[str]:
-    """Migrate, then run the seeds in one transaction; the domains that have one."""
+    """Migrate, then run all seeds in one transaction. Return the names of the domains that have one."""
     await upgrade(settings)
     seeds = find_seeds(domains)
     database = await Database(settings).open()
@@ -54,7 +54,7 @@ async def seed_all(settings: Settings, domains: ModuleType) -> list[str]:
 
 
 def main(project: Project) -> int:
-    """Seed; 1 when the database is at fault, 2 when the settings are."""
+    """Seed the database. Return 1 if the database fails, 2 if the settings are wrong."""
     try:
         with attach([POSTGRES]) as services:
             os.environ.update(services.environment())

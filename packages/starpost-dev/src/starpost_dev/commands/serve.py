@@ -36,13 +36,13 @@ _STEPS = {
 }
 _LOGOUT_PATH = "/auth/backchannel-logout"
 _IDENTITY_TITLES = {DEVELOPMENT: "Realm       ", REAL: "Keycloak    "}
-# What the watchdog does when this process is killed: the application's own drain comes first.
+# Steps of the watchdog when this process is killed: the application drains first.
 _STOP_STEPS: StopSteps = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 2.0))
 _TICK_SECONDS = 0.1
 
 
 class ServeError(Exception):
-    """The application cannot be served as asked; the text is one sentence that says why."""
+    """The application cannot be served; the message is one sentence that says why."""
 
 
 class Stopped(BaseException):
@@ -50,11 +50,11 @@ class Stopped(BaseException):
 
 
 class Runner:
-    """Runs one child process at a time and passes the stop signals on to it.
+    """Runner of one child process at a time, which forwards the stop signals to it.
 
     Args:
-        watchdog: Ends the child when this process is killed.
-        caller: The child is stopped when it is gone.
+        watchdog: Ends the child if this process is killed.
+        caller: The child is stopped when the caller has gone.
     """
 
     def __init__(self, watchdog: Watchdog, caller: Caller) -> None:
@@ -66,11 +66,11 @@ class Runner:
 
     @property
     def was_stopped(self) -> bool:
-        """Whether a signal, or the end of the caller, has asked to stop."""
+        """True if a signal, or the end of the caller, has asked to stop."""
         return self._stop_requests > 0
 
     def listen(self) -> None:
-        """Take the signals that ask to stop."""
+        """Install handlers for the signals that ask to stop."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
@@ -78,7 +78,7 @@ class Runner:
         """Start a Python module as the child.
 
         Raises:
-            Stopped: A signal came before.
+            Stopped: A signal arrived earlier.
         """
         if self.was_stopped:
             raise Stopped
@@ -87,7 +87,7 @@ class Runner:
         self._child = subprocess.Popen(
             [sys.executable, "-m", module],
             env=dict(environment),
-            # Its own process session: of Ctrl-C on a terminal it hears once, from here.
+            # In a process session of its own, so that Ctrl-C on a terminal reaches it only once, from here.
             start_new_session=True,
         )
         self._watchdog.watch(self._child.pid, _STOP_STEPS)
@@ -97,10 +97,10 @@ class Runner:
         """Wait for the child's end.
 
         Args:
-            seconds: How long; None for ever.
+            seconds: Longest wait; None waits for ever.
 
         Returns:
-            Its exit status as a shell has it; None when it still runs.
+            Its exit status, as a shell reports it; None while it runs.
         """
         if self._child is None:
             return None
@@ -116,7 +116,7 @@ class Runner:
             self._child = None
             self._is_running = False
             if self.was_stopped and status in (-signal.SIGTERM, -signal.SIGKILL):
-                # It ended as it was asked to, before it could listen to signals or because it took too long.
+                # The signal that we sent ended it: it did not handle signals yet, or took too long.
                 return 0
             return status if status >= 0 else 128 - status
         return None
@@ -134,14 +134,14 @@ class Runner:
 
     def _pass_on(self) -> None:
         if self.was_stopped and self._child is not None and self._child.returncode is None:
-            # SIGTERM, whatever came: to a server, SIGHUP often means to reload. Asked again, the application skips its
-            # drain; who asks for the third time has waited long enough.
+            # SIGTERM for every signal, since SIGHUP makes many servers reload. At the second request the application
+            # skips its drain, at the third we kill it.
             impatient = self._stop_requests > 2
             send(self._child.pid, signal.SIGKILL if impatient else signal.SIGTERM, group=impatient)
 
 
 def main(project: Project) -> int:
-    """Serve until a signal; returns the exit status."""
+    """Serve until a signal arrives, and return the exit status."""
     parser = argparse.ArgumentParser(prog="make serve")
     parser.add_argument("--host", default="", help="address to listen on; default: HOST of .env, else 127.0.0.1")
     parser.add_argument(
@@ -167,15 +167,15 @@ def main(project: Project) -> int:
 
 
 def free_address(host: str) -> tuple[str, int]:
-    """The address to listen on, known to be free a moment ago.
+    """Return the address to listen on, which was free a moment ago.
 
     Args:
         host: From the command line; empty for the one of `.env`, or else the loopback address.
 
     Raises:
-        ServeError: It is taken, or no address.
+        ServeError: The address is taken, or invalid.
     """
-    # Of the environment, HOST is often the machine's own name or a compiler's target.
+    # HOST of the environment is ignored: it is often the machine's own name or a compiler's target.
     host = host or configured(Path.cwd(), {}).get("HOST") or LOOPBACK
     written = configured(Path.cwd(), os.environ).get("PORT") or _DEFAULT_PORT
     if not (written.isascii() and written.isdigit() and 0 < int(written) < 65536):
@@ -193,7 +193,7 @@ def _serve(project: Project, runner: Runner, services: Attachment, host: str, po
     _say_services(services)
     environment = {**os.environ, **services.environment(), "HOST": host, "PORT": str(port)}
     settings = configured(Path.cwd(), os.environ)
-    # Development: reload on change, and do not spread the reconnects of three clients over seconds on Ctrl-C.
+    # For development: reload on changes, and end at once on Ctrl-C, with no spread of reconnects.
     for name, default in (("RELOAD", "1"), ("WORKERS", "1"), ("DRAIN_SPREAD", "0")):
         environment[name] = settings.get(name) or default
     if services.endpoints.identity is not None:
@@ -228,7 +228,7 @@ def _wait_until_it_answers(runner: Runner, host: str, port: int) -> int | None:
 
 
 def _watch(runner: Runner, services: Attachment) -> int:
-    """Wait for the application's end; start the services again if they end before it."""
+    """Wait for the application's end. Start the services again if they end earlier."""
     while (status := runner.wait(1.0)) is None:
         if services.is_lost and not runner.was_stopped:
             before = services.environment()
@@ -242,7 +242,7 @@ def _watch(runner: Runner, services: Attachment) -> int:
 
 
 def _reachable(host: str) -> str:
-    """Where this machine reaches what listens on an address."""
+    """Return the address at which this machine reaches a listener on ``host``."""
     return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - where the user said to listen
 
 
@@ -251,7 +251,7 @@ def _set_logout_address(variables: Mapping[str, str], host: str, port: int) -> N
     try:
         set_logout_address(variables, url)
     except LogoutAddressError as error:
-        # Everything else works without.
+        # A warning is enough: everything else works without the logout address.
         print(f"Logouts at the realm will not reach the application at {url}: {error}", file=sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """``make ws-handlers``: every packet with its payload, reply, rule and handler.
 
-It makes the application as it starts, without any service: exit status 1 and every fault when it would not start.
+The command makes the application without starting a service. If the application would not start, it prints every fault;
+the exit status is 1.
 """
 
 import argparse
@@ -31,9 +32,9 @@ PUSH: Final = "(push)"
 
 
 class PacketRow(msgspec.Struct, frozen=True):
-    """One packet. Types are as they stand in the code; ``-`` is an empty object.
+    """Packet with its types as the code names them; ``-`` is an empty object.
 
-    What the server pushes has the type of its ``data`` as ``reply``, and the topic's place instead of a handler's.
+    A push has the type of its ``data`` as ``reply``, and the location of its topic in place of a handler's.
     """
 
     id: int
@@ -48,7 +49,7 @@ class PacketRow(msgspec.Struct, frozen=True):
 
 
 def packet_rows(blueprint: Blueprint, pkg_ids: type[IntEnum]) -> list[PacketRow]:
-    """The application's packets by number, then the system's, from -1 on."""
+    """Return the application's packets by number, then the system's, from -1 on."""
     table = blueprint.table
     sources: list[Topic[Any] | Push[Any]] = []
     for domain in blueprint.domains:
@@ -95,7 +96,7 @@ def _pushed(message: ServerMessage, rule: str, location: str) -> PacketRow:
 
 
 def type_name(kind: Any) -> str:
-    """A type as a reader of the code would write it, modules and constraints left out."""
+    """Return a type as the code writes it, without modules and constraints."""
     if kind in (None, type(None), NoData):
         return "-"
     origin, args = get_origin(kind), get_args(kind)
@@ -112,7 +113,7 @@ def type_name(kind: Any) -> str:
 
 
 def write_table(rows: Sequence[PacketRow], out: TextIO, width: int) -> None:
-    """The table for people; the handler goes to a line of its own where a row would be wider than ``width``."""
+    """Write the table. A handler gets a line of its own where the row would be wider than ``width``."""
     lines = [["id", "name", "payload", "reply", "rule"]]
     lines += [[str(row.id), row.name, row.payload, row.reply, row.rule] for row in rows]
     handlers = ["handler", *(f"{row.handler}{' (deprecated)' if row.deprecated else ''}" for row in rows)]
@@ -120,7 +121,7 @@ def write_table(rows: Sequence[PacketRow], out: TextIO, width: int) -> None:
     room = width - sum(widths) - 2 * len(widths)
     is_wide = room < max(map(len, handlers))
     for cells, handler in zip(lines, handlers, strict=True):
-        # Numbers stand at the right, so that their digits do.
+        # Numbers are aligned to the right.
         shown = "  ".join([cells[0].rjust(widths[0]), *map(str.ljust, cells[1:], widths[1:])])
         if is_wide:
             print(shown.rstrip(), f"{' ' * widths[0]}    {handler}", sep="\n", file=out)
@@ -133,7 +134,7 @@ def _faults(error: Exception) -> Iterator[str]:
 
 
 def show(project: Project, *, as_json: bool, out: TextIO, err: TextIO) -> int:
-    """Print the packets, or the faults; the exit status."""
+    """Print the packets or the faults, and return the exit status."""
     try:
         blueprint = project.blueprint()
     except (StartError, SettingsError) as error:

@@ -1,4 +1,15 @@
-"""Writing the code of a new packet: what was asked for, the files' new contents, and the change of the checkout."""
+"""Scaffold of a new packet: the checked input, the new contents of the files, and their change.
+
+The change is complete or undone::
+
+    from starpost_dev.scaffold import Changes
+
+    with Changes(contents, originals) as changes:
+        check()             # an exception restores every file
+        changes.keep()
+
+Nothing is overwritten: a file that has changed meanwhile stops everything before the first is written.
+"""
 
 from starpost_dev.scaffold.changes import Changes
 from starpost_dev.scaffold.errors import ScaffoldError

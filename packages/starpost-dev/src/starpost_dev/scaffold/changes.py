@@ -1,4 +1,4 @@
-"""Changing files so that it can be taken back."""
+"""Change of several files that can be undone."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from starpost_dev.scaffold.errors import ScaffoldError
 
 
 class Changes:
-    """Writes files, and puts everything back as it was unless the end is reached.
+    """Context manager that writes files, and restores them at the end unless ``keep`` was called.
 
         with Changes(contents) as changes:
             check()
@@ -19,11 +19,11 @@ class Changes:
 
     Args:
         contents: The new text of each file.
-        originals: What the texts were made from; ``None`` for a file that must not be there yet. A file that is
-            something else by now is left alone.
+        originals: The texts from which the new ones were made; ``None`` for a file that must not exist. A file that
+            has another text by now is left alone.
 
     Raises:
-        ScaffoldError: A file has changed meanwhile, or appeared.
+        ScaffoldError: A file was changed or created meanwhile.
     """
 
     def __init__(self, contents: Mapping[Path, str], originals: Mapping[Path, str | None]) -> None:
@@ -49,7 +49,7 @@ class Changes:
         return self
 
     def keep(self) -> None:
-        """Let the files stay."""
+        """Keep the new files."""
         self._is_kept = True
 
     def __exit__(
@@ -78,7 +78,7 @@ class Changes:
                 path.write_bytes(original.encode())
         for folder in reversed(self._folders):
             if folder.is_dir():
-                # Python may have compiled what was written.
+                # Python may have compiled the new files.
                 for compiled in folder.glob("__pycache__/*.pyc"):
                     compiled.unlink()
                 for cache in folder.glob("__pycache__"):
@@ -92,7 +92,7 @@ def _read(path: Path) -> str | None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let signals wait: half of the files must neither be written nor put back."""
+    """Block signals, so that the files are written or restored completely."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield

@@ -1,5 +1,5 @@
-"""What may go wrong."""
+"""Errors of the scaffold."""
 
 
 class ScaffoldError(Exception):
-    """It cannot be written; the text is one sentence for the person who asked."""
+    """The packet cannot be written; the message is one sentence for the user."""

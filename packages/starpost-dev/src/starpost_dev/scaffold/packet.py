@@ -1,4 +1,4 @@
-"""What is asked for: names, members and the rule, checked."""
+"""Description of a packet to write: names, members and rule, checked."""
 
 import ast
 import builtins
@@ -19,12 +19,12 @@ MAX_SUMMARY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A type that a member may have.
+    """Type that a member may have.
 
     Args:
-        annotation: As in the code.
-        imports: What the annotation needs.
-        sample: A right value, as on the wire.
+        annotation: Annotation in the code.
+        imports: Imports that the annotation needs.
+        sample: A valid value, as on the wire.
         code: That value in Python, where it is not a literal.
         literal: The type of its defaults; ``None`` if it takes none.
     """
@@ -57,7 +57,7 @@ KINDS: Final = {
         'UUID("550e8400-e29b-41d4-a716-446655440000")',
     ),
 }
-"""The words for types. ``[int]`` is a list, ``int?`` may be null and is null by default."""
+"""Types by name. ``[int]`` is a list, ``int?`` may be null and is null by default."""
 
 UNFIT: Final = frozenset({"dt", "int", "float", "bool", "str", "list"})
 """Names that would hide a type from the members that follow."""
@@ -65,7 +65,7 @@ UNFIT: Final = frozenset({"dt", "int", "float", "bool", "str", "list"})
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of a payload or a reply."""
+    """Member of a payload or a reply."""
 
     name: str
     kind: Kind
@@ -75,30 +75,30 @@ class Member:
 
     @property
     def annotation(self) -> str:
-        """Its type in the code."""
+        """Annotation in the code."""
         inner = f"list[{self.kind.annotation}]" if self.is_list else self.kind.annotation
         return f"{inner} | None" if self.is_optional else inner
 
     @property
     def is_required(self) -> bool:
-        """Whether a client must give it."""
+        """True if a client must send it."""
         return self.default is None
 
     @property
     def sample(self) -> Any:
-        """A right value, as on the wire."""
+        """Return a valid value, as on the wire."""
         return [self.kind.sample] if self.is_list else self.kind.sample
 
     @property
     def sample_code(self) -> str:
-        """The same in Python."""
+        """Return the sample as Python code."""
         code = self.kind.code or repr(self.kind.sample)
         return f"[{code}]" if self.is_list else code
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the handler answers: nothing, an object or a list of objects."""
+    """Reply of the handler: nothing, an object or a list of objects."""
 
     members: tuple[Member, ...]
     is_list: bool = False
@@ -106,15 +106,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """A packet to be written.
+    """Packet to write.
 
     Args:
-        domain: The folder's name; a new folder, or one that is there.
-        name: The name of its number, in capitals.
-        fields: Of the payload.
-        reply: What is answered.
-        rule: As ``actions.json`` has it.
-        summary: The handler's docstring.
+        domain: Name of the domain's folder, a new or an existing one.
+        name: Name of the number, in capitals.
+        fields: Members of the payload.
+        reply: Reply of the handler.
+        rule: Rule in the form of ``actions.json``.
+        summary: Docstring of the handler.
 
     Raises:
         ScaffoldError: A name cannot be used.
@@ -134,17 +134,17 @@ class Packet:
 
     @property
     def function(self) -> str:
-        """The handler's name."""
+        """Name of the handler."""
         return self.name.lower()
 
     @property
     def request_class(self) -> str:
-        """The payload's struct."""
+        """Name of the payload's struct."""
         return f"{_camel(self.name)}Request"
 
     @property
     def reply_class(self) -> str:
-        """The reply's struct."""
+        """Name of the reply's struct."""
         return f"{_camel(self.name)}Reply"
 
 
@@ -153,10 +153,10 @@ def _camel(name: str) -> str:
 
 
 def check_domain(name: str) -> str:
-    """The name of a domain's folder.
+    """Check and return the name of a domain's folder.
 
     Raises:
-        ScaffoldError: It cannot be one.
+        ScaffoldError: The name is not valid.
     """
     if DOMAIN.fullmatch(name) is None or len(name) > MAX_NAME:
         raise ScaffoldError(f"{name!r} is no domain's name: lower-case words joined by `_`, such as `book_reviews`")
@@ -166,10 +166,10 @@ def check_domain(name: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """The name of a packet's number, which is its handler's in lower case.
+    """Check and return the name of a packet's number, which in lower case is the name of its handler.
 
     Raises:
-        ScaffoldError: It cannot be one.
+        ScaffoldError: The name is not valid.
     """
     if PACKET.fullmatch(name) is None or len(name) > MAX_NAME:
         raise ScaffoldError(f"{name!r} is no packet's name: capital words joined by `_`, such as `GET_REVIEWS`")
@@ -180,10 +180,10 @@ def check_name(name: str) -> str:
 
 
 def check_summary(text: str) -> str:
-    """A docstring of one line.
+    """Check and return a docstring of one line.
 
     Raises:
-        ScaffoldError: It cannot be one.
+        ScaffoldError: The text is not valid.
     """
     if not text.isprintable() or not text.strip() or len(text) > MAX_SUMMARY or '"' in text or "\\" in text:
         raise ScaffoldError(f'a summary is one line of at most {MAX_SUMMARY} characters, without `"` and `\\`')
@@ -191,15 +191,15 @@ def check_summary(text: str) -> str:
 
 
 def default_summary(name: str) -> str:
-    """What a handler's docstring says when nobody says it better."""
+    """Return the docstring of a handler without a summary."""
     return f"{name.replace('_', ' ').capitalize()}."
 
 
 def parse_fields(text: str) -> tuple[Member, ...]:
-    """Members from ``name:type, name:type?, name:[type]=default``, those that are required first.
+    """Parse ``name:type, name:type?, name:[type]=default``. Return the required members first.
 
     Raises:
-        ScaffoldError: What is wrong, with the types that there are.
+        ScaffoldError: The text is not valid; the message says why, and lists the types.
     """
     members: list[Member] = []
     for part in _split(text):
@@ -211,10 +211,10 @@ def parse_fields(text: str) -> tuple[Member, ...]:
 
 
 def parse_reply(text: str) -> Reply:
-    """``-`` for nothing, members for an object, members in brackets for a list of objects.
+    """Parse ``-`` for nothing, members for an object, members in brackets for a list of objects.
 
     Raises:
-        ScaffoldError: What is wrong.
+        ScaffoldError: The text is not valid; the message says why.
     """
     text = text.strip()
     if text in ("", "-"):
@@ -230,7 +230,7 @@ def parse_reply(text: str) -> Reply:
 
 
 def parse_rule(text: str, roles: Sequence[str]) -> Any:
-    """``role``; ``role,role`` for all of them; ``any:role,role`` for one of them; ``authenticated``.
+    """Parse ``role``; ``role,role`` for all of them; ``any:role,role`` for one of them; ``authenticated``.
 
     Raises:
         ScaffoldError: It is none of these, or names a role that ``actions.json`` does not declare.
@@ -253,7 +253,7 @@ def parse_rule(text: str, roles: Sequence[str]) -> Any:
 
 
 def _split(text: str) -> list[str]:
-    """The parts between commas, those of a default in quotes left together."""
+    """Split at commas, except inside a quoted default."""
     parts, quote, start = [], "", 0
     for index, char in enumerate(text):
         if quote:

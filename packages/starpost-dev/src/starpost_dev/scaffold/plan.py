@@ -1,4 +1,4 @@
-"""From a packet to the new contents of the checkout's files. Nothing is written here."""
+"""Plan of the changes for a packet: the new contents of files. Nothing is written here."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ RECORD = Path("tests/contract/pkg_ids.json")
 
 
 class Plan:
-    """The files' new contents, beside what they were made from.
+    """New contents of files, and the texts from which they were made.
 
     Args:
         root: The checkout.
@@ -29,7 +29,7 @@ class Plan:
         """Plan a new file.
 
         Raises:
-            ScaffoldError: There is one.
+            ScaffoldError: The file exists.
         """
         if (self.root / path).exists():
             raise ScaffoldError(f"{path} is already there")
@@ -37,10 +37,10 @@ class Plan:
         self.contents[self.root / path] = text
 
     def edit(self, path: Path, change: Callable[[str], str]) -> None:
-        """Plan the change of a file that is there, or that is planned.
+        """Plan the change of an existing or a planned file.
 
         Raises:
-            ScaffoldError: There is none.
+            ScaffoldError: There is no such file.
         """
         absolute = self.root / path
         if absolute not in self.contents:
@@ -50,21 +50,21 @@ class Plan:
         self.contents[absolute] = change(self.contents[absolute])
 
     def text(self, path: Path) -> str:
-        """What the file will be."""
+        """Return the new content of a file."""
         self.edit(path, str)
         return self.contents[self.root / path]
 
 
 def plan(packet: Packet, root: Path, actions: Path) -> Plan:
-    """Plan everything that makes a packet.
+    """Plan all changes for a packet.
 
     Args:
-        packet: What is asked for.
+        packet: The packet.
         root: The checkout.
-        actions: The permission table, from there.
+        actions: Path of the permission table, relative to the checkout.
 
     Raises:
-        ScaffoldError: A name is taken, or a file is not as it has to be.
+        ScaffoldError: A name is taken, or a file does not have the expected form.
     """
     made = Plan(root)
     folder = Path("app/domains") / packet.domain
@@ -89,7 +89,7 @@ def plan(packet: Packet, root: Path, actions: Path) -> Plan:
 
 
 def roles_of(rule: Any) -> list[str]:
-    """Roles that together satisfy a rule; none for ``authenticated``."""
+    """Return roles that together satisfy a rule; none for ``authenticated``."""
     match rule:
         case "authenticated":
             return []
@@ -102,7 +102,7 @@ def roles_of(rule: Any) -> list[str]:
 
 
 def _number(made: Plan, packet: Packet) -> int:
-    """The next number, never one that was given before; put on record."""
+    """Return the next number, which was never used before, and plan its record."""
     record: dict[str, int] = json.loads(made.text(RECORD))
     if packet.name in record:
         raise ScaffoldError(f"the name {packet.name} is taken: it is number {record[packet.name]}")

@@ -1,4 +1,4 @@
-"""Editing source text: the parser says where, everything else stays as it was written."""
+"""Edits of source text at places that the parser finds. The rest of the text stays as it is."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from starpost_dev.scaffold.errors import ScaffoldError
 
 
 def add_to_module(text: str, imports: list[str], block: str) -> str:
-    """Put imports behind those that are there, and the block at the end; ``tidy`` puts them in order."""
+    """Add imports after the existing ones, and the block at the end; ``tidy`` sorts them."""
     lines = text.splitlines()
     body = ast.parse(text).body
     last = 0
@@ -23,7 +23,7 @@ def add_to_module(text: str, imports: list[str], block: str) -> str:
 
 
 def names_of(text: str) -> set[str]:
-    """Everything that the module's top level names, imports included."""
+    """Return all names at the module's top level, imports included."""
     names: set[str] = set()
     for node in ast.parse(text).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
@@ -37,7 +37,7 @@ def names_of(text: str) -> set[str]:
 
 
 def router_of(text: str) -> str | None:
-    """The name of the module's first ``PackageRouter()``."""
+    """Return the name of the module's first ``PackageRouter()``; ``None`` if there is none."""
     for node in ast.parse(text).body:
         if (
             isinstance(node, ast.Assign)
@@ -67,7 +67,7 @@ def add_rule(text: str, number: int, rule: Any) -> str:
     """Add a packet's rule at the end of ``ws``; the rest of the file keeps its form.
 
     Raises:
-        ScaffoldError: The file is not as the permission table has to be.
+        ScaffoldError: The file does not have the form of a permission table.
     """
     table = json.loads(text)
     if str(number) in table.get("ws", {}):
@@ -83,7 +83,7 @@ def add_rule(text: str, number: int, rule: Any) -> str:
 
 
 def _object_span(text: str, member: str) -> tuple[int, int]:
-    """Where the inside of a member of the root that is an object begins and ends."""
+    """Return start and end of the content of an object that is a member of the root."""
     decoder = json.JSONDecoder()
     index = text.index("{") + 1
     while True:
@@ -108,9 +108,9 @@ def tidy(text: str, path: Path) -> str:
     """Sort the imports and format, as ``make format`` would.
 
     Raises:
-        ScaffoldError: The text is no Python.
+        ScaffoldError: The text is not valid Python.
     """
-    # Modules that are not written yet are the project's own because pyproject.toml names their packages.
+    # Ruff treats modules that are not written yet as first-party, because pyproject.toml names their packages.
     for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],

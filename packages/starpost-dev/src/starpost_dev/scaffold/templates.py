@@ -1,4 +1,4 @@
-"""The text of the pieces."""
+"""Templates of the generated code."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ from starpost_dev.scaffold.packet import Member, Packet
 
 
 def new_domain(packet: Packet) -> dict[str, str]:
-    """A new domain's modules, still without the packet."""
+    """Return the modules of a new domain, without the packet."""
     title = packet.domain.replace("_", " ").capitalize()
     return {
         "__init__.py": f'''"""{title}."""
@@ -28,7 +28,7 @@ pkg_router = PackageRouter()
 
 
 def schemas(packet: Packet) -> tuple[list[str], str]:
-    """Imports and structs."""
+    """Return imports and structs."""
     structs = []
     if packet.fields:
         structs.append(_struct(packet.request_class, f"What {packet.name} takes.", packet.fields))
@@ -48,7 +48,7 @@ def _struct(name: str, docstring: str, members: Iterable[Member]) -> str:
 
 
 def handler(packet: Packet, router: str) -> tuple[list[str], str]:
-    """Imports and the handler. Members that the reply shares with the payload are taken over; others are examples."""
+    """Return imports and handler. Members of the reply come from the payload if it has them, else they are examples."""
     imports = ["from starpost import RequestModel"] if packet.fields else []
     imports.append("from app.pkg_ids import PkgID")
     used = [name for name, is_used in _structs(packet) if is_used]
@@ -58,7 +58,7 @@ def handler(packet: Packet, router: str) -> tuple[list[str], str]:
     body = []
     shared = [member for member in packet.reply.members if _is_shared(member, packet)]
     if packet.fields and not shared:
-        # A parameter that nothing uses would be refused, and the dispatcher passes it by its name.
+        # The handler logs the request: the style check refuses an unused parameter, and it cannot be renamed.
         imports.append("import structlog")
         first = packet.fields[0].name
         body.append(f'structlog.get_logger(__name__).info("{packet.function}", {first}=request.data.{first})')
@@ -90,7 +90,7 @@ def _structs(packet: Packet) -> list[tuple[str, bool]]:
 
 
 def _is_shared(member: Member, packet: Packet) -> bool:
-    """Whether the payload has the same member, so that it can be handed back."""
+    """Return whether the payload has the same member, so that the handler can return its value."""
     return any(field.name == member.name and field.annotation == member.annotation for field in packet.fields)
 
 
@@ -105,11 +105,11 @@ def _value(member: Member, packet: Packet) -> str:
 
 
 def test(packet: Packet, roles: list[str]) -> str:
-    """A test that sends the packet over a real socket: allowed, refused, and wrong where that is possible.
+    """Return a test that sends the packet over a real socket: allowed, refused and, if possible, with invalid data.
 
     Args:
         packet: The packet.
-        roles: Those that together satisfy the rule.
+        roles: Roles that together satisfy the rule.
     """
     data = {member.name: member.sample for member in packet.fields}
     answer = _answer(packet, data)
