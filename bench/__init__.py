@@ -1,4 +1,6 @@
-"""The bench: the application against yardsticks that run beside it, in the same minutes on the same core.
+"""Benchmark: the application against yardsticks that run beside it, in the same minutes on the same core.
 
-No figure stands alone. A machine that is slow, shared or throttled is so for both sides; their ratio stays.
+A slow, shared or throttled machine affects both sides alike, so the results are ratios::
+
+    python -m bench --cases packets,http --rounds 3
 """

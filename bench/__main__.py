@@ -1,4 +1,4 @@
-"""``python -m bench``: measure, and say how it compares. The exit status is 0, whatever came out."""
+"""``python -m bench``: measure the cases and print the comparison. The exit status is 0 whatever the result."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from bench.site import site
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line's wish."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure the application against its yardsticks.")
     parser.add_argument("--cases", default="", help="names or beginnings of names, comma-separated; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
@@ -48,10 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def chosen(names: str) -> list[Case]:
-    """The cases with these names, or whose names begin so (``batch`` is both sizes), in the table's order.
+    """Return the cases with these names or prefixes (``batch`` means both sizes), in the order of the table.
 
     Raises:
-        KeyError: There is none of such a name; the message says which there are.
+        KeyError: No case has such a name; the message lists all names.
     """
     wanted = [name for name in (part.strip() for part in names.split(",")) if name]
     for name in wanted:

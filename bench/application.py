@@ -28,7 +28,7 @@ bench_router = PackageRouter()
 
 @bench_router.register(TRIVIAL)
 async def trivial(request: RequestModel[NoData]) -> NoData:
-    """Answer nothing to nothing."""
+    """Reply with an empty object."""
     return request.data
 
 
@@ -43,7 +43,7 @@ ANNOUNCEMENTS = Topic(TOPIC, event=Announcement, pkg_id=ANNOUNCED)
 
 @bench_router.register(ANNOUNCE)
 async def announce(request: RequestModel[Announcement], events: Publisher) -> NoData:
-    """Tell every subscriber."""
+    """Publish an event to every subscriber."""
     events.publish(ANNOUNCEMENTS, request.data)
     return NoData()
 
@@ -55,7 +55,7 @@ async def small() -> Small:
 
 
 def create(drain: DrainSignal) -> Litestar:
-    """The application of the settings, with as many further handlers as ``BENCH_HANDLERS`` says."""
+    """Make the application, with ``BENCH_HANDLERS`` further handlers."""
     many = [FIRST_OF_MANY + index for index in range(int(os.environ.get(HANDLERS_VARIABLE, "10")))]
     router = PackageRouter()
     for number in many:
@@ -80,7 +80,7 @@ def create(drain: DrainSignal) -> Litestar:
 
 
 def _handler() -> Callable[..., Awaitable[NoData]]:
-    """A handler of its own, as each of a real application's is."""
+    """Make a handler of its own, as in a real application."""
 
     async def one_of_many(request: RequestModel[NoData]) -> NoData:
         """Answer nothing to nothing."""
@@ -90,7 +90,7 @@ def _handler() -> Callable[..., Awaitable[NoData]]:
 
 
 def _actions(numbers: list[int]) -> bytes:
-    """The project's permission table with rules for the bench's packets and route."""
+    """Return the project's permission table, with rules for the bench's packets and route."""
     table: dict[str, Any] = json.loads(Path("actions.json").read_bytes())
     table.pop("$schema", None)
     table["ws"] |= {str(number): ROLE for number in numbers}

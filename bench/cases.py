@@ -1,4 +1,4 @@
-"""The cases, in the order of the table."""
+"""Cases of the benchmark, in the order of the table."""
 
 import time
 from dataclasses import replace
@@ -23,7 +23,7 @@ PER_PAGE: Final = 20
 GUARDED_PATH: Final = "/bench/small"
 PAGE_PATH: Final = f"/authors?page=3&per_page={PER_PAGE}"
 HTTP_LOAD, _saturate = ("own client", http.saturate) if wrk.PROGRAM is None else ("wrk", wrk.saturate)
-"""Who asks over HTTP, for the record; and how."""
+"""Name of the HTTP client, for the record, and its function."""
 
 APPLICATION: Final = Subject("application", "bench.application:create")
 ECHO: Final = Subject("echo", "bench.yardsticks.echo:create")
@@ -170,7 +170,7 @@ def _latency_case() -> Case:
 
 def _idle_case() -> Case:
     async def measure(site: Site, side: Side, _: float) -> Sample:
-        # One connection first, so that what the first of all costs is not among what each one costs.
+        # One connection first, so that the cost of the very first is not part of the cost of each.
         async with sockets.idle(side.server, site.token, _trivial, connections=100, is_echo=side.is_yardstick):
             before, held = side.server.memory_bytes(), await site.database_connections()
             async with sockets.idle(
@@ -290,4 +290,4 @@ CASES: Final[dict[str, Case]] = {
         *(_fan_out_case(number) for number in (100, 1000, 5000)),
     )
 }
-"""By name."""
+"""Cases by name."""

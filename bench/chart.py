@@ -1,6 +1,6 @@
-"""The ratios as a bar chart, in SVG 1.1: one bar for each case, its spread, and the goal.
+"""Bar chart of the ratios, in SVG 1.1: one bar for each case, with its spread and the goal.
 
-Written by hand: the chart libraries write files of a hundred kilobytes with scripts and fonts for the same.
+We write the SVG ourselves: chart libraries make files of a hundred kilobytes, with scripts and fonts, for the same.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _GREEN, _RED, _GREY, _INK, _LINE = "#2e8b57", "#c0504d", "#7f8c9b", "#24292f", "
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One line of the chart; ``goal`` is a ratio."""
+    """Line of the chart; ``goal`` is a ratio."""
 
     label: str
     ratio: Spread
@@ -29,14 +29,14 @@ class Bar:
 
     @property
     def colour(self) -> str:
-        """By whether the median reaches the goal."""
+        """Colour, which shows whether the median reaches the goal."""
         if self.goal is None:
             return _GREY
         return _GREEN if (self.ratio.median >= self.goal) == self.is_minimum else _RED
 
 
 def bars(outcomes: Sequence[Outcome]) -> list[Bar]:
-    """A bar for the first metric of each case that has a ratio."""
+    """Return a bar for the first metric of each case that has a ratio."""
     found = []
     for outcome in outcomes:
         metric = outcome.case.metrics[0]
@@ -50,7 +50,7 @@ def bars(outcomes: Sequence[Outcome]) -> list[Bar]:
 
 
 def svg(shown: Sequence[Bar]) -> str:
-    """The document. Readable on light and dark pages: it brings its own ground."""
+    """Return the document. It has a background, so that it is readable on light and dark pages."""
     scale = _PLOT / max([1.25, *(bar.ratio.largest * 1.05 for bar in shown)])
     width, height = _LABELS + _PLOT + 2 * _MARGIN + 40, _ROW * len(shown) + 2 * _MARGIN + 30
     root = ET.Element(

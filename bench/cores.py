@@ -1,4 +1,4 @@
-"""Which core serves and which ones load it. Needs ``sched_setaffinity``, which Linux alone has."""
+"""Assignment of cores to server and load. Needs ``sched_setaffinity``, which only Linux has."""
 
 import os
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Where the two sides run; ``None`` leaves it to the kernel."""
+    """Cores of server and load; ``None`` leaves the choice to the kernel."""
 
     server: frozenset[int] | None
     load: frozenset[int] | None
 
     @classmethod
     def plan(cls, *, is_pinned: bool) -> Self:
-        """The last core for the server under test, all others for the load and the database.
+        """Assign the last core to the server under test, all others to the load and the database.
 
-        A machine with one core, or without affinity, is left alone.
+        With a single core, or without affinity, nothing is assigned.
         """
         if not is_pinned or not hasattr(os, "sched_setaffinity"):
             return cls(None, None)
@@ -27,6 +27,6 @@ class Cores:
 
 
 def pin(cores: frozenset[int] | None) -> None:
-    """Bind this process, and what it will start, to these cores."""
+    """Bind this process and its future children to these cores."""
     if cores is not None:
         os.sched_setaffinity(0, cores)

@@ -1,6 +1,6 @@
-"""The application without a server, for the profile: ASGI 3.0 messages for packets and for requests.
+"""Harness that runs the application without a server, for the profile, by ASGI 3.0 messages.
 
-Many at once, as in the bench: while one waits for the database the others run, and the core does not fall asleep.
+Many clients run at once, as in the bench: while one waits for the database the others run, so the core is never idle.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from litestar import Litestar
 from bench.packets import Frames
 
 Send = Callable[[Litestar, str, int, Profile | None], Awaitable[float]]
-"""Has the application answer so often, in the name of the token; processor seconds for all of it."""
+"""Makes the application answer ``count`` times for the token's user, and returns the processor seconds for all."""
 
 
 class RefusedError(Exception):
-    """The answers were not what is to be profiled."""
+    """The application refused, so the answers are not those to profile."""
 
 
 class _Clock:
-    """Runs, and the profiler with it, from when all clients are ready until the last of them is done."""
+    """Clock that runs, with the profiler, from when all clients are ready until the last one is done."""
 
     def __init__(self, clients: int, profiler: Profile | None) -> None:
         self._missing = clients
@@ -34,7 +34,7 @@ class _Clock:
         self.spent = 0.0
 
     async def begin(self) -> None:
-        """Wait for the others."""
+        """Wait until all clients are ready."""
         self._missing -= 1
         if not self._missing:
             self._all_here.set()
@@ -44,7 +44,7 @@ class _Clock:
         await self._all_here.wait()
 
     def end(self) -> None:
-        """One is done."""
+        """Count a client that is done."""
         self._running -= 1
         if not self._running:
             if self._profiler is not None:
@@ -53,11 +53,11 @@ class _Clock:
 
 
 def packets(frames: Frames, *, sockets: int) -> Send:
-    """The first of the text frames again and again, over so many sockets, which share the count."""
+    """Return a function that sends the first text frame repeatedly, over several sockets that share the count."""
     text = next(frames.sequence).decode()
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
-        """Send as many frames."""
+        """Send ``count`` frames."""
         return await _all(sockets, count, profiler, lambda share, clock: _socket(app, token, text, share, clock))
 
     return send_all
@@ -90,10 +90,10 @@ async def _socket(app: Litestar, token: str, text: str, count: int, clock: _Cloc
 
 
 def requests(path: str, *, clients: int) -> Send:
-    """GET requests of so many clients, which share the count; each asks again when it has been answered."""
+    """Return a function that sends GET requests from several clients, which share the count."""
 
     async def send_all(app: Litestar, token: str, count: int, profiler: Profile | None) -> float:
-        """Send as many requests."""
+        """Send ``count`` requests."""
         return await _all(clients, count, profiler, lambda share, clock: _client(app, token, path, share, clock))
 
     return send_all
@@ -122,7 +122,7 @@ async def _client(app: Litestar, token: str, path: str, count: int, clock: _Cloc
 async def _all(
     clients: int, count: int, profiler: Profile | None, client: Callable[[int, _Clock], Awaitable[None]]
 ) -> float:
-    """Run so many clients, which share the count."""
+    """Run several clients, which share the count."""
     clock = _Clock(clients, profiler)
     await asyncio.gather(*(client(len(range(first, count, clients)), clock) for first in range(clients)))
     return clock.spent

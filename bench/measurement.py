@@ -1,4 +1,4 @@
-"""What a case is: two subjects, what is measured of each, and the goal that was set for the ratio."""
+"""Case of the benchmark: two subjects, the metrics of each, and the goal for their ratio."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from bench.server import Server, Subject
 from bench.site import Site
 
 Sample = Mapping[str, float]
-"""One round of one side: a value for each of the case's metrics."""
+"""Sample of one round and one side: a value for each metric of the case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a metric should reach: at least, or at most; the ratio to the yardstick, or our own value."""
+    """Goal of a metric: a lower or upper bound of the ratio to the yardstick, or of our own value."""
 
     bound: float
     is_minimum: bool = True
     of: Literal["ratio", "value"] = "ratio"
 
     def is_reached(self, ratio: float | None, value: float) -> bool | None:
-        """Whether the medians reach it; ``None`` if there is no ratio to judge."""
+        """Return whether the medians reach the goal; ``None`` if there is no ratio."""
         judged = ratio if self.of == "ratio" else value
         if judged is None:
             return None
@@ -32,30 +32,30 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One figure of a case; ``key`` is its name in a sample."""
+    """Metric of a case; ``key`` is its name in a sample."""
 
     key: str
     unit: str
     goal: Goal | None = None
     is_compared: bool = True
-    """Whether a ratio to the yardstick says anything."""
+    """True if a ratio to the yardstick makes sense."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Which of the two is being measured, and where it runs."""
+    """Side that is measured: application or yardstick, with its server."""
 
     server: Server
     is_yardstick: bool
 
 
 Measure = Callable[[Site, Side, float], Awaitable[Sample]]
-"""Measures one side for about so many seconds."""
+"""Measures one side for about the given seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One line of the table."""
+    """Case: one line of the table."""
 
     name: str
     title: str
@@ -65,4 +65,4 @@ class Case:
     measure: Measure
     needs_fresh_servers: bool = False
     skipped: str | None = None
-    """Why it cannot be measured now."""
+    """Reason for which it cannot be measured now."""

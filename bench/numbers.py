@@ -11,4 +11,4 @@ FIRST_OF_MANY: Final = 910_000
 TOPIC: Final = "bench"
 
 HANDLERS_VARIABLE: Final = "BENCH_HANDLERS"
-"""How many handlers the application registers beside those two and its domains'."""
+"""Environment variable: number of handlers that the application registers in addition."""

@@ -1,4 +1,4 @@
-"""The frames that the loads send, and what a good reply looks like."""
+"""Frames that the loads send, and the mark of a good reply."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ TYPED: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What one connection sends, over and over.
+    """Frames that one connection sends.
 
     Args:
         codec: The subprotocol: text frames with JSON or binary ones with MessagePack.
-        sequence: One frame after the other, without end.
-        packets: In each frame.
+        sequence: Endless sequence of frames.
+        packets: Packets in each frame.
     """
 
     codec: CodecName
@@ -43,32 +43,32 @@ class Frames:
 
     @property
     def good(self) -> bytes:
-        """In the bytes of a good reply, and of no other."""
+        """Bytes that every good reply contains, and no other."""
         return b'"status_code":0' if self.codec == "json" else b"\xabstatus_code\x00"
 
 
 def encode(codec: CodecName, value: Any) -> bytes:
-    """One frame."""
+    """Encode a frame."""
     return msgspec.json.encode(value) if codec == "json" else msgspec.msgpack.encode(value)
 
 
 def packet(pkg_id: int, data: Any) -> dict[str, Any]:
-    """A request's envelope."""
+    """Make the envelope of a request."""
     return {"pkg_id": pkg_id, "req_id": str(REQ_ID), "data": data}
 
 
 def constant(pkg_id: int, data: Any, *, codec: CodecName = "json", batch: int = 0) -> Frames:
-    """The same packet each time, or a batch of ``batch`` of it."""
+    """Make frames with the same packet each time, or with ``batch`` copies of it."""
     request = packet(pkg_id, data)
     return Frames(codec, repeat(encode(codec, [request] * batch if batch else request)), batch or 1)
 
 
 def in_turn(pkg_ids: range) -> Frames:
-    """Each of these packets in turn, without data."""
+    """Make frames with each of these packets in turn, without data."""
     frames = [encode("json", packet(pkg_id, {})) for pkg_id in pkg_ids]
     return Frames("json", (frame for _ in repeat(None) for frame in frames))
 
 
 def creations(pkg_id: int, prefix: str) -> Frames:
-    """Packets that create something with a name of its own each."""
+    """Make packets that create something, each with a name of its own."""
     return Frames("json", (encode("json", packet(pkg_id, {"name": f"{prefix}-{number}"})) for number in count()))

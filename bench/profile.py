@@ -1,9 +1,9 @@
-"""``python -m bench.profile``: where the time of a packet and of a request goes.
+"""``python -m bench.profile``: profile of a packet and of a request.
 
-Two measurements, one table. On real servers the processor time of a packet, for the yardstick and for the application.
-In this process, without a server, the application's own part under ``cProfile``, which gives the shares of the modules;
-the time that they share is taken without it, as it makes small functions look dear. What a server spends beyond that
-part is the server's: its sockets, and the threads that wake each other.
+The table combines two measurements. Real servers give the processor time of a packet, for yardstick and application. In
+this process, without a server, ``cProfile`` gives the shares of the modules in the application's part. The time of that
+part is measured without the profiler, which makes small functions look expensive. The rest belongs to the server: its
+sockets, and the threads that wake each other.
 """
 
 import argparse
@@ -39,7 +39,7 @@ from starpost.server.collector import settle
 REPEATS: Final = 5
 
 LEAST: Final = 0.003
-"""Of the application's part; smaller steps are not shown."""
+"""Smallest share of the application's part that is shown."""
 
 _STEPS: Final = (
     ("/starpost/connections/outbox.py", "outbox: hand the reply over"),
@@ -65,32 +65,32 @@ _STEPS: Final = (
     ("/advanced_alchemy/", "SQLAlchemy"),
     ("/asyncpg/", "asyncpg"),
 )
-"""By the file's path, the first that fits."""
+"""Steps by path of the file; the first match counts."""
 
 _OWN_FILES: Final = ("bench/profile.py", "bench/in_process.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is sent."""
+    """Kind of packet or request to profile."""
 
     case: str
-    """The case of the bench that sends the same to real servers."""
+    """Case of the bench that sends the same to real servers."""
     send: Send
     count: int
-    """Frames, or requests, each time."""
+    """Frames or requests in each run."""
     packets: int = 1
-    """In each."""
+    """Packets in each frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One kind of packet or request."""
+    """Profile of one kind of packet or request."""
 
     microseconds: float
     """Processor time of the application's own part, for each packet."""
     shares: dict[str, float]
-    """Of that, by step; together 1."""
+    """Shares of that time, by step; their sum is 1."""
 
 
 def _packets(frames: Frames) -> Send:
@@ -111,14 +111,14 @@ async def profile(token: str, kind: Kind, *, repeats: int = REPEATS) -> Profile:
     """Profile the application of the environment's settings, whose services must be running.
 
     Args:
-        token: Of a user who may send it.
-        kind: What to send.
-        repeats: The quickest counts.
+        token: Token of a user who may send it.
+        kind: Kind of packet or request.
+        repeats: Number of runs, of which the quickest counts.
 
     Raises:
-        bench.in_process.RefusedError: It was not answered as it should.
+        bench.in_process.RefusedError: The application refused.
     """
-    # As a worker has it; the lines themselves are for nobody here.
+    # Logs are configured as in a worker, since writing them is part of the cost.
     configure_logs("INFO", "json")
     with redirect_stdout(io.StringIO()):
         app = application.create(DrainSignal())
@@ -135,7 +135,7 @@ async def profile(token: str, kind: Kind, *, repeats: int = REPEATS) -> Profile:
 
 
 def by_step(profiler: cProfile.Profile) -> Counter[str]:
-    """Seconds by step. What is written in C counts for who called it; the harness is left out."""
+    """Return seconds by step. Functions in C count for their caller; the harness is left out."""
     found: Counter[str] = Counter()
     stats: dict[tuple[str, int, str], Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     for (file, _, _), (_, _, own, _, callers) in stats.items():
@@ -149,7 +149,7 @@ def by_step(profiler: cProfile.Profile) -> Counter[str]:
 
 
 def step_of(file: str) -> str:
-    """The step that a source file belongs to; empty for the harness."""
+    """Return the step of a source file; empty for the harness."""
     path = file.replace(os.sep, "/")
     if path.endswith(_OWN_FILES):
         return ""
@@ -157,7 +157,7 @@ def step_of(file: str) -> str:
 
 
 async def _measured(surroundings: Site, name: str, seconds: float) -> tuple[float, float]:
-    """Processor microseconds of a packet on real servers: the yardstick's, the application's."""
+    """Measure processor microseconds of a packet on real servers: the yardstick's, the application's."""
     case = CASES[name]
 
     async def measure(subject: Subject, *, is_yardstick: bool) -> float:
@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with site(is_pinned=True) as surroundings, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         measured = [runner.run(_measured(surroundings, kind.case, options.seconds)) for kind in KINDS]
         os.environ.update(surroundings.environ)
-        # Where the servers are, which have nothing to do any more: PostgreSQL stays on the other cores.
+        # On the core of the servers, which are idle now; PostgreSQL stays on the other cores.
         pin(surroundings.cores.server)
         for kind, (yardstick, whole) in zip(KINDS, measured, strict=True):
             _show(kind, yardstick, whole, runner.run(profile(surroundings.token, kind)))

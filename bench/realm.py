@@ -1,4 +1,4 @@
-"""A realm that signs: the keys and the documents that the application's verifier fetches, and real RS256 tokens.
+"""Signing realm: the keys and documents that the application's verifier fetches, and real RS256 tokens.
 
 Production refuses the development realm, and the bench measures production's settings.
 """
@@ -17,13 +17,13 @@ from jwt.algorithms import RSAAlgorithm
 
 CLIENT: Final = "starpost"
 LIFETIME: Final = 6 * 3600
-"""Seconds; a token outlives the longest run."""
+"""Lifetime of a token in seconds, longer than the longest run."""
 
 _PATH: Final = "/realms/starpost"
 
 
 class SigningRealm:
-    """A context: discovery document and JWK set are served inside, on a free port of 127.0.0.1."""
+    """Context manager that serves discovery document and JWK set on a free port of 127.0.0.1."""
 
     def __init__(self) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -62,16 +62,16 @@ class SigningRealm:
 
     @property
     def base_url(self) -> str:
-        """``KEYCLOAK_BASE_URL`` of the application."""
+        """Value of ``KEYCLOAK_BASE_URL`` for the application."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def issuer(self) -> str:
-        """``iss`` of its tokens."""
+        """Value of ``iss`` in its tokens."""
         return self.base_url + _PATH
 
     def token(self, user: str, *roles: str) -> str:
-        """An access token of a user with these realm roles, of the size and form of Keycloak's."""
+        """Sign an access token for a user with these realm roles, of the size and form of Keycloak's."""
         now = int(time.time())
         claims = {
             "exp": now + LIFETIME,

@@ -1,4 +1,4 @@
-"""Outcomes as a table for people and as JSON for the record."""
+"""Report of outcomes, as a table and as JSON."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ _PACKAGES: Final = ("granian", "litestar", "msgspec", "asyncpg", "sqlalchemy", "
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """A table in Markdown: median, smallest and largest of each metric of each case."""
+    """Return a table in Markdown: median, smallest and largest of each metric of each case."""
     rows: list[Sequence[str]] = [_HEAD]
     for outcome in outcomes:
         rows += _rows(outcome)
@@ -58,7 +58,7 @@ def _number(value: float) -> str:
 
 
 def record(outcomes: Sequence[Outcome], *, rounds: int, seconds: float, is_pinned: bool) -> dict[str, Any]:
-    """Everything that was measured, every round of it, and on what."""
+    """Return all measurements of every round, with a description of the machine."""
     return {
         "machine": {
             "cpu": _cpu(),

@@ -1,4 +1,4 @@
-"""Running cases: both sides in turn, several rounds, whoever began last time comes second."""
+"""Runner of cases: several rounds of both sides, which alternate in going first."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from bench.statistics import Spread, paired_ratio
 
 @dataclass(slots=True)
 class Outcome:
-    """What the rounds of one case gave; ``fault`` says why one or more of them gave nothing."""
+    """Outcome of a case's rounds; ``fault`` says why one or more of them have no result."""
 
     case: Case
     ours: list[Sample] = field(default_factory=list)
@@ -25,26 +25,26 @@ class Outcome:
 
     @property
     def is_measured(self) -> bool:
-        """Whether at least one round has both sides."""
+        """True if at least one round has both sides."""
         return bool(self.ours)
 
     def spread_of_ours(self, metric: Metric) -> Spread:
-        """The application's values."""
+        """Return the spread of the application's values."""
         return Spread.of([sample[metric.key] for sample in self.ours])
 
     def spread_of_theirs(self, metric: Metric) -> Spread | None:
-        """The yardstick's values, where they are compared."""
+        """Return the spread of the yardstick's values; ``None`` if they are not compared."""
         return Spread.of([sample[metric.key] for sample in self.theirs]) if metric.is_compared else None
 
     def ratio(self, metric: Metric) -> Spread | None:
-        """Ours over theirs, where it says anything."""
+        """Return the spread of the ratios of ours to theirs; ``None`` if they are not compared."""
         theirs = [sample[metric.key] for sample in self.theirs]
         if not metric.is_compared or not all(theirs):
             return None
         return paired_ratio([sample[metric.key] for sample in self.ours], theirs)
 
     def is_reached(self, metric: Metric) -> bool | None:
-        """Whether the goal is; ``None`` without a goal."""
+        """Return whether the goal is reached; ``None`` without a goal."""
         if metric.goal is None:
             return None
         ratio = self.ratio(metric)
@@ -54,14 +54,14 @@ class Outcome:
 def run(
     site: Site, cases: Sequence[Case], *, rounds: int, seconds: float, note: Callable[[str], None] | None = None
 ) -> list[Outcome]:
-    """Measure the cases. One that cannot be measured is named as such; nothing here ends the run.
+    """Measure the cases. A case that fails is reported as such, and the run goes on.
 
     Args:
-        site: The surroundings.
-        cases: What to measure.
-        rounds: How many times, all cases once in each.
-        seconds: For each side of each case in each round.
-        note: Told how far it has come.
+        site: Environment of the run.
+        cases: Cases to measure.
+        rounds: Number of rounds, each with all cases.
+        seconds: Time for each side of each case in each round.
+        note: Called with lines about the progress.
     """
     note = note or (lambda line: print(line, file=sys.stderr, flush=True))
     outcomes = [Outcome(case, fault=case.skipped) for case in cases]
@@ -95,7 +95,7 @@ def _measure_side(site: Site, case: Case, subject: Subject, seconds: float, *, i
 
 
 def _run(case: Case, site: Site, side: Side, seconds: float) -> Sample:
-    # A loop of its own for each: nothing of one measurement is left when the next begins.
+    # A new loop for each measurement, so that nothing of the one before is left.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_awaited(case, site, side, seconds))
 

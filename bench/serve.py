@@ -13,20 +13,20 @@ from starpost.server.launcher import launch
 from starpost.settings import Settings
 
 CORES_VARIABLE = "BENCH_CORES"
-"""Numbers of the cores to run on, comma-separated; empty: any."""
+"""Environment variable: numbers of the cores to run on, comma-separated; empty means any."""
 
 
 def main(target: str) -> int:
-    """Serve until a signal ends it; the exit status."""
+    """Serve until a signal arrives, and return the exit status."""
     cores = os.environ.get(CORES_VARIABLE, "")
     threading.Thread(target=_end_with_the_bench, name="lifeline", daemon=True).start()
-    # The workers inherit it.
+    # The workers inherit the affinity.
     pin(frozenset(map(int, cores.split(","))) if cores else None)
     return launch(Settings.load(dotenv=None), target)
 
 
 def _end_with_the_bench() -> None:
-    """Stop when the standard input closes, which the bench holds open for as long as it lives, however it ends."""
+    """Stop when the standard input closes: the bench holds it open, and the kernel closes it when the bench ends."""
     sys.stdin.buffer.read()
     os.kill(os.getpid(), signal.SIGINT)
 

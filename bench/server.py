@@ -1,4 +1,4 @@
-"""One server under test: its processes, its port, its processor time and its memory."""
+"""Server under test: its processes, port, processor time and memory."""
 
 import json
 import os
@@ -16,16 +16,16 @@ from bench.serve import CORES_VARIABLE
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 120.0
-"""Seconds for a start or a stop: a slow machine is measured, not refused."""
+"""Time limit, in seconds, for a start or a stop. Long, so that slow machines can be measured."""
 
 
 class ServerError(Exception):
-    """A server did not start; the message has its output."""
+    """The server did not start; the message has its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is measured: a target of the launcher and its settings."""
+    """Subject of a measurement: a target of the launcher and its settings."""
 
     name: str
     target: str
@@ -34,13 +34,13 @@ class Subject:
 
 
 class Server:
-    """A context: the subject runs inside, under the launcher, on the given cores.
+    """Context manager that runs a subject under the launcher, on the given cores.
 
     Args:
-        subject: What to serve.
-        environ: Settings beside the subject's own.
-        cores: Where it runs; ``None``: anywhere.
-        log: The file for its output.
+        subject: Subject to serve.
+        environ: Settings, in addition to the subject's own.
+        cores: Cores of the server; ``None`` means any.
+        log: File for its output.
     """
 
     def __init__(self, subject: Subject, environ: Mapping[str, str], cores: frozenset[int] | None, log: Path) -> None:
@@ -76,11 +76,11 @@ class Server:
 
     @property
     def socket_url(self) -> str:
-        """Its WebSocket."""
+        """URL of its WebSocket."""
         return f"ws://127.0.0.1:{self.port}/web"
 
     def cpu_seconds(self) -> float:
-        """Processor time that its workers have used so far; 0 where ``/proc`` is missing."""
+        """Return the processor time that its workers have used so far; 0 where ``/proc`` is missing."""
         ticks = 0
         for pid in self._workers():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -88,7 +88,7 @@ class Server:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def memory_bytes(self) -> int:
-        """Memory that its workers alone hold (private pages); 0 where ``/proc`` is missing."""
+        """Return the private memory of its workers; 0 where ``/proc`` is missing."""
         kibibytes = 0
         for pid in self._workers():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

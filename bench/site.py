@@ -1,4 +1,4 @@
-"""What a run needs beside the servers under test: a durable PostgreSQL, Valkey, a realm that signs, a filled table."""
+"""Environment of a run: a durable PostgreSQL, Valkey, a signing realm, a filled table, and the servers under test."""
 
 import asyncio
 import os
@@ -24,14 +24,14 @@ AUTHORS: Final = 1000
 """Rows of the table that pages are read from."""
 
 POOL: Final = 20
-"""Database connections, on both sides."""
+"""Database connections of each side."""
 
 FILES: Final = 16_384
 
 
 @dataclass
 class Site:
-    """A run's surroundings; servers are started when a case first needs them and then stay, idle, until the end."""
+    """Environment of a run. Servers start when a case first needs them, and stay, idle, until the end."""
 
     cores: Cores
     token: str
@@ -42,23 +42,23 @@ class Site:
     _servers: dict[Subject, Server] = field(default_factory=dict)
 
     def server(self, subject: Subject) -> Server:
-        """The running server of a subject.
+        """Return the running server of a subject, and start it if necessary.
 
         Raises:
-            ServerError: It does not start.
+            ServerError: The server does not start.
         """
         if subject not in self._servers:
             self._servers[subject] = self._stack.enter_context(self.fresh(subject))
         return self._servers[subject]
 
     def fresh(self, subject: Subject) -> Server:
-        """A server of its own, not started yet, for what must not see another measurement's traces."""
+        """Return a new server, not started yet, for measurements that others must not influence."""
         log = self.folder / f"{subject.name}-{secrets.token_hex(4)}.log"
-        # Several workers need several cores, even if they then share them with the load.
+        # Several workers need several cores, even if they share them with the load.
         return Server(subject, self.environ, self.cores.server if subject.workers == 1 else None, log)
 
     async def refill(self) -> None:
-        """Have the table as at first: the rows of the pages and no others, and no dead ones."""
+        """Restore the table: the rows of the pages and no others, and no dead ones."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("TRUNCATE author RESTART IDENTITY CASCADE")
@@ -70,7 +70,7 @@ class Site:
             await connection.close()
 
     async def database_connections(self, application: str = "starpost") -> int:
-        """Connections to PostgreSQL that all running applications hold now."""
+        """Return the number of connections to PostgreSQL that all running applications hold."""
         connection = await asyncpg.connect(self.dsn)
         try:
             count: int = await connection.fetchval(
@@ -83,16 +83,16 @@ class Site:
 
 @contextmanager
 def site(*, is_pinned: bool) -> Iterator[Site]:
-    """Start it all; gone at the end.
+    """Run the services for the context.
 
     Args:
-        is_pinned: The servers under test share one core that nothing else uses.
+        is_pinned: Give the servers under test a core that nothing else uses.
 
     Raises:
         ServiceError: PostgreSQL or Valkey does not start.
     """
     cores = Cores.plan(is_pinned=is_pinned)
-    # PostgreSQL and Valkey inherit it: what the server's core does is the server's work alone.
+    # PostgreSQL and Valkey inherit the affinity, so that the server's core does only the server's work.
     pin(cores.load)
     _raise_file_limit()
     with ExitStack() as stack:
@@ -118,7 +118,7 @@ def site(*, is_pinned: bool) -> Iterator[Site]:
 
 
 def _production(realm: SigningRealm) -> dict[str, str]:
-    """Production's settings. The limits stay on and are only wide enough for one user with all the load."""
+    """Return production settings. The limits are on, but wide enough for one user with all the load."""
     return {
         "ENVIRONMENT": "production",
         "KEYCLOAK_BASE_URL": realm.base_url,

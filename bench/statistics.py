@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """What several rounds gave."""
+    """Spread of several rounds."""
 
     median: float
     smallest: float
@@ -17,10 +17,10 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The spread of at least one value.
+        """Return the spread of at least one value.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no value.
         """
         if not values:
             raise ValueError("no round gave a value")
@@ -28,10 +28,10 @@ class Spread:
 
 
 def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
-    """The spread of our value over theirs, round by round: what disturbs a whole round cancels out.
+    """Return the spread of our value over theirs, round by round, so that a disturbance of a whole round cancels out.
 
     Raises:
-        ValueError: The two have not the same number of rounds, or none, or one of theirs is zero.
+        ValueError: The numbers of rounds differ or are zero, or one of their values is zero.
     """
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} rounds against {len(theirs)}")
@@ -41,7 +41,7 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` of all do not exceed (nearest rank).
+    """Return the smallest value that ``share`` of all do not exceed (nearest rank).
 
     Args:
         values: At least one, in any order.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 clients on keep-alive connections, as fast as the server answers (RFC 9112)."""
+"""HTTP/1.1 clients on keep-alive connections, which send as fast as the server answers (RFC 9112)."""
 
 import asyncio
 from typing import Final, cast
@@ -11,7 +11,7 @@ _LENGTH: Final = b"content-length:"
 
 
 class _Client(asyncio.Protocol):
-    """One connection: sends its request again when the whole answer has come."""
+    """Client of one connection, which repeats its request when the whole answer has arrived."""
 
     def __init__(self, tally: Tally, request: bytes) -> None:
         self._tally = tally
@@ -20,8 +20,8 @@ class _Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; nothing is sent before all are connected."""
-        # uvloop's transports have the methods, and not the base class.
+        """Keep the transport. Nothing is sent before all clients are connected."""
+        # uvloop's transports have the methods, but not the base class.
         self._transport = cast("asyncio.Transport", transport)
 
     def begin(self) -> None:
@@ -43,7 +43,7 @@ class _Client(asyncio.Protocol):
             self.begin()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """A connection that ends by itself ends the measurement."""
+        """End the measurement if the server closes the connection."""
         if self._tally.is_running:
             self._tally.refuse(f"disconnected: {exc}")
 
@@ -59,7 +59,7 @@ def _content_length(head: bytes) -> int:
 
 
 async def saturate(server: Server, path: str, token: str, *, connections: int, seconds: float) -> Throughput:
-    """GET the path with the token on each connection, one request at a time; requests per second.
+    """GET the path with the token on each connection, one request at a time. Return requests per second.
 
     Raises:
         LoadError: An answer was not 200.

@@ -1,4 +1,4 @@
-"""WebSocket clients: as fast as the server answers, at a given rate, or idle."""
+"""WebSocket clients that send as fast as the server answers, at a given rate, or not at all."""
 
 import asyncio
 import time
@@ -18,19 +18,19 @@ HANDSHAKE_TIMEOUT: Final = 60.0
 ANSWER_TIMEOUT: Final = 60.0
 
 EVENT_MARK: Final = b"a word to all"
-"""In every announcement, and so in every event."""
+"""Text in every announcement, and so in every event."""
 
 MakeFrames = Callable[[int], Frames]
-"""The frames of the connection with this number."""
+"""Makes the frames of the connection with this number."""
 
 
 class _Client(WSListener):
-    """One connection: sends the next frame when an answer has come.
+    """Client of one connection, which sends the next frame when an answer has arrived.
 
     Args:
-        tally: Where it counts.
-        frames: What it sends.
-        is_echo: The other side repeats what it gets, so that no answer can be wrong.
+        tally: Counter of all connections.
+        frames: Frames to send.
+        is_echo: The server repeats each frame, so that no answer can be wrong.
     """
 
     def __init__(self, tally: Tally, frames: Frames, *, is_echo: bool) -> None:
@@ -42,7 +42,7 @@ class _Client(WSListener):
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        """Keep the transport; nothing is sent before all are connected."""
+        """Keep the transport. Nothing is sent before all clients are connected."""
         self.transport = transport
 
     def begin(self) -> None:
@@ -65,7 +65,7 @@ class _Client(WSListener):
                 transport.send(self._kind, next(self._sequence))
 
     def answered(self) -> None:
-        """An answer has come."""
+        """Handle an answer; for subclasses."""
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows gives it
         """A connection that ends by itself ends the measurement."""
@@ -74,7 +74,7 @@ class _Client(WSListener):
 
 
 class _PacedClient(_Client):
-    """A connection that sends when it is told, and notes how long each answer took."""
+    """Client that sends when it is called, and records how long each answer took."""
 
     def __init__(self, tally: Tally, frames: Frames, latencies: list[float], *, is_echo: bool) -> None:
         super().__init__(tally, frames, is_echo=is_echo)
@@ -87,12 +87,12 @@ class _PacedClient(_Client):
         self.begin()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Note how long the answer took, from the time at which its request was due."""
+        """Record how long the answer took, from the time at which its request was due."""
         if frame.msg_type is WSMsgType.CLOSE:
             super().on_ws_frame(transport, frame)
         elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
             if not self._due:
-                return  # unasked, such as a heartbeat
+                return  # not a reply, but a heartbeat, for example
             if self._good and self._good not in frame.get_payload_as_bytes():
                 self._tally.refuse(f"answered {frame.get_payload_as_bytes()[:500]!r}")
             self._tally.done += 1
@@ -102,10 +102,10 @@ class _PacedClient(_Client):
 async def saturate(
     server: Server, token: str, make_frames: MakeFrames, *, connections: int, seconds: float, is_echo: bool
 ) -> Throughput:
-    """Keep one frame on the way on each connection; packets per second.
+    """Keep one frame on the way on each connection. Return packets per second.
 
     Raises:
-        LoadError: An answer was no good one.
+        LoadError: An answer was a refusal.
     """
     tally = Tally()
     frames = [make_frames(number) for number in range(connections)]
@@ -119,12 +119,13 @@ async def saturate(
 async def pace(
     server: Server, token: str, make_frames: MakeFrames, *, rate: float, connections: int, seconds: float, is_echo: bool
 ) -> list[float]:
-    """Send at a constant rate, whatever the answers do; the seconds that each took, from when it was due.
+    """Send at a constant rate, and return the seconds that each answer took from when its request was due.
 
-    A client that waited for a slow answer would leave out the requests that it delays; here they count.
+    A client that waits for slow answers would miss the requests that they delay (coordinated omission); here they
+    count.
 
     Raises:
-        LoadError: An answer was no good one.
+        LoadError: An answer was a refusal.
     """
     tally, latencies = Tally(), list[float]()
     frames = [make_frames(number) for number in range(connections)]
@@ -137,7 +138,7 @@ async def pace(
             while (due := started + sent * interval) <= now:
                 clients[sent % connections].send_due(due)
                 sent += 1
-            # Spins: a timer of the event loop is no finer than a millisecond, and the core is ours.
+            # Spins, since timers of the event loop have a resolution of a millisecond, and the core is ours.
             await asyncio.sleep(0)
         await tally.wait_for(sent, ANSWER_TIMEOUT)
     # What each connection waits for at its beginning, until it is entered in the registry, is not a packet's latency.
@@ -148,10 +149,10 @@ async def pace(
 async def idle(
     server: Server, token: str, make_frames: MakeFrames, *, connections: int, is_echo: bool
 ) -> AsyncIterator[None]:
-    """Connections that have had one answer each, and are silent from then on.
+    """Open connections that get one answer each, and are silent from then on.
 
     Raises:
-        LoadError: An answer was no good one.
+        LoadError: An answer was a refusal.
     """
     tally, latencies = Tally(), list[float]()
     frames = make_frames(0)
@@ -166,7 +167,7 @@ async def idle(
 
 
 class _Subscriber(_Client):
-    """A connection that counts events."""
+    """Client that counts events."""
 
     def __init__(self, tally: Tally, subscribed: Tally, frames: Frames) -> None:
         super().__init__(tally, frames, is_echo=True)
@@ -189,18 +190,18 @@ async def fan_out(
     """Announce, wait until every subscriber has it, announce again.
 
     Args:
-        server: What is measured.
-        token: Of a user who may subscribe.
-        announcements: What the first subscriber sends.
-        subscription: The SUBSCRIBE packet; ``None``: whoever is connected gets everything.
-        subscribers: How many.
-        seconds: For as long.
+        server: Server under test.
+        token: Token of a user who may subscribe.
+        announcements: Frames of the first subscriber.
+        subscription: The SUBSCRIBE packet; ``None`` if every connection gets everything.
+        subscribers: Number of subscribers.
+        seconds: Length of the measurement.
 
     Returns:
-        Deliveries, and the mean of the seconds until the last subscriber had an event.
+        Deliveries, and the mean time, in seconds, until the last subscriber had an event.
 
     Raises:
-        LoadError: Somebody did not get an event.
+        LoadError: A subscriber did not get an event.
     """
     tally = Tally()
     subscribed = Tally()

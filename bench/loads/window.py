@@ -1,4 +1,4 @@
-"""A stretch of time in which completed work is counted, and what the server spent on it."""
+"""Time window in which completed work and the server's processor time are counted."""
 
 import asyncio
 import time
@@ -12,11 +12,11 @@ WARM_UP = 0.4
 
 
 class LoadError(Exception):
-    """The answers were not what the case is about; a rate of refusals is no result."""
+    """The answers were refusals or did not come, so there is no result."""
 
 
 class Tally:
-    """What all connections of a load have done together."""
+    """Counter that all connections of a load share."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -26,12 +26,12 @@ class Tally:
         self._reached: asyncio.Future[None] | None = None
 
     def wake(self) -> None:
-        """Tell who waits in ``reach`` that one more is done."""
+        """Wake the caller of ``reach`` if its target is reached."""
         if self._reached is not None and self.done >= self._target and not self._reached.done():
             self._reached.set_result(None)
 
     async def reach(self, done: int, timeout: float) -> None:  # noqa: ASYNC109 - a timeout is a result here
-        """Wait until so much is done, without a pause after it; for connections that ``wake``.
+        """Wait until ``done`` is reached, without a pause after it; for connections that call ``wake``.
 
         Raises:
             LoadError: An answer was wrong, or not all came in ``timeout`` seconds.
@@ -43,7 +43,7 @@ class Tally:
             raise LoadError(self.fault or f"{done - self.done} of {done} did not come")
 
     def refuse(self, fault: str) -> None:
-        """Note the first wrong answer, and stop."""
+        """Record the first wrong answer, and stop."""
         if self.fault is None:
             self.fault = fault
         self.is_running = False
@@ -51,13 +51,13 @@ class Tally:
             self._reached.set_result(None)
 
     async def wait_for(self, done: int, timeout: float) -> None:  # noqa: ASYNC109 - a timeout is a result here
-        """Wait until so much is done.
+        """Wait until ``done`` is reached.
 
         Raises:
             LoadError: An answer was wrong, or not all came in ``timeout`` seconds.
         """
         deadline = time.perf_counter() + timeout
-        # Looked at now and then: the counting connections are what is measured, and shall not have to tell.
+        # Polled, so that the connections, which are measured, need not notify us.
         while self.is_running and self.done < done and time.perf_counter() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         if self.fault is not None or self.done < done:
@@ -66,18 +66,18 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What a window saw."""
+    """Result of a window."""
 
     rate: float
-    """Per second."""
+    """Units per second."""
     cpu_microseconds: float
-    """Processor time of the server for each."""
+    """Processor time of the server for each unit."""
     busy: float
-    """Share of one core that the server used; below about 0.95 something else was the limit."""
+    """Share of one core that the server used. Below about 0.95, something else was the limit."""
 
     @classmethod
     def of(cls, done: int, elapsed: float, cpu: float) -> Self:
-        """So many things in so many seconds, for so many seconds of the server's processor."""
+        """Make a result from units, seconds, and processor seconds of the server."""
         return cls(done / elapsed, cpu / done * 1e6, cpu / elapsed)
 
 
@@ -85,10 +85,10 @@ async def watch(tally: Tally, server: Server, seconds: float, units: int = 1) ->
     """Count for ``seconds``, after a warm-up, while connections work.
 
     Args:
-        tally: Where they count.
-        server: Whose processor time is taken.
-        seconds: The window.
-        units: Packets in each thing that is counted.
+        tally: Counter of the connections.
+        server: Server whose processor time is measured.
+        seconds: Length of the window.
+        units: Packets in each counted answer.
 
     Raises:
         LoadError: An answer was wrong, or none came.

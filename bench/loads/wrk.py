@@ -1,4 +1,4 @@
-"""The same HTTP load from ``wrk``, where the distribution's package is installed: written in C, known to everybody.
+"""HTTP load from ``wrk``, if it is installed.
 
 Source: https://github.com/wg/wrk/blob/master/SCRIPTING
 """
@@ -17,9 +17,9 @@ from bench.loads.window import LoadError, Throughput
 from bench.server import Server
 
 PROGRAM: Final = shutil.which("wrk")
-"""Where it is; ``None``: not here."""
+"""Path of the program; ``None`` if it is not installed."""
 
-# The token is in a file, not among the arguments: these are for everybody to read.
+# The token is in a file, because every user can read the arguments of a process.
 _SCRIPT: Final = """
 wrk.headers["Accept"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
@@ -42,14 +42,14 @@ def _script(token: str) -> Iterator[Path]:
 
 
 async def saturate(server: Server, path: str, token: str, *, connections: int, seconds: float) -> Throughput:
-    """GET the path with the token on each connection, one request at a time; requests per second.
+    """GET the path with the token on each connection, one request at a time. Return requests per second.
 
     Args:
-        server: Whom to ask.
-        path: With its query.
+        server: Server under test.
+        path: Path with its query.
         token: An access token.
-        connections: How many.
-        seconds: ``wrk`` knows whole ones; a part counts as one.
+        connections: Number of connections.
+        seconds: Length, rounded up to whole seconds.
 
     Raises:
         LoadError: An answer was an error (400 and above), or did not come.

@@ -1,1 +1,1 @@
-"""What the application is measured against: the least that could do the same work on the same server."""
+"""Yardsticks: the smallest programs that do the same work as the application on the same server."""

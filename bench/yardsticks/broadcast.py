@@ -1,4 +1,4 @@
-"""A bare broadcast: what one client sends goes to all. Nobody subscribes, nothing is kept, no other worker hears it."""
+"""Bare broadcast: every frame goes to all clients. No subscriptions, no history, no other workers."""
 
 from contextlib import nullcontext
 

@@ -1,4 +1,4 @@
-"""Raw asyncpg behind a bare ASGI socket: a page, and an author created. No token, no check, no timeout."""
+"""Raw asyncpg behind a bare ASGI socket: reads a page, creates an author. No token, no validation, no timeout."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""A bare ASGI echo: what the server itself costs. Nothing is parsed, nobody is asked who they are."""
+"""Bare ASGI echo: the cost of the server itself. No parsing, no authentication."""
 
 from contextlib import nullcontext
 

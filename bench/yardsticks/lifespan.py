@@ -15,7 +15,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @asynccontextmanager
 async def drained_at_once(drain: DrainSignal) -> AsyncIterator[None]:
-    """Grant the launcher's request to drain when it comes: a yardstick has nothing to say goodbye to."""
+    """Report the drain as done as soon as the launcher asks: a yardstick has no sockets to close."""
 
     async def grant() -> None:
         """Let the waiters go on."""
