@@ -7,21 +7,21 @@ from starpost import BaseModel, refusal
 
 
 class Author(BaseModel):
-    """Who writes books. Names are unique."""
+    """Author of books. Names are unique."""
 
     __table_args__ = (UniqueConstraint("name", info=refusal("There is an author of this name")),)
 
     name: Mapped[str] = mapped_column(String(100))
-    # PostgreSQL deletes the books with their author; loading them one by one to do so would be in vain.
+    # PostgreSQL deletes the books with their author, so SQLAlchemy need not load them first.
     books: Mapped[list["Book"]] = relationship(
         back_populates="author", order_by="Book.id", cascade="all, delete-orphan", passive_deletes=True
     )
 
 
 class Book(BaseModel):
-    """Written by one author, and gone with them."""
+    """Book of one author, deleted with the author."""
 
-    # An author's books in the order of their pages.
+    # Index for pages of an author's books, in their order.
     __table_args__ = (Index(None, "author_id", "id"),)
 
     author_id: Mapped[int] = mapped_column(

@@ -1,4 +1,4 @@
-"""What comes in and what goes out, over the socket and over HTTP."""
+"""Payloads and replies, the same over the socket and over HTTP."""
 
 import datetime as dt
 from typing import Annotated
@@ -39,14 +39,14 @@ class AuthorWithBooks(Struct, frozen=True):
 
 
 class AuthorFilters(Struct, frozen=True):
-    """Which authors; all conditions hold together."""
+    """Filter of authors; all conditions must hold."""
 
     id: Identifier | Identifiers | UnsetType = UNSET
     name: SearchText | UnsetType = UNSET
 
 
 class AuthorQuery(Struct, frozen=True):
-    """Which page of which authors. With ``cursor`` (empty to begin) there is no ``page`` and no total."""
+    """Query for a page of authors. With ``cursor`` (empty for the first page) there is no ``page`` and no total."""
 
     page: PageNumber | UnsetType = UNSET
     per_page: PageSize | UnsetType = UNSET
@@ -74,7 +74,7 @@ class AuthorKey(Struct, frozen=True):
 
 
 class BookQuery(Struct, frozen=True):
-    """Which page of an author's books."""
+    """Query for a page of an author's books."""
 
     author_id: Identifier
     page: PageNumber = 1

@@ -1,4 +1,4 @@
-"""What can be done with authors and books; packets and HTTP do it through this alone."""
+"""Service of authors and books, which packets and routes share."""
 
 import msgspec
 from litestar.di import NamedDependency

@@ -1,4 +1,4 @@
-"""What the domain pushes."""
+"""Topics of the domain."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from starpost import Topic
 
 
 class AuthorEvent(Struct, frozen=True):
-    """What happened to an author, who is shown as they are now, or were before they were deleted."""
+    """Event about an author, with the author as it is now, or was before its deletion."""
 
     event: Literal["created", "updated", "deleted"]
     author: AuthorView
