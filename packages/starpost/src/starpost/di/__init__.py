@@ -1,4 +1,4 @@
-"""The plan of dependencies: by parameter name, in Litestar's ``Provide``, for packets, routes, tasks and topics.
+"""Plan of dependencies: by parameter name, in Litestar's ``Provide``, for packets, routes, tasks and topics.
 
 At start, a plan says which providers make the arguments of a function, and a declaration that cannot work is refused::
 

@@ -12,7 +12,7 @@ from starpost.di.steps import Kind, Step, step_of
 
 
 class WrongDependencyError(Exception):
-    """A parameter that nothing provides, or providers that need each other in a circle."""
+    """A parameter has no provider, or providers need each other in a circle."""
 
 
 class Plan:
@@ -20,11 +20,11 @@ class Plan:
 
     Args:
         parameters: The function's parameter names.
-        providers: By name.
+        providers: Providers by name.
         given: Names whose values each call brings itself (``request``, ``connection``, ``principal``).
 
     Raises:
-        WrongDependencyError: See there.
+        WrongDependencyError: A parameter has no provider, or providers need each other in a circle.
     """
 
     __slots__ = ("_parameters", "_steps")
@@ -56,7 +56,7 @@ def _order(
     steps: dict[str, Step],
     path: tuple[str, ...],
 ) -> None:
-    """Put the providers of ``names`` behind those that they need themselves."""
+    """Order the providers of ``names`` after those that they need themselves."""
     for name in names:
         if name in given or name in steps:
             continue
@@ -75,14 +75,14 @@ def _order(
 def _arguments_of(
     name: str, provide: Provide, providers: Mapping[str, Provide], given: frozenset[str]
 ) -> tuple[str, ...]:
-    """Names of a provider's parameters, without those that keep their default because nothing provides them."""
+    """Return the names of a provider's parameters, without those that keep their default, having no provider."""
     dependency = provide.dependency
     if isinstance(dependency, AsyncCallable):  # `sync_to_thread`; it does not show what it wraps
         dependency = dependency.func
     try:
         parameters = inspect.signature(dependency).parameters
     except ValueError as error:
-        raise WrongDependencyError(f"what the provider of {name!r} takes cannot be seen: {error}") from None
+        raise WrongDependencyError(f"the parameters of the provider of {name!r} cannot be read: {error}") from None
     return tuple(
         argument
         for argument, parameter in parameters.items()

@@ -73,17 +73,17 @@ class Resolution:
                 if not has_ended:
                     await _close(generator)
             except BaseException as failure:
-                # It did not end well: those that are left are undone.
+                # A generator failed: the remaining ones are undone.
                 await self.undo(failure)
                 raise
 
     async def undo(self, error: BaseException) -> None:
-        """Throw ``error`` into the generators, last first; they may clean up, they cannot make it good.
+        """Throw ``error`` into the generators, last first. They may clean up, but cannot suppress it.
 
-        Inside the context, it ends them early: nothing is left to be finished.
+        Called inside the context, it ends them early, so that none is left to finish.
 
         Raises:
-            BaseException: What a generator raised instead of ``error``, after all have ended.
+            BaseException: An error that a generator raised instead of ``error``, after all have ended.
         """
         another: BaseException | None = None
         while self._generators:
@@ -104,7 +104,7 @@ class Resolution:
 
 
 async def _close(generator: Any) -> None:
-    """End a generator that went on where it had to end; what it holds is not left to the garbage collector.
+    """Close a generator that yields again where it had to end, so that its resources do not wait for the collector.
 
     Raises:
         RuntimeError: Always.

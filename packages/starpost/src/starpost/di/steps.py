@@ -1,4 +1,4 @@
-"""Steps of a plan: which provider makes a dependency, in which way, and of what."""
+"""Steps of a plan: the provider of each dependency, its arguments, and the way to call it."""
 
 from collections.abc import Callable
 from enum import Enum, auto
@@ -19,13 +19,13 @@ class Kind(Enum):
 
 
 class Step(NamedTuple):
-    """One dependency."""
+    """Step that makes one dependency."""
 
     name: str
     kind: Kind
     call: Callable[..., Any]
     arguments: tuple[str, ...]
-    """Names of what the provider takes; they are made before."""
+    """Names of the provider's arguments; earlier steps make them."""
 
 
 def step_of(name: str, provide: Provide, arguments: tuple[str, ...]) -> Step:

@@ -50,4 +50,4 @@ def test_only_named_parameters(function: Callable[..., Any]) -> None:
 def test_what_cannot_be_seen(function: Any) -> None:
     names, (fault,) = parameters_of(function)
     assert names == ()
-    assert fault.startswith("what it takes cannot be seen: ")
+    assert fault.startswith("its parameters cannot be read: ")

@@ -161,7 +161,7 @@ def test_a_handlers_own_default_is_no_way_out() -> None:
 
 
 def test_a_provider_whose_parameters_cannot_be_seen() -> None:
-    with pytest.raises(WrongDependencyError, match="what the provider of 'a' takes cannot be seen"):
+    with pytest.raises(WrongDependencyError, match="the parameters of the provider of 'a' cannot be read"):
         plan_of(("a",), a=int)
 
 

@@ -86,7 +86,7 @@ def unresolved(room: "Nowhere") -> bool:  # type: ignore[name-defined] # noqa: F
         (lambda principal, **rest: bool(principal and rest), "takes named parameters only"),
         (wrong_type, "'part' is str in the topic's name and int in the check; declare params={\"part\": int}"),
         (unresolved, "an annotation cannot be resolved"),
-        ("admin", "what it takes cannot be seen"),
+        ("admin", "its parameters cannot be read"),
     ],
 )
 def test_faults_are_named(authorize: Any, fault: str) -> None:
