@@ -1,4 +1,4 @@
-"""The connection, as far as packets see it."""
+"""Connection, as packets see it."""
 
 from typing import Protocol
 from uuid import UUID
@@ -8,11 +8,11 @@ from starpost.protocol.codecs import Codec
 
 
 class Caller(Protocol):
-    """Who sends the packets of one connection, and what its system packets may do to it."""
+    """Sender of packets: a connection, with the operations that its system packets need."""
 
     @property
     def id(self) -> str:
-        """The connection's id."""
+        """Id of the connection."""
         ...
 
     @property
@@ -22,34 +22,34 @@ class Caller(Protocol):
 
     @property
     def principal(self) -> Principal | None:
-        """``None`` until the connection is authenticated."""
+        """Principal of the connection; ``None`` until it is authenticated."""
         ...
 
     @property
     def allowed(self) -> frozenset[int]:
-        """The positive ``pkg_id``s it may send, known beforehand: a packet's check is one set membership."""
+        """Positive ``pkg_id``s that it may send, computed in advance: checking a packet is one set membership."""
         ...
 
     @property
     def codec(self) -> Codec:
-        """How it writes packets."""
+        """Codec of its frames."""
         ...
 
     @property
     def interrupted(self) -> str | None:
-        """Why the running packet is being cancelled on purpose (deadline, CANCEL); ``None`` while it is not."""
+        """Reason for which the running packet is cancelled on purpose (deadline, CANCEL); ``None`` if it is not."""
         ...
 
     async def authenticate(self, token: str) -> Principal:
-        """Verify the token and take its principal, or replace the present one of the same user.
+        """Verify the token and adopt its principal, or replace the present one of the same user.
 
         Raises:
             UnauthenticatedError: The token is not accepted.
-            DifferentUserError: It is another user's.
-            UnavailableError: It cannot be judged now.
+            DifferentUserError: It belongs to another user.
+            UnavailableError: It cannot be verified now.
         """
         ...
 
     def cancel(self, req_id: UUID) -> bool:
-        """Interrupt the running packet; whether there was one."""
+        """Interrupt the running packet with this id, and return whether there was one."""
         ...

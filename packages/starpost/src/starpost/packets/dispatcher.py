@@ -1,7 +1,7 @@
-"""Running packets: known? allowed? well-formed? then the handler, and its reply as bytes.
+"""Dispatcher of packets: known? allowed? well-formed? then the handler, and its reply as bytes.
 
-Every way through ends in a reply. The payload is not decoded for somebody who may not send it, and whatever a handler
-does, its connection stays open.
+Every packet gets a reply. The payload is decoded only if the sender may send the packet. Whatever a handler raises, the
+connection stays open.
 """
 
 import asyncio
@@ -48,17 +48,17 @@ log = structlog.get_logger(__name__)
 
 
 class _Refused(Exception):  # noqa: N818 - not an error: it tells generators that the handler answered with one
-    """The handler returned a refusing ``ResponseModel``: uncommitted work is undone."""
+    """The handler returned a refusal as ``ResponseModel``: uncommitted work is rolled back."""
 
 
 class Dispatcher:
-    """Answers packets.
+    """Dispatcher of packets.
 
     Args:
         registry: The packets.
-        translators: Make refusals of exceptions that are no faults of the program, such as a lost database.
+        translators: Turn exceptions that are not faults of the program, such as a lost database, into refusals.
         observe: Called once per packet with ``pkg_id`` (0 if unknown), status and seconds.
-        security: Log of the packets that are refused to their sender.
+        security: Security log, for refusals.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class Dispatcher:
         self._security = security
 
     def route(self, pkg_id: int) -> PacketRoute | None:
-        """The packet's route, if there is such a packet."""
+        """Return the route of a packet; ``None`` if there is no such packet."""
         return self._routes.get(pkg_id)
 
     async def answer(self, caller: Caller, packet: Packet | BadPacket) -> bytes:
-        """Run one packet.
+        """Run one packet, and return its reply.
 
         Returns:
             The reply, encoded with the caller's codec.
 
         Raises:
-            asyncio.CancelledError: Only when it was not the caller who interrupted the packet.
+            asyncio.CancelledError: The packet was cancelled, and not by its caller.
         """
         started = perf_counter()
         pkg_id = packet.pkg_id
@@ -94,7 +94,7 @@ class Dispatcher:
         try:
             route, request = self._admit(caller, packet)
             if route.takes_request_alone:
-                # Here and not in a coroutine of its own, which would cost more than what is done in it.
+                # Inline, because a coroutine of its own would cost more than its body.
                 result = await route.declaration.handler(request=request)
                 status, reply = _encode(caller.codec, pkg_id, packet.req_id, result)
             else:
@@ -113,7 +113,7 @@ class Dispatcher:
         return reply
 
     def _admit(self, caller: Caller, packet: Packet | BadPacket) -> tuple[PacketRoute, RequestModel[Any]]:
-        """What handles the packet, and what it gets, if there is such a packet and the caller may send it."""
+        """Check that the packet exists and the caller may send it, and return its route with the decoded request."""
         if isinstance(packet, BadPacket):
             raise packet.error
         pkg_id = packet.pkg_id
@@ -126,13 +126,13 @@ class Dispatcher:
         if pkg_id > 0 and pkg_id not in caller.allowed:
             raise PermissionDeniedError(f"Permission denied for pkg_id {pkg_id}")
         data = _decode(route, caller.codec, packet)
-        # AUTH alone runs without a principal, and does not ask for it.
+        # Only AUTH runs without a principal, and its handler does not use it.
         return route, RequestModel(pkg_id, packet.req_id, data, principal)  # type: ignore[arg-type]
 
     async def _run_with_dependencies(
         self, caller: Caller, route: PacketRoute, request: RequestModel[Any]
     ) -> tuple[int, bytes]:
-        """Between the first provider and the last: encoded before the commit, so that what cannot be sent is undone."""
+        """Run the handler with its dependencies. Encode the reply before the commit, so that a fault undoes it."""
         given = {"request": request, "principal": request.principal, "connection": caller}
         dependencies = route.plan.resolve(given)
         async with dependencies as arguments:
@@ -149,7 +149,7 @@ class Dispatcher:
         try:
             reply = caller.codec.encode(ResponseModel(pkg_id, packet.req_id, status, error.body()))
         except (TypeError, ValueError, OverflowError) as unencodable:
-            # A message that no codec can write, such as a file's name that is no Unicode.
+            # The message has lone surrogates, as in a file name that is not UTF-8.
             return self._refuse(caller, user, packet, self._refusals.fault(unencodable))
         if self._security is not None and (event := _SECURITY_EVENTS.get(status)) is not None:
             self._security.record(
@@ -162,7 +162,7 @@ def _decode(route: PacketRoute, codec: Codec, packet: Packet) -> Any:
     decoder = route.decoders[codec.name]
     raw = packet.data or codec.empty_object
     try:
-        # The usual case, in one call. What is wrong is looked at again below, to name every fault.
+        # The usual case, in one call. After a failure, the data is parsed again below, to name every fault.
         data = decoder.decode(raw)
     except MALFORMED:
         data = None
@@ -170,10 +170,10 @@ def _decode(route: PacketRoute, codec: Codec, packet: Packet) -> Any:
         return data
     try:
         data = decode_or_explain(decoder, codec.parse, raw, route.payload)
-        # `null` means `{}`: decoded as such, so that a required member is missed by its name.
+        # `null` means `{}`, and is decoded as such, so that the error names the missing members.
         return decode_or_explain(decoder, codec.parse, codec.empty_object, route.payload) if data is None else data
     except MALFORMED:
-        # The envelope was fine and its `data` is not: then the frame as a whole is not of the codec.
+        # The envelope was valid, but its `data` is not in the codec, so the whole frame is not.
         raise BadFrameError from None
 
 
@@ -182,7 +182,7 @@ def _encode(codec: Codec, pkg_id: int, req_id: UUID, result: Any) -> tuple[int, 
     if kind is Page:
         reply = ResponseModel(pkg_id, req_id, 0, result.items, result.meta)
     elif kind is ResponseModel:
-        # The reply answers this packet, whatever the handler wrote into it.
+        # The ids are always those of the packet, whatever the handler put into its reply.
         reply = result
         reply.pkg_id, reply.req_id = pkg_id, req_id
     else:

@@ -1,11 +1,11 @@
-"""The numbers of the framework's own packets (section 3 of the wire contract)."""
+"""Numbers of the framework's own packets (section 3 of the wire contract)."""
 
 from enum import IntEnum
 from typing import Final
 
 
 class SystemPacket(IntEnum):
-    """Negative, so that they never meet an application's."""
+    """Number of a system packet: negative, so that it never collides with an application's."""
 
     PING = -1
     AUTH = -2
@@ -19,4 +19,4 @@ class SystemPacket(IntEnum):
 
 
 SERVER_SENT: Final = frozenset(map(int, (SystemPacket.CLOSING, SystemPacket.GAP, SystemPacket.TOKEN_EXPIRING)))
-"""Only the server sends these."""
+"""Numbers that only the server sends."""

@@ -1,4 +1,4 @@
-"""The typed registry: every packet with its types and its plan, made once at start and never changed."""
+"""Registry of packets: each with its types and its plan, made once at start and never changed."""
 
 import inspect
 import re
@@ -22,11 +22,11 @@ from starpost.protocol.pages import Page
 from starpost.source_location import location_of_number
 
 GIVEN = frozenset({"request", "principal", "connection"})
-"""Parameters that every packet brings itself."""
+"""Names of parameters whose values come from the packet itself."""
 
 
 class DeclarationError(StartError):
-    """The code declares something that cannot work. ``faults`` has a line for each, with file and line."""
+    """The code has invalid declarations. ``faults`` has a text for each, with file and line."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -35,7 +35,7 @@ class DeclarationError(StartError):
 
 @dataclass(frozen=True, slots=True)
 class PacketRoute:
-    """One packet: what it takes, what it answers, and how its handler is called."""
+    """Route of one packet: payload, reply, and the way to call its handler."""
 
     pkg_id: int
     name: str
@@ -44,12 +44,12 @@ class PacketRoute:
     reply: Any
     plan: Plan
     takes_request_alone: bool
-    """The usual handler without dependencies; it is called without a plan."""
+    """True for the usual handler without dependencies, which is called without a plan."""
     decoders: Mapping[str, Any] = field(repr=False)
 
     @property
     def is_system(self) -> bool:
-        """Whether the packet is the framework's own."""
+        """True for the framework's own packets."""
         return self.pkg_id < 0
 
 
@@ -76,16 +76,16 @@ def freeze(
     providers: Mapping[str, Provide],
     pushed: frozenset[int] = frozenset(),
 ) -> tuple[PacketRegistry, list[str]]:
-    """Judge the declarations, and make the registry of the good ones.
+    """Check the declarations, and make the registry of the valid ones.
 
     Args:
-        declarations: What the routers collected.
-        numbers: The enumerations that name the packets.
+        declarations: Declarations that the routers collected.
+        numbers: Enumerations that name the packets.
         providers: Dependencies, by parameter name.
         pushed: Numbers that only the server sends; they need no handler.
 
     Returns:
-        The registry, and every fault found; an application with faults does not start.
+        The registry, and every fault; an application with faults does not start.
     """
     numbers = tuple(numbers)
     names, faults = _name(numbers)
@@ -131,9 +131,9 @@ def freeze(
 
 
 def _name(numbers: Iterable[type[IntEnum]]) -> tuple[dict[int, str], list[str]]:
-    """The packets' names, and what is wrong with their numbers.
+    """Return the packets' names, and the faults of their numbers.
 
-    Numbers that are not positive are open to everyone who is authenticated: only the framework gives them.
+    Numbers that are not positive are reserved for the framework, since every authenticated user may send them.
     """
     names: dict[int, str] = {}
     faults = []
@@ -157,7 +157,7 @@ def _plan(parameters: tuple[str, ...], providers: Mapping[str, Provide], problem
 
 
 class _Problems:
-    """Collects what is wrong with one declaration, a line for each fault."""
+    """Collector of the faults of one declaration, a line for each."""
 
     def __init__(self, where: str, faults: list[str]) -> None:
         self._where = where
@@ -170,7 +170,7 @@ class _Problems:
 
 
 def _types_of(declaration: Declaration, problems: _Problems) -> tuple[Any, Any, tuple[str, ...]]:
-    """Payload type, reply type and parameter names of a handler."""
+    """Return payload type, reply type and parameter names of a handler."""
     handler = declaration.handler
     if not inspect.iscoroutinefunction(handler):
         problems.add("a handler is an `async def` function")
@@ -217,7 +217,7 @@ def _payload(declaration: Declaration, hints: Mapping[str, Any], takes_request: 
 
 
 def _undecodable(payload: Any) -> Iterator[str]:
-    """Why msgspec cannot decode an object to this type."""
+    """Yield the reasons for which msgspec cannot decode an object to this type."""
     try:
         info = type_inspect.type_info(payload)
         for codec in CODECS:
@@ -231,7 +231,7 @@ def _undecodable(payload: Any) -> Iterator[str]:
 
 
 def _not_a_reply(reply: Any) -> Iterator[str]:
-    """Why a value of this type is no reply (``data`` is an object or a list)."""
+    """Yield the reasons for which a value of this type is not a reply (``data`` must be an object or a list)."""
     origin = get_origin(reply)
     if origin in (Page, ResponseModel):
         (inner,) = get_args(reply)
@@ -272,7 +272,7 @@ _LISTS = (
 
 
 def _custom_types(info: Any) -> list[Any]:
-    """The classes inside a type that msgspec knows nothing of."""
+    """Return the classes inside a type that msgspec does not support."""
     found: list[Any] = []
     seen: set[int] = set()
     todo = [info]

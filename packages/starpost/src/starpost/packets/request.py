@@ -1,4 +1,4 @@
-"""What a handler gets."""
+"""Request of a packet, as its handler gets it."""
 
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class RequestModel(Struct, Generic[T]):
-    """One packet, its data decoded, and who sent it."""
+    """Request of a packet, with decoded data and the principal of the sender."""
 
     pkg_id: int
     req_id: UUID
@@ -20,4 +20,4 @@ class RequestModel(Struct, Generic[T]):
 
 
 class NoData(Struct, frozen=True):
-    """The payload of a packet that takes none; members are ignored."""
+    """Payload of a packet that needs none; members are ignored."""

@@ -1,4 +1,4 @@
-"""Declaring packets. A router only collects: importing a module of handlers has no effect."""
+"""Declaration of packets. A router only collects, so importing a module of handlers has no effect."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ H = TypeVar("H", bound=Handler)
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """One use of ``register``, as it stands in the source; judged when the application starts."""
+    """Declaration of a handler by ``register``; checked when the application starts."""
 
     pkg_ids: tuple[int, ...]
     handler: Handler
@@ -25,12 +25,12 @@ class Declaration:
 
     @property
     def description(self) -> str:
-        """The handler's docstring."""
+        """Docstring of the handler."""
         return inspect.getdoc(self.handler) or ""
 
 
 class PackageRouter:
-    """Collects the packets of a domain.
+    """Router that collects the packets of a domain.
 
         pkg_router = PackageRouter()
 
@@ -39,7 +39,7 @@ class PackageRouter:
             \"\"\"Add an author.\"\"\"
             return await authors.create(request.data)
 
-    The payload type, the reply type and the dependencies are taken from the annotations, once, at start.
+    Payload type, reply type and dependencies come from the annotations, read once, at start.
     """
 
     def __init__(self) -> None:
@@ -59,9 +59,9 @@ class PackageRouter:
             *pkg_ids: The packet numbers that it answers.
             json_schema: The payload type, where the annotation of ``request`` does not name it.
             summary: One line for the documents; by default the docstring's first.
-            deprecated: Marked so in the documents, and counted when used.
-            lane: With ``WS_MAX_PARALLEL`` above 1: packets of one connection with the same lane keep their order.
-                A template over the payload's members: ``"author:{id}"``.
+            deprecated: Mark the packet in the documents, and count its uses.
+            lane: Template over the payload's members: ``"author:{id}"``. With ``WS_MAX_PARALLEL`` above 1, packets of
+                one connection with the same lane keep their order.
         """
 
         def declare(handler: H) -> H:

@@ -1,4 +1,4 @@
-"""The framework's own packets: negative numbers, open to everyone who is authenticated."""
+"""System packets of the framework: negative numbers, allowed to every authenticated user."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from starpost.packets.router import PackageRouter
 
 
 class AuthRequest(Struct, frozen=True):
-    """A Keycloak access token. Its ``repr`` is never logged."""
+    """Payload of AUTH: a Keycloak access token. Its ``repr`` is never logged."""
 
     token: Annotated[str, Meta(min_length=1)]
 
@@ -23,7 +23,7 @@ class AuthRequest(Struct, frozen=True):
 
 
 class AuthReply(Struct, frozen=True):
-    """Who the connection now is, and until when."""
+    """Reply to AUTH: the user of the connection, and the expiry of the token."""
 
     user: str
     roles: list[str]
@@ -32,13 +32,13 @@ class AuthReply(Struct, frozen=True):
 
 
 class CancelRequest(Struct, frozen=True):
-    """The packet to stop."""
+    """Payload of CANCEL: the packet to stop."""
 
     req_id: UUID
 
 
 class Closing(Struct, frozen=True):
-    """The server's last word before it closes; ``after_ms`` says when to come back."""
+    """Last packet before the server closes; ``after_ms`` is the delay before the client should reconnect."""
 
     code: int
     reason: str
@@ -47,7 +47,7 @@ class Closing(Struct, frozen=True):
 
 
 class TokenExpiring(Struct, frozen=True):
-    """The connection closes then, unless AUTH brings another token."""
+    """Warning that the connection closes at ``expires_at``, unless AUTH brings another token."""
 
     expires_at: datetime
 
