@@ -1,8 +1,7 @@
-"""Bodies of requests: what they say they are, and how long they may take.
+"""Bodies of requests: their media type, and the time that they may take.
 
-How large one may be is Litestar's to count, as the bytes come (``request_max_body_size``): a route may have another
-limit than ``MAX_BODY_BYTES``. Where nobody reads a body, nothing of it is taken from the socket, and Granian closes the
-connection behind the answer.
+Litestar limits the size as the bytes arrive (``request_max_body_size``), since a route may have another limit than
+``MAX_BODY_BYTES``. A body that nobody reads stays in the socket, and Granian closes the connection after the answer.
 """
 
 import asyncio
@@ -16,11 +15,11 @@ from starpost.header_fields import HTTP, fields_of
 from starpost.http.refusal import refuse
 
 LONGEST_TICK: Final = 1.0
-"""Seconds between two looks at the bodies that are being read: by so much a time limit may be exceeded."""
+"""Longest time, in seconds, between two checks of the bodies, by which a time limit may be exceeded."""
 
 
 class NoMediaTypeError(AppError):
-    """A body without ``Content-Type``. A page of another origin can send one without asking us first (CORS)."""
+    """The body has no ``Content-Type``. A page of another origin can send one without a preflight request (CORS)."""
 
     code = "unsupported_media_type"
     status_code = RSPCode.INVALID_DATA
@@ -29,7 +28,7 @@ class NoMediaTypeError(AppError):
 
 
 class BodyTimeoutError(AppError):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     code = "body_timeout"
     status_code = RSPCode.TIMEOUT
@@ -39,7 +38,7 @@ class BodyTimeoutError(AppError):
 
 
 class BodyCutShortError(AppError):
-    """The client went before the end of its body. The answer is for the access log: nobody hears it."""
+    """The client left before the end of its body. The answer only serves the access log."""
 
     code = "body_incomplete"
     status_code = RSPCode.INVALID_DATA
@@ -48,7 +47,7 @@ class BodyCutShortError(AppError):
 
 
 class BodyClock:
-    """Time limit of every body that is being read, by one timer for all of them.
+    """Clock for the time limit of all bodies that are being read, with one timer.
 
     Args:
         limit: Seconds from the first read to the end of the body.
@@ -61,13 +60,13 @@ class BodyClock:
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, reader: "BodyReader") -> None:
-        """Interrupt this reader when it is late; until ``forget``."""
+        """Interrupt this reader when it is late, until ``forget``."""
         self._waiting.add(reader)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._tick, self._look)
 
     def forget(self, reader: "BodyReader") -> None:
-        """It waits no more."""
+        """Stop watching a reader."""
         self._waiting.discard(reader)
 
     def _look(self) -> None:
@@ -80,11 +79,11 @@ class BodyClock:
 
 
 class BodyReader:
-    """The ``receive`` of a request with a body.
+    """``receive`` of a request with a body.
 
     Args:
-        receive: The server's.
-        clock: The worker's.
+        receive: ``receive`` of the server.
+        clock: Clock of the worker.
     """
 
     __slots__ = ("_clock", "_is_complete", "_is_late", "_receive", "_task", "deadline")
@@ -96,14 +95,14 @@ class BodyReader:
         self._is_complete = False
         self._is_late = False
         self.deadline = 0.0
-        """Time of the event loop; it is set by the first read."""
+        """Deadline, on the event loop's clock; the first read sets it."""
 
     async def __call__(self) -> Any:
         """Wait for the next message.
 
         Raises:
-            BodyTimeoutError: The body did not come in time.
-            BodyCutShortError: The client went before its end.
+            BodyTimeoutError: The body did not arrive in time.
+            BodyCutShortError: The client left before its end.
         """
         if self._is_complete:
             return await self._receive()
@@ -125,7 +124,7 @@ class BodyReader:
         try:
             return await self._receive()
         except asyncio.CancelledError:
-            # As `asyncio.timeout` does: who else wants this task to end is not to be contradicted.
+            # As `asyncio.timeout` does: a cancellation by somebody else must not be swallowed.
             if self._is_late and task is not None and task.uncancel() <= requested:
                 raise BodyTimeoutError from None
             raise
@@ -141,11 +140,11 @@ class BodyReader:
 
 
 class Bodies:
-    """The ASGI middleware: refuses a body of no kind, with 415, and one that comes too slowly, with 408.
+    """Middleware that refuses a body without media type, with 415, and one that arrives too slowly, with 408.
 
     Args:
         app: The next ASGI application.
-        clock: The worker's.
+        clock: Clock of the worker.
     """
 
     def __init__(self, app: ASGIApp, clock: BodyClock) -> None:
@@ -156,7 +155,7 @@ class Bodies:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] == HTTP:
             fields = fields_of(scope)
-            # Without either there is no body (RFC 9112, section 6.3).
+            # Without these fields there is no body (RFC 9112, section 6.3).
             if b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0":
                 if not fields.get(b"content-type"):
                     return refuse(scope, send, NoMediaTypeError())

@@ -1,8 +1,8 @@
-"""Requests whose client is gone: they have a second to finish, then they are cancelled, down to the database.
+"""Requests whose client has left: they get a second to finish, then they are cancelled, down to the database.
 
-ASGI says that a client is gone in one way, ``http.disconnect`` from ``receive``, and only to those who ask. To ask for
-each request costs a future and a wake-up, and hardly any runs long enough for its client to lose patience. So a request
-is only noted; one sweep per worker asks for those that run longer than a tick.
+ASGI reports that a client has left only as ``http.disconnect`` from ``receive``, to those who call it. Calling it for
+each request costs a future and a wake-up, and few requests run long enough for their client to leave. So a request is
+only recorded, and one sweep per worker asks for those that run longer than a tick.
 Source: https://asgi.readthedocs.io/en/latest/specs/www.html#disconnect-receive-event
 """
 
@@ -20,15 +20,15 @@ from starpost.observability.http import ABANDONED
 TICK: Final = 0.25
 """Seconds between two sweeps."""
 GRACE: Final = 1.0
-"""Seconds that a request has to finish when its client is gone: a write that is about to commit does."""
+"""Grace period, in seconds, of a request whose client has left: enough for a write that is about to commit."""
 MAX_KEPT: Final = 2
-"""Messages of a body that the application has not asked for yet, and that were read to hear of the client's end."""
+"""Messages of a body that may be read ahead of the application, to notice that the client has left."""
 
 
 class RunningRequests:
-    """This worker's requests, and the sweep over them.
+    """Running requests of this worker, and the sweep over them.
 
-    A route that has to finish whether or not somebody waits for its answer says ``outlives_client=True``.
+    A route that must finish even if its client has left declares ``outlives_client=True``.
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class RunningRequests:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def around(self, app: ASGIApp) -> ASGIApp:
-        """The ASGI middleware: notes the requests that this application is given."""
+        """Wrap an ASGI application into the middleware that records its requests."""
 
         def noting(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == HTTP:
-                # Without the loop Python looks for it, and asks the kernel for the process's number.
+                # With the loop as argument: to find it, Python would ask the kernel for the process id.
                 task = asyncio.current_task(self._loop)
                 request = _Request(self._requests, task, scope, receive, send)
                 receive, send = request.receive, request.send
-            # Handed on and not awaited here: it costs no coroutine.
+            # Returned, not awaited: it costs no coroutine.
             return app(scope, receive, send)
 
         return noting
@@ -56,7 +56,7 @@ class RunningRequests:
         self._sweeping = asyncio.create_task(self._sweep(), name="requests-sweep")
 
     async def stop(self) -> None:
-        """Stop the sweep; requests that still run are no longer watched."""
+        """Stop the sweep. Requests that still run are no longer watched."""
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
@@ -73,7 +73,7 @@ class RunningRequests:
 
 
 class _Request:
-    """One that runs. Its end is its last message, or that of its task."""
+    """Running request. It ends with its last message, or with its task."""
 
     __slots__ = ("_is_old", "_receive", "_requests", "_scope", "_send", "_task", "_watch")
 
@@ -95,18 +95,18 @@ class _Request:
         requests.add(self)
 
     def receive(self) -> Awaitable[Any]:
-        """The server's next message, handed on as it is while nobody else asks."""
+        """Return the server's next message, directly while no watch has called ``receive``."""
         return self._receive() if self._watch is None else self._watch.next()
 
     def send(self, message: Any) -> Awaitable[None]:
         """Hand a message on to the server."""
         if message["type"] == "http.response.body" and not message.get("more_body"):
-            # What comes now is a background task of the application's.
+            # From here on only a background task of the application may run.
             self._requests.discard(self)
         return self._send(message)
 
     def look(self, now: float) -> None:
-        """Judge the request: ask whether its client is there, or cancel it. ``now`` is the loop's time."""
+        """Check the request: ask whether its client is there, or cancel it. ``now`` is the loop's time."""
         task, watch = self._task, self._watch
         if task is None or task.done():
             self._requests.discard(self)
@@ -122,11 +122,11 @@ class _Request:
         self._is_old = True
 
     def forget(self, _task: object = None) -> None:
-        """Ask no more, and let go of the server's ends.
+        """Stop watching, and release the server's ``receive`` and ``send``.
 
-        While the server is asked, it keeps what the client has still to send, and does not close the connection behind
-        the answer. Litestar's request holds itself in a circle, so that the last reference would wait for the garbage
-        collector.
+        A pending ``receive`` makes the server wait for the rest of the body, and keeps it from closing the connection
+        after the answer. Litestar's request is in a reference cycle, so the last reference would otherwise wait for the
+        garbage collector.
         """
         self._requests.discard(self)
         if self._watch is not None:
@@ -134,7 +134,7 @@ class _Request:
         self._receive = self._send = gone
 
     def _cancel(self, task: "asyncio.Task[Any]") -> None:
-        # None before the routing, and where there is no such route.
+        # None before the routing, and if there is no such route.
         handler = self._scope.get("route_handler")
         if handler is None or not handler.opt.get("outlives_client"):
             self._scope[ABANDONED] = True
@@ -142,10 +142,10 @@ class _Request:
 
 
 class _Watch:
-    """Asks the server whether the client is there, and keeps for the application what comes instead.
+    """Watch that asks the server whether the client is there, and keeps other messages for the application.
 
     Args:
-        receive: The server's.
+        receive: ``receive`` of the server.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -153,24 +153,24 @@ class _Watch:
         self._kept: deque[Any] = deque()
         self._asked: asyncio.Future[Any]
         self.gone_at: float | None = None
-        """When the client's end was heard of, on the loop's clock."""
+        """Time, on the loop's clock, at which the client's end was noticed; ``None`` before."""
         self._ask()
 
     def ask(self) -> None:
-        """Ask again, unless the answer is still to come or enough is kept."""
+        """Ask again, unless an answer is pending or enough messages are kept."""
         if self._asked.done() and len(self._kept) < MAX_KEPT:
             self._ask()
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._asked.cancel()
         self._receive = gone
 
     async def next(self) -> Any:
-        """The next message for the application."""
+        """Return the next message for the application."""
         if not self._kept and not self._asked.done():
             await asyncio.wait([self._asked])
-        # When it was the client's end that was heard of, the server says so again.
+        # If the last answer was the client's end, the server repeats it.
         return self._kept.popleft() if self._kept else await self._receive()
 
     def _ask(self) -> None:

@@ -1,7 +1,7 @@
-"""Route handlers that know from the start what Litestar finds out again for each request.
+"""Prepared route handlers, which compute once what Litestar computes again for each request.
 
-A domain declares its routes with Litestar's ``get``, ``post`` and so on; what is registered differs from them in four
-places. Each goes Litestar's own way where a route asks for what it does not cover:
+A domain declares its routes with Litestar's ``get``, ``post`` and so on. The registered handlers differ in four places,
+each of which falls back to Litestar's own way where a route needs more:
 
 guards        are handed the handler itself, not a copy of it; guards here read
 errors        the exception handlers of a route's layers are put together once
@@ -27,31 +27,31 @@ from starpost.di import Plan
 from starpost.di.resolution import Resolution
 
 _GIVEN: Final = frozenset({"request"})
-"""Beside the handler's own parameters, what Litestar brings for a provider that asks for it."""
+"""Names that Litestar provides itself, in addition to the handler's own parameters."""
 _KINDS: Final = (get, post, put, patch, delete, head)
 _BODILESS: Final = frozenset({204, 304})
 """Statuses without content (RFC 9110, 6.4.1)."""
 
 
 class PreparedHandler(HTTPRouteHandler):
-    """What a handler that Litestar has registered is turned into."""
+    """Prepared form of a handler that Litestar has registered."""
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
     _is_plain: bool | None = None
 
     async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-        """Run the guards of every layer. Litestar copies the handler for each, which is more than all they do."""
+        """Run the guards of every layer. Litestar copies the handler for each, which costs more than the guards."""
         for guard in self.resolve_guards():
             await guard(connection, self)  # type: ignore[misc]  # always async, once they are resolved
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
-        """Those of all layers, the route's own last."""
+        """Return the exception handlers of all layers, the route's own last."""
         if self._exception_handlers is None:
             self._exception_handlers = super().resolve_exception_handlers()
         return self._exception_handlers
 
     async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:
-        """What sends the answer."""
+        """Return the ASGI application that sends the answer."""
         if isinstance(data, Struct | list | dict):
             if self._is_plain is None:
                 self._is_plain = _is_plain(self)
@@ -61,7 +61,7 @@ class PreparedHandler(HTTPRouteHandler):
 
 
 def _is_plain(handler: HTTPRouteHandler) -> bool:
-    """Whether an answer consists of what the handler returns, as JSON, and of nothing else."""
+    """Return whether the answer is only the handler's result as JSON, without further headers or processing."""
     return (
         handler.resolve_return_dto() is None
         and handler.resolve_response_class() is Response
@@ -76,7 +76,7 @@ def _is_plain(handler: HTTPRouteHandler) -> bool:
 
 
 class _PlainAnswer:
-    """Sends a JSON document."""
+    """Answer that is a JSON document."""
 
     __slots__ = ("_body", "_status")
 
@@ -93,11 +93,11 @@ class _PlainAnswer:
 
 
 class PlannedParameters:
-    """Litestar's model of a route's parameters; the dependencies among them are made by a plan.
+    """Litestar's model of a route's parameters, with a plan for the dependencies.
 
     Args:
-        model: Litestar's.
-        plan: Of all dependencies that the handler takes.
+        model: Model of Litestar.
+        plan: Plan of all dependencies that the handler takes.
     """
 
     __slots__ = ("_plan", "dependency_batches", "has_kwargs", "to_kwargs")
@@ -111,23 +111,23 @@ class PlannedParameters:
     async def resolve_dependencies(
         self, _connection: ASGIConnection[Any, Any, Any, Any], values: dict[str, Any]
     ) -> Resolution:
-        """Return the context in which the handler runs; Litestar enters it at once.
+        """Return the context in which the handler runs. Litestar enters it at once.
 
-        Its entry adds the dependencies to the values, its end finishes them.
+        Entering adds the dependencies to the values, leaving finishes them.
         """
         return self._plan.resolve(values)
 
 
 def plan_of(handler: HTTPRouteHandler, batches: Iterable[Iterable[Any]]) -> Plan | None:
-    """How to make the dependencies of a handler.
+    """Return the plan for the dependencies of a handler.
 
     Args:
-        handler: Registered with its application.
-        batches: What Litestar would make side by side, in this order.
+        handler: Handler that is registered with its application.
+        batches: Batches of dependencies that Litestar would make concurrently, in order.
 
     Returns:
-        ``None`` where it is Litestar's work: there are none, one asks for a part of the request (a query parameter,
-        a header), or several of a batch may wait, and do so at the same time.
+        ``None`` if Litestar must make them: there are none, one needs a part of the request (a query parameter, a
+        header), or several of a batch may wait, which they do concurrently.
     """
     providers = handler.resolve_dependencies()
     for batch in batches:
@@ -146,15 +146,15 @@ def _may_wait(provide: Provide) -> bool:
 
 
 class PreparedHandlers(ReceiveRoutePlugin):
-    """Prepares the handlers of every route, which are final by then."""
+    """Plugin that prepares the handlers of every route."""
 
     def receive_route(self, route: BaseRoute) -> None:
-        """Called by Litestar with each route that has been registered."""
+        """Prepare the handlers of a route. Litestar calls this for each one that it has registered."""
         if not isinstance(route, HTTPRoute):
             return
         for method, (handler, model) in route.route_handler_map.items():
-            # These differ from their base in how they are made, in nothing else. What ``route`` makes, and the
-            # ``OPTIONS`` of Litestar, is laid out in another way and stays Litestar's.
+            # These classes add no attributes to their base. The result of ``route``, and Litestar's ``OPTIONS``, have
+            # another layout, and stay as they are.
             if type(handler) in _KINDS:
                 handler.__class__ = PreparedHandler
             plan = plan_of(handler, model.dependency_batches)

@@ -1,6 +1,6 @@
-"""Headers of every answer, whoever makes it. Made once: the observer appends them to what an answer has of its own.
+"""Headers of every answer. They are constants, which the observer appends to the answer's own headers.
 
-No library: ``secure`` sets the same constants through a wrapper of its own around each answer.
+We use no library: ``secure`` sets the same constants through another wrapper around each answer.
 """
 
 from typing import Final
@@ -8,15 +8,15 @@ from typing import Final
 from starpost.settings import Settings
 
 _ALWAYS: Final = (
-    # What a browser takes for a script or a page is what we say it is.
+    # Browsers must not guess that an answer is a script or a page.
     (b"x-content-type-options", b"nosniff"),
-    # Addresses of ours, which may hold a token (`WS_QUERY_TOKEN`), are told to nobody.
+    # Our URLs may contain a token (`WS_QUERY_TOKEN`), so browsers must not send them to others.
     (b"referrer-policy", b"no-referrer"),
 )
 _HTTPS_FOR_A_YEAR: Final = (b"strict-transport-security", b"max-age=31536000")
-"""RFC 6797. Not for the names below ours: these may be somebody else's."""
+"""HSTS (RFC 6797). Without subdomains, which may belong to others."""
 
 
 def security_headers(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers. In production also HSTS, also where TLS ends at a proxy; browsers ignore it without TLS."""
+    """Return the headers. In production with HSTS, even if TLS ends at a proxy; browsers ignore it without TLS."""
     return (*_ALWAYS, _HTTPS_FOR_A_YEAR) if settings.is_production else _ALWAYS

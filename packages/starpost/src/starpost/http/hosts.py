@@ -1,7 +1,7 @@
-"""``ALLOWED_HOSTS``: the names under which we may be called.
+"""``ALLOWED_HOSTS``: the names under which clients may call.
 
-A page can point a name of its own at our address (DNS rebinding); its requests are then of "the same origin" for the
-browser, and for every check that compares ``Origin`` with ``Host``. The name in ``Host`` is still the page's.
+A page can point its own name at our address (DNS rebinding). Its requests then have "the same origin" for the browser,
+and for every check that compares ``Origin`` with ``Host``. Only the name in ``Host`` gives the page away.
 
 Litestar's own check compiles the patterns to one expression, which ignores the port, and leaves out sockets and
 repeated headers.
@@ -23,13 +23,13 @@ from starpost.settings import ANY_HOST, HOST_PATTERN
 
 _HOST: Final = re.compile(rb"(?P<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::(?P<port>[0-9]{0,5}))?")
 _LONGEST: Final = 262
-"""Bytes: a name of 253 characters, a dot and a port."""
+"""Longest ``Host``, in bytes: a name of 253 characters, a dot and a port."""
 
 _REMEMBERED: Final = 256
 
 
 class HostNotAllowedError(AppError):
-    """The request is for a host that we are not."""
+    """The request names another host."""
 
     code = "host_not_allowed"
     http_status = 400
@@ -37,13 +37,13 @@ class HostNotAllowedError(AppError):
 
 
 class AllowedHosts:
-    """The ASGI middleware: refuses what names another host, with HTTP 400, sockets before their upgrade too.
+    """Middleware that refuses other hosts with HTTP 400, for handshakes of sockets too.
 
     Args:
         app: The next ASGI application.
         patterns: ``example.com`` (any port), ``example.com:8443`` (that one), ``*.example.com`` (any name below it),
-            ``[::1]``; ``*`` lets everything pass.
-        security: Gets the handshakes that are refused; requests are in the access log.
+            ``[::1]``; ``*`` allows every name.
+        security: Security log, for refused handshakes; requests are in the access log.
     """
 
     def __init__(self, app: ASGIApp, patterns: Iterable[str], security: SecurityLog) -> None:
@@ -75,7 +75,7 @@ class AllowedHosts:
         return refuse(scope, send, HostNotAllowedError())
 
     def _allows(self, host: bytes) -> bool:
-        """Whether a ``Host`` header says one of our names."""
+        """Return whether a ``Host`` header has one of our names."""
         match = _HOST.fullmatch(host.lower())
         if match is None:
             return False

@@ -1,7 +1,7 @@
-"""The input of an HTTP request, judged as a packet's ``data`` is: every fault is named, in the same words.
+"""Input of an HTTP request, validated like a packet's ``data``: every fault is named, in the same words.
 
-Litestar decodes a body to dicts first, converts these leniently (``"5"`` for a number), and names the first fault; it
-stops at the first query parameter that is missing.
+Litestar decodes a body to dicts first, converts them leniently (``"5"`` for a number), and names only the first fault.
+It stops at the first missing query parameter.
 """
 
 from collections.abc import Iterator
@@ -26,16 +26,16 @@ _UNSUPPORTED_MEDIA_TYPE: Final = 415
 
 
 class JSONRequest(Request[Any, Any, Any]):
-    """The application's ``request_class``: a route's ``data`` comes straight from the bytes."""
+    """``request_class`` of the application, which decodes a body straight to the type of the route's ``data``."""
 
     __slots__ = ()
 
     async def json(self) -> Any:
-        """The body as the type of the route's ``data``; what Litestar makes of it when the route has none.
+        """Decode the body to the type of the route's ``data``, or as Litestar does if the route has none.
 
         Raises:
-            InvalidDataError: Not JSON (path ``$``), or wrong; all faults are named.
-            HTTPException: 415, it is said to be something else than JSON.
+            InvalidDataError: The body is not JSON (path ``$``), or invalid; all faults are named.
+            HTTPException: 415, ``Content-Type`` is not JSON.
         """
         field = self.route_handler.parsed_data_field
         if field is None:
@@ -55,17 +55,17 @@ class JSONRequest(Request[Any, Any, Any]):
 
 
 def parameter_errors(request: Request[Any, Any, Any]) -> tuple[FieldError, ...]:
-    """What is wrong with the path and query parameters of the route and of its dependencies, all of it.
+    """Return all faults of path and query parameters, of the route and of its dependencies.
 
-    Only called after a failure. Headers and cookies are left to Litestar.
+    Called only after a failure. Litestar checks headers and cookies.
     """
     handler = request.route_handler
-    # Two dependencies may ask for the same parameter.
+    # Two dependencies may use the same parameter.
     return tuple({fault.path: fault for fault in _walk(request, handler, handler.resolve_dependencies())}.values())
 
 
 def _walk(request: Request[Any, Any, Any], owner: Any, dependencies: dict[str, Any]) -> Iterator[FieldError]:
-    """The faults of one signature: ``owner`` is a route handler or a ``Provide``."""
+    """Yield the faults of one signature: ``owner`` is a route handler or a ``Provide``."""
     for field in msgspec.structs.fields(owner.signature_model):
         name = field.name
         definition = owner.parsed_fn_signature.parameters[name]
@@ -83,7 +83,7 @@ def _walk(request: Request[Any, Any, Any], owner: Any, dependencies: dict[str, A
 
 
 def _alias(name: str, definition: FieldDefinition) -> str | None:
-    """The name that the client uses; ``None`` for a header, a cookie or what is no parameter."""
+    """Return the client's name of a parameter; ``None`` for a header, a cookie or no parameter."""
     kwarg = definition.kwarg_definition
     if kwarg is None:
         return name
@@ -114,7 +114,7 @@ def _decoder(into: Any) -> "msgspec.json.Decoder[Any]":
 
 
 def _check_media_type(value: str | None) -> None:
-    """A page elsewhere can make a browser send a form or plain text without asking us; JSON it cannot."""
+    """Refuse other types: a foreign page can send a form or plain text without a preflight request, but not JSON."""
     kind = (value or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise HTTPException(status_code=_UNSUPPORTED_MEDIA_TYPE, detail="The body must be application/json")

@@ -1,17 +1,17 @@
-"""The middleware around the application's routing: one list, from the outside in.
+"""Middleware around the application's routing: one list, from the outside in.
 
 1. **transport** records the server's own ends of a socket, which packets use directly. Outermost: whatever wraps
    ``send`` outside of it would be in the way of each packet; whatever is inside costs a packet nothing.
 2. **observe** enters the correlation, and writes access log, metrics and the headers of every answer. It comes before
    everything that answers, so that no answer goes without.
-3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before all that judges or
-   limits by them; the observer reads them afterwards.
-4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses: nothing else is spent on such a request.
+3. **proxies** replaces ``scope["client"]`` and ``scope["scheme"]`` by the client's own. Before everything that decides
+   by them; the observer reads them afterwards.
+4. **hosts** refuses a foreign ``Host``, with 400. The first that refuses, so that such a request costs nothing else.
 5. **origins** refuses handshakes of foreign pages, with 403. After the hosts: it compares ``Origin`` with ``Host``.
-6. **requests** notes what runs, to cancel it when its client is gone. Before everything that may wait.
+6. **requests** records running requests, to cancel them when their client has left. Before everything that may wait.
 7. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
-8. **authenticate** says whose request it is, and refuses only who asks too often (429): strangers by their address,
-   before a token is verified, users by their budget. What a handshake brings is judged by the endpoint.
+8. **authenticate** finds the principal, and refuses only callers above their rate (429): strangers by address, before a
+   token is verified, users by their budget. The endpoint authenticates handshakes.
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -38,7 +38,7 @@ from starpost.observability.security_log import SecurityLog
 from starpost.settings import Settings
 
 Middleware = Callable[[ASGIApp], ASGIApp]
-"""Takes the next ASGI application, returns the one around it."""
+"""Function that takes the next ASGI application and returns the one around it."""
 
 
 def stack(
@@ -50,15 +50,15 @@ def stack(
     limits: RequestLimits,
     security: SecurityLog,
 ) -> Sequence[Middleware]:
-    """The list, outermost first.
+    """Return the list, outermost first.
 
     Args:
-        settings: The installation's.
-        observe: Makes the worker's observer.
-        requests: The worker's.
-        authenticator: Judges tokens.
-        limits: Of users and addresses.
-        security: The worker's security log.
+        settings: Settings of the installation.
+        observe: Makes the observer of the worker.
+        requests: Running requests of the worker.
+        authenticator: Verifies tokens.
+        limits: Rate limits of users and addresses.
+        security: Security log of the worker.
     """
     excluded = compile_excluded(settings.excluded_paths)
     return (

@@ -1,6 +1,6 @@
-"""``ALLOWED_ORIGINS``: the pages that may open a socket (RFC 6455, 10.2).
+"""``ALLOWED_ORIGINS``: the origins whose pages may open a socket (RFC 6455, 10.2).
 
-A handshake is no request that a browser asks about first (CORS), and whoever opens it can read what comes.
+Browsers send no preflight request (CORS) before a handshake, and a page that opens a socket can read its frames.
 """
 
 from collections.abc import Awaitable, Collection
@@ -15,12 +15,12 @@ from starpost.observability.security_log import SecurityLog
 
 
 class AllowedOrigins:
-    """The ASGI middleware: refuses handshakes of other pages, with 403.
+    """Middleware that refuses handshakes of other origins, with 403.
 
     Args:
         app: The next ASGI application.
-        allowed: Origins beside that of the host which is called.
-        security: The worker's security log.
+        allowed: Origins, in addition to that of the called host.
+        security: Security log of the worker.
     """
 
     def __init__(self, app: ASGIApp, allowed: Collection[str], security: SecurityLog) -> None:

@@ -33,8 +33,8 @@ SearchTextInQuery = Annotated[
 
 
 def or_unset(parameter: T | None) -> T | UnsetType:
-    """A query parameter as the member of a payload: absent is ``None`` to Litestar, ``UNSET`` in what is decoded.
+    """Convert a query parameter for a payload: an absent one is ``None`` for Litestar, ``UNSET`` in decoded data.
 
-    Made so where the route begins, a service has one form to deal with, over HTTP and over the socket.
+    Called at the start of a route, it gives the service the same form over HTTP and over the socket.
     """
     return UNSET if parameter is None else parameter

@@ -1,4 +1,4 @@
-"""Every error over HTTP is a problem document (RFC 9457), with the codes, paths and words of the packets.
+"""Problem documents (RFC 9457) for every HTTP error, with the codes, paths and words of packets.
 
 ``Refusals`` says what an exception means. Litestar's ``HTTPException`` (404, 405, 413, …) gets a code of the same form;
 its 400 becomes ``invalid_data`` with all paths, and its 500 is a fault of the program like another.
@@ -25,7 +25,7 @@ from starpost.observability.refusals import Refusals, Translator
 MEDIA_TYPE: Final = "application/problem+json"
 
 TYPE_PREFIX: Final = "/problems/"
-"""``type`` is this with the ``code`` behind it: a stable name to compare with, not an address to fetch."""
+"""Prefix of ``type``; the ``code`` follows. A stable name to compare, not a URL to fetch."""
 
 _CODES: Final = {
     400: "invalid_data",
@@ -38,10 +38,10 @@ _CODES: Final = {
     503: "unavailable",
     504: "timeout",
 }
-"""The code of a status that Litestar raises; any other is made of the status's name (``method_not_allowed``)."""
+"""Codes of statuses that Litestar raises. The others come from the status's name (``method_not_allowed``)."""
 
 _CLOSING: Final = frozenset({408, 413})
-"""Statuses after which the rest of a body would have to be read before the next request (RFC 9110, 15.5.9, 15.5.14)."""
+"""Statuses that close the connection, which may still hold the rest of a body (RFC 9110, 15.5.9, 15.5.14)."""
 
 _MISSING: Final = re.compile(r"Missing required (?:\w+) parameter '(?P<name>[^']+)' for path ")
 
@@ -49,16 +49,16 @@ log = structlog.get_logger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The document. ``errors`` is absent when no field is to blame, ``incident`` unless the server is.
+    """Problem document. ``errors`` is present if fields are invalid, ``incident`` if the fault is the server's.
 
     Args:
-        type: A reference that names the kind of problem: ``/problems/`` and the code.
-        title: The kind in words, the same each time.
+        type: Reference that names the kind of problem: ``/problems/`` and the code.
+        title: The kind in words, always the same.
         status: The HTTP status.
-        detail: What was wrong this time.
-        code: The same word as in a packet.
-        errors: Every invalid place of the request.
-        incident: Under this id the log knows more.
+        detail: Description of this occurrence.
+        code: The same code as in a packet.
+        errors: All invalid fields of the request.
+        incident: Id of the fault in the log.
     """
 
     type: str
@@ -71,10 +71,10 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 def problem_handlers(translators: Sequence[Translator] = ()) -> ExceptionHandlersMap:
-    """The ``exception_handlers`` of the application.
+    """Return the ``exception_handlers`` of the application.
 
     Args:
-        translators: Asked in order about an exception that is not ours.
+        translators: Called in order for an exception that is not an ``AppError``.
     """
     refusals = Refusals("request", log, translators)
 
@@ -85,15 +85,15 @@ def problem_handlers(translators: Sequence[Translator] = ()) -> ExceptionHandler
             return _of_litestar(error)
         return refusal(refusals.of(error))
 
-    # Litestar prefers a handler of its own for these two when only `Exception` is given.
+    # Litestar prefers its own handler for HTTPException if only `Exception` is given.
     return {Exception: answer, HTTPException: answer}
 
 
 def refusal(error: AppError) -> Response[Problem]:
-    """The problem document of an error, with the headers that belong to its status."""
+    """Return the problem document of an error, with the headers of its status."""
     headers = {}
     if error.retry_after is not None:
-        # The header knows whole seconds only (RFC 9110, 10.2.3); rounded down it would invite too early.
+        # The header has whole seconds (RFC 9110, 10.2.3). Rounded down, clients would come too early.
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = www_authenticate(error)
@@ -153,18 +153,18 @@ def _response(
     )
     if status in _CLOSING:
         headers = {"Connection": "close", **headers}
-    # An error is about this request at this moment, whatever the route says about keeping its answers.
+    # An error must not be cached, even if the route's answers may be.
     return Response(
         problem, status_code=status, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **headers}
     )
 
 
 def _field_errors(request: Request[Any, Any, Any], error: ValidationException) -> tuple[FieldError, ...]:
-    """All faults of the parameters, and what Litestar says of headers and cookies. ``JSONRequest`` judges bodies."""
+    """Return all faults of parameters, and Litestar's of headers and cookies. ``JSONRequest`` validates bodies."""
     faults = {fault.path: fault for fault in parameter_errors(request)}
     for said in error.extra if isinstance(error.extra, list) else ():
         key = said.get("key")
-        # Litestar does not ask for the body at all when there is none; the message is a KeyError's then.
+        # Without a body Litestar does not decode, and the message is that of a KeyError.
         fault = FieldError("$", MISSING) if key == "data" else FieldError(f"$.{key}" if key else "$", said["message"])
         faults.setdefault(fault.path, fault)
     missing = _MISSING.match(error.detail)
@@ -175,10 +175,10 @@ def _field_errors(request: Request[Any, Any, Any], error: ValidationException) -
 
 
 def problem_responses(*statuses: int) -> dict[int, ResponseSpec]:
-    """The ``responses=`` of a route, for the OpenAPI document.
+    """Return the ``responses=`` of a route, for the OpenAPI document.
 
     Args:
-        statuses: Which of the errors the route may answer with; 400 replaces Litestar's own schema of it.
+        statuses: Statuses of errors that the route may answer with; 400 replaces Litestar's own schema.
     """
     return {
         status: ResponseSpec(

@@ -1,7 +1,7 @@
-"""``TRUSTED_PROXIES``: whose word counts about the client's address and scheme.
+"""``TRUSTED_PROXIES``: the proxies whose headers give the client's address and scheme.
 
-Granian has such a middleware (``granian.utils.proxies``). It takes whatever text stands in the header for an address,
-looks at no port and at no IPv4 address in the form of an IPv6 one, and reads a wrong network as a name.
+We do not use Granian's middleware (``granian.utils.proxies``): it accepts any text in the header as an address, handles
+neither ports nor IPv4-mapped addresses, and reads a wrong network as a name.
 """
 
 from collections.abc import Awaitable, Iterable
@@ -15,10 +15,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from starpost.header_fields import fields_of
 
 MAX_HOPS: Final = 32
-"""Entries of ``X-Forwarded-For`` that are looked at, from the right."""
+"""Entries of ``X-Forwarded-For`` that are read, from the right."""
 
 MAX_NAMED: Final = 16
-"""Senders of ``X-Forwarded-For`` that are named in the log: anybody may send the header."""
+"""Most untrusted senders of ``X-Forwarded-For`` that the log names, since anybody may send the header."""
 
 _LONGEST_HOP: Final = 64
 _REMEMBERED: Final = 4096
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Hop(NamedTuple):
-    """One entry of the header."""
+    """Entry of the header."""
 
     address: str
     port: int
@@ -38,11 +38,11 @@ class _Hop(NamedTuple):
 
 
 class TrustedProxies:
-    """The ASGI middleware: writes the client's own address and scheme to the scope.
+    """Middleware that writes the client's own address and scheme to the scope.
 
-    ``scope["client"]`` becomes the rightmost hop that is no trusted proxy, ``scope["scheme"]`` what the client spoke.
-    Everything behind it (access log, security log, limits, the check of ``Origin``) reads the scope. From a peer that
-    is not trusted, both headers are ignored.
+    ``scope["client"]`` becomes the rightmost hop that is not a trusted proxy, ``scope["scheme"]`` the client's scheme.
+    Access log, security log, limits and the check of ``Origin`` read the scope. Both headers of an untrusted peer are
+    ignored.
 
     Args:
         app: The next ASGI application.
@@ -76,7 +76,7 @@ class TrustedProxies:
             text = entries[number].strip()
             hop = self._hop(text) if len(text) <= _LONGEST_HOP else None
             if hop is None:
-                # Whoever wrote this is the last that is known: a trusted proxy, or one that it trusts.
+                # An unreadable entry: the last known hop is a trusted proxy, or one that it trusts.
                 break
             place = number
             scope["client"] = (hop.address, hop.port)
@@ -87,7 +87,7 @@ class TrustedProxies:
 
     @staticmethod
     def _set_scheme(scope: Any, proto: bytes, place: int, hops: int) -> None:
-        """Take the scheme: the only one, or that of the client's hop where the header has one for each."""
+        """Set the scheme: the only one, or that of the client's hop if the header has one for each."""
         schemes = proto.decode("latin-1").lower().split(",")
         if len(schemes) == 1:
             scheme = schemes[0].strip()
@@ -100,7 +100,7 @@ class TrustedProxies:
             scope["scheme"] = ("http" if scope["type"] == "http" else "ws") + ("s" if is_secure else "")
 
     def _read_hop(self, text: str) -> _Hop | None:
-        """An entry: an address, in brackets or not, with or without a port; ``None`` is anything else."""
+        """Parse an entry: an address, in brackets or not, with or without a port; ``None`` if it is anything else."""
         host, port = text, ""
         if text.startswith("["):
             host, _, port = text[1:].partition("]")
@@ -122,7 +122,7 @@ class TrustedProxies:
         )
 
     def _name(self, address: str) -> None:
-        """Say once that the header of this sender is ignored: with a proxy there, all its clients look like one."""
+        """Log once that this sender's header is ignored. If it is a proxy, all its clients look like one."""
         if address not in self._named and len(self._named) < MAX_NAMED:
             self._named.add(address)
             log.warning(

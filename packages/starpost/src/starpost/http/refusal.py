@@ -1,4 +1,4 @@
-"""Refusals that are sent before the application's routing: the same problem documents, for requests and handshakes."""
+"""Refusals that are sent before the routing: the same problem documents, for requests and handshakes."""
 
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from starpost.errors import AppError
 from starpost.http.problems import refusal
 
 HANDSHAKE_RESPONSE: Final = "websocket.http.response"
-"""The ASGI extension by which a handshake is answered with any HTTP status and body. Granian has it."""
+"""ASGI extension that allows any HTTP status and body as the answer to a handshake. Granian has it."""
 
 
 async def refuse(scope: Scope, send: Send, error: AppError) -> None:
@@ -18,8 +18,8 @@ async def refuse(scope: Scope, send: Send, error: AppError) -> None:
 
     Args:
         scope: The ASGI scope.
-        send: As the middleware got it, so that the outer ones see the answer and add their headers.
-        error: Names the HTTP status. A server without the extension refuses every handshake with 403 and no body.
+        send: ``send`` of the middleware, so that outer ones see the answer and add their headers.
+        error: Gives the HTTP status. A server without the extension refuses every handshake with 403 and no body.
     """
     kind = "http.response"
     if scope["type"] != ScopeType.HTTP:
