@@ -1,8 +1,8 @@
-"""A lease in Redis: one worker of a cluster may do something, for as long as it says that it is still there.
+"""Lease in Redis: one worker of a cluster may do some work, for as long as it renews the lease.
 
-The holder counts its time from before it asked, so that it gives up before Redis lets another worker in: two hold the
-same lease only if Redis lost it (a server without persistence, a replica that took over), or if the holder's process
-was stopped or its clock was. Whoever must be safe even then passes ``Lease.fence`` on to what it writes to, which
+The holder counts its time from before its call, so it gives up before Redis gives the lease to another worker. Two
+workers hold the same lease only if Redis lost it (a server without persistence, a replica that took over), or if the
+holder's process or clock was stopped. Work that must be safe even then passes ``Lease.fence`` to its storage, which
 refuses a smaller number than it has seen ("fencing").
 """
 
@@ -18,14 +18,14 @@ import structlog
 from starpost.redis import REDIS_FAULTS, RedisClients
 
 SAFETY: Final = 0.1
-"""The part of the lease that its holder does not use: its task needs time to end, too."""
+"""Fraction of the lease that its holder does not use, since its task needs time to end."""
 
 STOP_SECONDS: Final = 5.0
-"""For a task to end that has lost its lease; after that the log says that it goes on without one."""
+"""Time, in seconds, for a task to end that has lost its lease. After it, the log reports a task without lease."""
 
 RELEASE_SECONDS: Final = 1.0
 
-# A later holder has a greater number, even when Redis has lost the last one: it is not below the time (microseconds).
+# A later holder has a greater number, even if Redis has lost the last one: it is at least the time in microseconds.
 _TAKE: Final = """
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return {0, redis.call('PTTL', KEYS[1]), -1} end
@@ -62,14 +62,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that is held."""
+    """Lease that this worker holds."""
 
     name: str
     fence: int
-    """Greater than that of every earlier holder."""
+    """Fencing token: greater than that of every earlier holder."""
     token: str
     since_last_run: float | None
-    """Seconds since the last run that was noted, in any worker."""
+    """Seconds since the last recorded run, in any worker; ``None`` if there is none."""
 
 
 class LeaseLostError(Exception):
@@ -77,10 +77,10 @@ class LeaseLostError(Exception):
 
 
 class Leases:
-    """Takes, keeps and gives back leases.
+    """Leases of one worker.
 
     Args:
-        clients: The way to Redis.
+        clients: Clients of Redis.
     """
 
     def __init__(self, clients: RedisClients) -> None:
@@ -91,14 +91,14 @@ class Leases:
         self._note = clients.script(_NOTE)
 
     async def hold(self, name: str, seconds: float, work: Callable[[Lease], Awaitable[None]]) -> None:
-        """Wait for the lease, then work under it; again whenever it is lost, until the work returns or raises.
+        """Wait for the lease, then work under it. Repeat whenever it is lost, until the work returns or raises.
 
         The work is cancelled when the lease can no longer be kept.
 
         Args:
-            name: Of the lease.
-            seconds: Its length.
-            work: Called with each lease that is had.
+            name: Name of the lease.
+            seconds: Length of the lease.
+            work: Called with each lease that this worker gets.
         """
         while True:
             lease, until = await self._wait_for(name, seconds)
@@ -111,22 +111,22 @@ class Leases:
                 return
 
     async def note_run(self, lease: Lease, *, began: float, keep: float) -> None:
-        """Remember that a run has been done, for whoever has the lease next.
+        """Record a run, for the next holder of the lease.
 
         Args:
-            lease: Under which it ran.
-            began: Seconds ago.
-            keep: Seconds for which to remember it.
+            lease: Lease of the run.
+            began: Seconds since the start of the run.
+            keep: Seconds for which the record is kept.
         """
         key = self._keys.lease(lease.name)
         try:
             await self._note(keys=[key, f"{key}:last"], args=[lease.token, int(began * 1000), max(1, int(keep * 1000))])
         except REDIS_FAULTS as error:
-            # The next holder may then run it sooner than it had to.
+            # The next holder may then run the task too early.
             log.warning("run_not_noted", lease=lease.name, cause=repr(error))
 
     async def _wait_for(self, name: str, seconds: float) -> tuple[Lease, float]:
-        """The lease, and when its holder has to give it up."""
+        """Wait for the lease, and return it with the time at which its holder has to give it up."""
         loop = asyncio.get_running_loop()
         key, token, milliseconds = self._keys.lease(name), uuid4().hex, int(seconds * 1000)
         while True:
@@ -142,7 +142,7 @@ class Leases:
                 if fence:
                     lease = Lease(name, fence, token, None if since < 0 else since / 1000)
                     return lease, asked + seconds * (1 - SAFETY)
-                # A holder that has died is followed as soon as its time is over.
+                # Not longer than the lease lasts, so that a dead holder is replaced soon.
                 wait = min(wait, max(0.0, left / 1000))
             await asyncio.sleep(wait + uniform(0, seconds / 20))  # noqa: S311 - jitter, no secret
 
@@ -153,14 +153,14 @@ class Leases:
         finally:
             await _end(runner, lease)
             await self._give_back(lease)
-        # Raises what the work has raised.
+        # Raises the exception of the work.
         runner.result()
 
     async def _keep(self, lease: Lease, seconds: float, until: float, runner: "asyncio.Future[None]") -> None:
         """Renew the lease until the work is done.
 
         Raises:
-            LeaseLostError: Before that.
+            LeaseLostError: The lease could not be kept.
         """
         loop = asyncio.get_running_loop()
         pause = seconds / 3
@@ -170,7 +170,7 @@ class Leases:
                 return
             asked = loop.time()
             if asked >= until:
-                raise LeaseLostError("Redis could not be asked in time")
+                raise LeaseLostError("Redis did not answer in time")
             try:
                 async with asyncio.timeout_at(until):
                     is_kept = await self._renew(
@@ -183,7 +183,7 @@ class Leases:
                 pause = seconds / 20
                 continue
             if not is_kept:
-                raise LeaseLostError("Redis has it no more, or for another")
+                raise LeaseLostError("Redis has lost it, or given it to another worker")
             until = asked + seconds * (1 - SAFETY)
             pause = seconds / 3
 
@@ -196,7 +196,7 @@ class Leases:
 
 
 async def _end(runner: "asyncio.Future[None]", lease: Lease) -> None:
-    """Cancel the work, and wait for its end: a second one must not begin here beside it."""
+    """Cancel the work and wait for its end, so that it never runs twice here."""
     if runner.done():
         return
     runner.cancel()

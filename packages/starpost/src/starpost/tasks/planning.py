@@ -1,4 +1,4 @@
-"""From declarations to what can be run: names, and how the arguments of each task are made."""
+"""Planning of tasks: checks declarations, and plans their names and arguments."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ from starpost.di import Plan, WrongDependencyError, parameters_of
 from starpost.tasks.task import BackgroundTask
 
 GIVEN: Final = frozenset({"publisher", "new_unit_of_work", "lease"})
-"""What tasks may ask for beside the dependencies of handlers: a ``Publisher`` that sends at once, a function that makes
-a ``UnitOfWork``, and the ``Lease`` under which the task runs."""
+"""Parameters that only tasks have, in addition to the dependencies of handlers: a ``Publisher`` that sends at once, a
+function that makes a ``UnitOfWork``, and the ``Lease`` under which the task runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTask:
-    """A task that can be run; ``name`` begins with its domain's."""
+    """Planned task; ``name`` begins with that of its domain."""
 
     name: str
     task: BackgroundTask
@@ -27,14 +27,14 @@ class PlannedTask:
 def plan_tasks(
     tasks: Iterable[tuple[str, BackgroundTask]], providers: Mapping[str, Provide]
 ) -> tuple[list[PlannedTask], list[str]]:
-    """Judge the declarations.
+    """Check the declarations.
 
     Args:
-        tasks: Each with the name of its domain, in the order in which they start.
+        tasks: Tasks with the names of their domains, in the order in which they start.
         providers: Dependencies by parameter name.
 
     Returns:
-        The good ones, and every fault found; an application with faults does not start.
+        The valid tasks, and every fault; an application with faults does not start.
     """
     planned: dict[str, PlannedTask] = {}
     faults: list[str] = []

@@ -1,4 +1,4 @@
-"""Runs the background tasks of one worker: starts them in order, again after a failure, and stops them in reverse."""
+"""Supervisor of one worker's background tasks: starts them in order, restarts them, and stops them in reverse."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -16,33 +16,33 @@ from starpost.tasks.task import BackgroundTask
 
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 60.0
-"""Seconds before a task that has failed is tried again: doubled each time, up to this. A long-running one that has
-lasted so long counts as well again."""
+"""Longest pause, in seconds, before a failed task is tried again; pauses are doubled up to it. A long-running task that
+has lasted this long counts as healthy again."""
 
 STOP_SECONDS: Final = 5.0
-"""For all tasks to end, well below the launcher's patience with a worker that shuts down."""
+"""Time, in seconds, for all tasks to end; well below the launcher's limit for a worker that shuts down."""
 
 log = structlog.get_logger(__name__)
 
 
 class TaskCorrelation(Correlation):
-    """One run of a task: what the lines of its log have in common."""
+    """Correlation of one run of a task."""
 
     task: str
 
     def fields(self) -> Mapping[str, Any]:
-        """What a log line says about it."""
+        """Return the fields that each of its log lines has."""
         return {"correlation_id": self.id, "task": self.task}
 
 
 class Supervisor:
-    """The tasks of one worker.
+    """Supervisor of one worker's tasks.
 
     Args:
-        tasks: In the order in which they start.
-        given: Values for the names of ``GIVEN``, but the lease.
-        leases: For those that run once per cluster.
-        on_failure: Called with a task's name when it has failed.
+        tasks: Tasks in the order in which they start.
+        given: Values for the names of ``GIVEN``, except the lease.
+        leases: Leases for tasks that run once per cluster.
+        on_failure: Called with the name of a task that has failed.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class Supervisor:
         self._tasks = [_Supervised(planned, given, leases, on_failure) for planned in tasks]
 
     def running(self) -> dict[str, int]:
-        """By name, 1 for each task that runs here now: its lease is here, its failure not the last word."""
+        """Return 1 by name for each task that runs here now, 0 for one that waits for its lease or after a failure."""
         return {supervised.name: int(supervised.is_running) for supervised in self._tasks}
 
     async def check(self) -> None:
-        """Whether the vital tasks are well.
+        """Check that no vital task is failing.
 
         Raises:
-            UnavailableError: One of them is failing.
+            UnavailableError: Vital tasks are failing; the message names them.
         """
         failing = [task.name for task in self._tasks if task.is_vital and task.is_failing]
         if failing:
             raise UnavailableError(f"Failing: {', '.join(failing)}")
 
     async def start(self) -> None:
-        """Start them; none is waited for."""
+        """Start the tasks without waiting for them."""
         for supervised in self._tasks:
             supervised.start()
 
     async def stop(self) -> None:
-        """Cancel them, last first, each before the next; for ``STOP_SECONDS`` in all."""
+        """Cancel the tasks one after the other, last first, within ``STOP_SECONDS`` in all."""
         loop = asyncio.get_running_loop()
         until = loop.time() + STOP_SECONDS
         for supervised in reversed(self._tasks):
@@ -83,7 +83,7 @@ class Supervisor:
 
 
 class _Supervised:
-    """One task."""
+    """Task under supervision."""
 
     def __init__(
         self, planned: PlannedTask, given: Mapping[str, Any], leases: Leases, on_failure: Callable[[str], None]
@@ -102,11 +102,11 @@ class _Supervised:
 
     @property
     def is_failing(self) -> bool:
-        """Whether its last run has failed, and none has gone well since. Who waits for a lease does not fail."""
+        """True if its last run failed and none has succeeded since. A task that waits for a lease is not failing."""
         if not self._backoff.failures or self._is_pausing or not self.is_running:
             return self._is_pausing
         lasted = asyncio.get_running_loop().time() - self._running_since
-        # A periodic one is well when a run has ended, see `_repeat`.
+        # A periodic task is healthy again when a run has ended, see `_repeat`.
         return self._task.every is not None or lasted < self._backoff.bound
 
     @property
@@ -133,7 +133,7 @@ class _Supervised:
             except asyncio.CancelledError as error:
                 if _is_being_cancelled():
                     raise
-                # Something that the task waited for was cancelled; nobody has asked the task itself to end.
+                # The task awaited something that was cancelled; the task itself was not.
                 pause = self._failed(error, loop.time() - began)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and tried again
                 pause = self._failed(error, loop.time() - began)
@@ -155,7 +155,7 @@ class _Supervised:
 
     async def _hold(self) -> None:
         if self._task.once_per_cluster:
-            # After a failure the lease is free: another worker may have more luck.
+            # After a failure the lease is released, since another worker may succeed.
             await self._leases.hold(self.name, self._task.lease, self._run_under)
         else:
             await self._run_under(None)
@@ -183,11 +183,11 @@ class _Supervised:
             self._backoff.reset()
             if lease is not None:
                 await self._leases.note_run(lease, began=loop.time() - began, keep=every)
-            # Runs that were missed are not made up for.
+            # Missed runs are skipped.
             due = max(due + every, loop.time())
 
     async def _run(self, lease: Lease | None) -> None:
-        """One run, with dependencies of its own."""
+        """Run the task once, with dependencies of its own."""
         correlation.enter(TaskCorrelation(self.name))
         async with self._planned.plan.resolve({**self._given, "lease": lease}) as arguments:
             await self._task.run(**arguments)

@@ -1,4 +1,4 @@
-"""What a domain declares."""
+"""Declaration of a background task."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -6,28 +6,28 @@ from typing import Any, Final
 from starpost.source_location import location_of_caller
 
 LEASE: Final = 15.0
-"""Seconds for which a worker holds a task without saying so again. After a crash another takes over so late."""
+"""Default lease in seconds. After a crash, another worker takes over when it has run out."""
 
 SHORTEST_LEASE: Final = 1.0
-"""Seconds. Below, a pause of the event loop or of the network would look like a worker that has died."""
+"""Shortest lease in seconds. With a shorter one, a pause of event loop or network would look like a dead worker."""
 
 
 class BackgroundTask:
-    """A coroutine function that runs beside the packets, in every worker or once per cluster.
+    """Coroutine function that runs in the background, in every worker or once per cluster.
 
         BackgroundTask(listen_to_the_printer)
         BackgroundTask(remove_old_drafts, every=3600, once_per_cluster=True)
 
-    Without ``every`` it is expected to run until it is cancelled; one that returns is not started again. With it, runs
-    begin that many seconds apart, never two at once, and one that took longer is followed at once by the next. What
-    raises is logged and started again, after a pause that grows with each failure.
+    Without ``every`` the function should run until it is cancelled; if it returns, it is not started again. With it,
+    runs start that many seconds apart, never two at once; the next follows immediately if one took longer. An exception
+    is logged, and the function started again after a pause that grows with each failure.
 
     Args:
-        run: Takes its dependencies by parameter name, as handlers do; made anew for each run. One without ``every``
-            may not take what is finished after its use (a unit of work), since it would hold it for ever: it takes
-            ``new_unit_of_work`` and opens one when it has something to do.
-        name: Unique in its domain; the function's name if not given.
-        every: Seconds.
+        run: Coroutine function. Takes its dependencies by parameter name, as handlers do, made anew for each run. A
+            function without ``every`` may not take a dependency that is finished after use (a unit of work), since it
+            would hold it for ever: take ``new_unit_of_work``, and open one when there is something to do.
+        name: Unique name in its domain; by default the function's.
+        every: Seconds between the starts of two runs.
         once_per_cluster: Run in one worker at a time, of all workers and nodes, by a lease in Redis.
         lease: Seconds until another worker takes over from one that has died.
         is_vital: The worker is not ready while the task is failing.
