@@ -1,7 +1,7 @@
-"""Checks of topics, beside the rules of the permission table: ``Topic(..., authorize=...)``.
+"""Checks of topics, in addition to the permission table: ``Topic(..., authorize=...)``.
 
-A check takes by name what it needs: ``principal``, the topic's parameters, and whatever handlers may depend on. It may
-be an ordinary function or an ``async def`` one. How its arguments are made is planned once, at start.
+A check takes its arguments by name: ``principal``, the topic's parameters, and the dependencies of handlers. It may be
+an ordinary or an ``async def`` function. A plan for its arguments is made once, at start.
 """
 
 import inspect
@@ -16,11 +16,11 @@ from starpost.topics.topic import Authorize, Topic
 
 
 class TopicCheck:
-    """The check of one topic.
+    """Check of one topic.
 
     Args:
-        function: As declared.
-        plan: How its arguments are made.
+        function: The declared function.
+        plan: Plan of its arguments.
     """
 
     __slots__ = ("_function", "_plan")
@@ -30,11 +30,11 @@ class TopicCheck:
         self._plan = plan
 
     async def allows(self, principal: Principal, params: Mapping[str, Any]) -> bool:
-        """Ask the check. Waits only where the check or one of its dependencies does.
+        """Call the check, and return its answer. Waits only if the check or one of its dependencies does.
 
         Raises:
             TypeError: The answer is neither ``True`` nor ``False``.
-            Exception: Whatever the check raises.
+            Exception: Any exception of the check.
         """
         async with self._plan.resolve({**params, "principal": principal}) as arguments:
             answer: Any = self._function(**arguments)
@@ -44,7 +44,7 @@ class TopicCheck:
 
 
 def _bool(answer: Any) -> bool:
-    """The answer as it is: what only looks true, such as a row, lets nobody in."""
+    """Return the answer, which must be a boolean: a truthy value, such as a row, lets nobody in."""
     if not isinstance(answer, bool):
         raise TypeError(f"a check returns True or False, not {type(answer).__name__}")
     return answer
@@ -53,14 +53,14 @@ def _bool(answer: Any) -> bool:
 def plan_checks(
     topics: Iterable[Topic[Any]], providers: Mapping[str, Provide]
 ) -> tuple[dict[str, TopicCheck], list[str]]:
-    """Judge the declarations.
+    """Check the declarations.
 
     Args:
         topics: All topics.
         providers: Dependencies by parameter name.
 
     Returns:
-        The checks by the topics' names as declared, and every fault found; an application with faults does not start.
+        The checks by the topics' declared names, and every fault; an application with faults does not start.
     """
     checks: dict[str, TopicCheck] = {}
     faults: list[str] = []
@@ -91,7 +91,7 @@ def _plan(
 
 
 def _wrong_types(topic: Topic[Any], function: Authorize) -> Iterable[str]:
-    """Parameters that the check annotates with another class than they have: it would compare ``1`` with ``"1"``."""
+    """Yield parameters with a wrong annotation in the check, which would compare ``1`` with ``"1"``."""
     try:
         hints = get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:

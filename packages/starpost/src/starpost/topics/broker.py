@@ -1,10 +1,10 @@
-"""This worker's part of the fan-out: what its sockets want is joined, what is published here goes out, in order.
+"""Broker of one worker: joins the channels that its sockets need, and publishes its events in order.
 
-Nothing waits for Redis but who subscribes. Events are queued per topic and sent by a task per topic, so that one shard
-that is away holds up its own topics only; while it is away they wait, up to a bound.
+Only SUBSCRIBE waits for Redis. Events are queued per topic and sent by a task per topic, so that a shard that is away
+delays only its own topics. Meanwhile their events wait, up to a bound.
 
-Control messages (a logout, a connection to be closed) have a queue of their own and are never dropped: a lost event is
-a GAP, a lost logout is a socket that stays open.
+Control messages (a logout, a connection to close) have a queue of their own, and are never dropped: a lost event is a
+GAP, but a lost logout would be a socket that stays open.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from starpost.topics.stream import Streams
 from starpost.topics.topic import Push, Topic
 
 MAX_OUTGOING: Final = 10_000
-"""Events that may wait in this worker for Redis. Above, the newest are lost, and subscribers learn it by a GAP. Control
+"""Events that may wait in this worker for Redis. Beyond that the newest are lost, and subscribers get a GAP. Control
 messages are not counted."""
 
 BATCH: Final = 128
 LINGER: Final = 5.0
-"""Seconds for which a topic without subscribers stays joined: most come back."""
+"""Seconds for which a topic without subscribers stays joined, since most subscribers return."""
 
 _SPUBLISH: Final = """
 for i = 1, #ARGV do
@@ -56,13 +56,13 @@ class _Outgoing:
 
 
 class _Audience:
-    """The listener of a channel without history: everybody, a user, a role."""
+    """Listener of a channel without history: of everybody, a user or a role."""
 
     def __init__(self, send: Callable[[Frames], None]) -> None:
         self._send = send
 
     def joined(self) -> None:
-        """Nothing was kept that could be fetched."""
+        """Does nothing: without history, there are no missed messages to fetch."""
 
     def lost(self) -> None:
         """Does nothing: these messages are not kept, so a gap cannot be filled."""
@@ -73,7 +73,7 @@ class _Audience:
 
 
 class _Control:
-    """The listener of what workers tell each other."""
+    """Listener of control messages between workers."""
 
     def __init__(self) -> None:
         self.is_joined = False
@@ -95,12 +95,12 @@ class _Control:
             if handler is not None:
                 handler(content)
         except Exception:
-            # One message that cannot be used must not end the link that all topics of this worker come through.
+            # A bad message must not end the link, which carries other channels of this worker.
             log.exception("control_message_failed")
 
 
 class Broker:
-    """Publishes, and joins what is wanted. Start and stop it in the loop that uses it."""
+    """Broker of one worker. Start and stop it in the loop that uses it."""
 
     def __init__(self, clients: RedisClients) -> None:
         self.streams = Streams(clients)
@@ -121,21 +121,21 @@ class Broker:
 
     @property
     def is_connected(self) -> bool:
-        """Whether this worker hears the others."""
+        """True while this worker receives control messages of the others."""
         return self._control.is_joined
 
     @property
     def waiting(self) -> int:
-        """Events and control messages that wait for Redis."""
+        """Number of events and control messages that wait for Redis."""
         return self._waiting + len(self._untold)
 
     async def start(self) -> None:
-        """Begin; Redis need not be there."""
+        """Start. Redis may be away."""
         await self._links.start()
         self._links.want(self._keys.control_channel(), self._control)
 
     async def flush(self, patience: float) -> bool:
-        """Send what waits, for ``patience`` seconds at most; whether all of it is gone."""
+        """Send waiting messages, for ``patience`` seconds at most, and return whether all were sent."""
         sending = [self._telling, *(outgoing.task for outgoing in self._outgoing.values())]
         tasks = [task for task in sending if task is not None]
         if tasks:
@@ -145,7 +145,7 @@ class Broker:
         return self.waiting == 0
 
     async def stop(self) -> None:
-        """Stop everything; ``flush`` first."""
+        """Stop. Call ``flush`` before."""
         self.is_stopping = True
         for handle in self._leaving.values():
             handle.cancel()
@@ -153,7 +153,7 @@ class Broker:
         await asyncio.gather(*(end_task(task) for task in list(self._tasks)))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that is kept, and whose failure is logged."""
+        """Start a task, keep a reference to it, and log its failure."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -167,7 +167,7 @@ class Broker:
     # ---- joining -----------------------------------------------------------------------------------------------------
 
     def feed(self, topic: Topic[Any], name: str) -> TopicFeed:
-        """The topic in this worker, joined from now on. ``release`` it when the last receiver has gone."""
+        """Return the feed of a topic, joined from now on. ``release`` it when the last receiver has gone."""
         leaving = self._leaving.pop(name, None)
         if leaving is not None:
             leaving.cancel()
@@ -178,7 +178,7 @@ class Broker:
         return feed
 
     def release(self, feed: TopicFeed) -> None:
-        """Leave the topic, after a while, if nobody here is subscribed."""
+        """Leave the topic after ``LINGER`` seconds, unless somebody here subscribes."""
         if not feed.receivers and feed.name not in self._leaving and not self.is_stopping:
             loop = asyncio.get_running_loop()
             self._leaving[feed.name] = loop.call_later(LINGER, self._leave, feed.name)
@@ -192,19 +192,19 @@ class Broker:
             self._links.unwant(self._keys.topic_channel(name))
 
     def listen(self, channel: str, listener: Listener) -> None:
-        """Hear a Redis channel."""
+        """Subscribe a listener to a Redis channel."""
         self._links.want(channel, listener)
 
     def unlisten(self, channel: str) -> None:
-        """Hear it no more."""
+        """Leave a Redis channel."""
         self._links.unwant(channel)
 
     def join_audience(self, kind: str, name: str, send: Callable[[Frames], None]) -> None:
-        """Hear what is pushed to a user (``user``), a role (``role``) or everybody (``all``)."""
+        """Receive pushes to a user (``user``), a role (``role``) or everybody (``all``)."""
         self._links.want(self._keys.audience_channel(kind, name), _Audience(send))
 
     def leave_audience(self, kind: str, name: str) -> None:
-        """Hear it no more."""
+        """Stop receiving these pushes."""
         self._links.unwant(self._keys.audience_channel(kind, name))
 
     # ---- publishing --------------------------------------------------------------------------------------------------
@@ -214,30 +214,29 @@ class Broker:
         self._enqueue(f"topic {name}", payload, lambda outgoing: self._send_events(topic, name, outgoing))
 
     def push(self, push: Push[Any], kind: str, name: str, payload: bytes) -> None:
-        """Send an event to a user, a role or everybody, on all workers; who is not connected misses it."""
+        """Send an event to a user, a role or everybody, on all workers. Clients that are not connected miss it."""
         channel = self._keys.audience_channel(kind, name)
         message = b"%d %s" % (push.pkg_id, payload)
         self._enqueue(channel, message, lambda outgoing: self._send_messages(channel, outgoing))
 
     def on_control(self, kind: str, handler: Callable[[Any], None]) -> None:
-        """Hear what other workers, and this one, ``tell`` under this name."""
+        """Handle messages that any worker, this one too, sends by ``tell`` under this name."""
         self._control.handlers[kind] = handler
 
     def on_control_joined(self, call: Callable[[], None]) -> None:
-        """Be called whenever the control channel is joined: what was told before may have been missed."""
+        """Call ``call`` whenever the control channel is joined, since earlier messages may have been missed."""
         self._control.on_join.append(call)
 
     def tell(self, kind: str, content: Any, *, about: str) -> None:
-        """Tell all workers, this one too; a message may come twice.
+        """Send a control message to all workers, this one too. A message may arrive twice.
 
-        Returns at once. Nothing is dropped, however much waits for Redis.
+        Returns at once. No message is dropped, however many wait for Redis.
 
         Args:
-            kind: Names the handler.
-            content: For it; encoded as JSON.
-            about: The subject. While the message waits, a later one of this kind about the same subject takes its
-                place, which bounds the queue by the number of subjects. So the later one must say all that the
-                earlier one did.
+            kind: Name of the handler.
+            content: Content, encoded as JSON.
+            about: Subject. While the message waits, a later one of this kind about the same subject replaces it, which
+                bounds the queue by the number of subjects. So the later one must contain all of the earlier one.
         """
         self._untold[kind, about] = _encode((kind, content))
         if self._telling is None:
@@ -250,7 +249,7 @@ class Broker:
                 batch = dict(islice(self._untold.items(), BATCH))
                 await self._persist(channel, partial(self._spublish, keys=[channel], args=list(batch.values())))
                 for subject, message in batch.items():
-                    # Unless another has taken its place while it was sent.
+                    # Unless a later message has replaced it while it was sent.
                     if self._untold[subject] is message:
                         del self._untold[subject]
         finally:
@@ -289,9 +288,9 @@ class Broker:
                 return
 
     async def _send_events(self, topic: Topic[Any], name: str, outgoing: _Outgoing) -> None:
-        """One batch; tried again under the same number until Redis has answered."""
+        """Send one batch, and repeat it under the same number until Redis has answered."""
         payloads = outgoing.payloads[:BATCH]
-        # The lost ones were newer than all that waited: their hole comes behind the last batch.
+        # Lost events were newer than all waiting ones, so their hole follows the last batch.
         lost = outgoing.lost if len(payloads) == len(outgoing.payloads) else 0
         self._batch += 1
         batch = self._batch
@@ -317,11 +316,11 @@ class Broker:
 
 
 class Publisher:
-    """What a handler publishes with: nothing leaves before its work is committed, and nothing if it is not.
+    """Publisher for handlers: events leave after the work has committed, and never if it rolls back.
 
     Args:
-        broker: The worker's.
-        after_commit: Takes what to do then; ``None``: at once, for tasks that have no unit of work.
+        broker: Broker of the worker.
+        after_commit: Registers calls to make after the commit; ``None`` sends at once, for tasks.
     """
 
     __slots__ = ("_after_commit", "_broker")
@@ -335,8 +334,8 @@ class Publisher:
 
         Args:
             topic: The topic.
-            event: Of the topic's type; encoded here, so that what cannot be encoded is undone with its cause.
-            params: The topic's parameters.
+            event: Event of the topic's type. It is encoded here, so that a failure rolls the work back.
+            params: Parameters of the topic.
         """
         name, payload = topic.instance(**params), _encode(event)
         self._then(lambda: self._broker.publish(topic, name, payload))

@@ -1,4 +1,4 @@
-"""An event on its way to clients: encoded once per codec, however many subscribers there are."""
+"""Events on their way to clients, encoded once per codec for all subscribers."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from starpost.protocol.envelope import ServerPacket
 
 
 class EventMeta(msgspec.Struct, frozen=True):
-    """Where an event stands in its topic."""
+    """Position of an event in its topic."""
 
     topic: str
     offset: str
 
 
 class Frames:
-    """The frames of one packet that the server sends to many.
+    """Frames of one packet that the server sends to many clients.
 
     Args:
-        pkg_id: Its number.
-        payload: Its ``data``, as JSON.
-        meta: Its ``meta``, if it has one.
+        pkg_id: Number of the packet.
+        payload: ``data`` of the packet, as JSON.
+        meta: ``meta`` of the packet, if it has one.
     """
 
     __slots__ = ("_frames", "_meta", "_payload", "_pkg_id")
@@ -33,7 +33,7 @@ class Frames:
         self._frames: dict[str, str | bytes] = {}
 
     def of(self, codec: Codec) -> str | bytes:
-        """The frame for connections of this codec."""
+        """Return the frame for connections with this codec."""
         frame = self._frames.get(codec.name)
         if frame is None:
             data: Any = msgspec.Raw(self._payload) if codec.name == "json" else msgspec.json.decode(self._payload)

@@ -1,8 +1,8 @@
-"""One topic in this worker: who is subscribed here, and every event to them, in order, each once.
+"""Feed of one topic in this worker: delivers every event to the local subscribers, in order, once.
 
-Live events come from pub/sub, which may lose some; the stream in Redis has them all, as far as its history reaches.
-The numbers tell: the next one is delivered, an older one is ignored, and a hole is filled from the stream. What cannot
-be filled is told to the subscribers as a GAP.
+Live events come from pub/sub, which may lose some. The stream in Redis has all of them, as far as its history reaches.
+Events are numbered: the feed delivers the next one, ignores an older one, and fills a hole from the stream. Subscribers
+get a GAP for a hole that cannot be filled.
 """
 
 import asyncio
@@ -21,29 +21,29 @@ from starpost.topics.stream import UNBORN, Snapshot, Streams, parse_message
 from starpost.topics.topic import Topic
 
 MAX_BUFFER: Final = 10_000
-"""Events kept while the stream is being read; more are dropped and fetched from the stream again."""
+"""Events that are kept while the stream is read. More are dropped, and read from the stream again."""
 
 log = structlog.get_logger(__name__)
 
 
 class Receiver(Protocol):
-    """A subscription, as its feed sees it. No method may block. What one raises is logged, and harms no other."""
+    """Subscription, as its feed sees it. No method may block. An exception is logged, and affects no other receiver."""
 
     def deliver(self, seq: int, frames: Frames) -> None:
-        """The next event."""
+        """Take the next event."""
         ...
 
     def gap(self, first: int, last: int) -> None:
-        """Events that will not come."""
+        """Note events that will not come."""
         ...
 
     def reset(self, seq: int) -> None:
-        """Redis has lost the topic: what was missed cannot be known, and the next event is ``seq + 1``."""
+        """Note that Redis has lost the topic: the missed events are unknown, and the next one is ``seq + 1``."""
         ...
 
 
 class TopicFeed:
-    """One topic, by its canonical name, in this worker. A ``Listener`` of its Redis channel."""
+    """Feed of one topic, by its canonical name, in this worker. A ``Listener`` of its Redis channel."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class TopicFeed:
         self.name = name
         self.receivers: set[Receiver] = set()
         self.epoch: str | None = None
-        """As Redis has it: ``None`` before it was read, ``UNBORN`` before the first event."""
+        """Epoch in Redis: ``None`` before it was read, ``UNBORN`` before the first event."""
         self.seq = 0
         self.is_live = False
-        """Whether every event up to ``seq``, and none else, has been delivered, and the next ones arrive."""
+        """True if exactly the events up to ``seq`` have been delivered, and the next ones arrive."""
         self._streams = streams
         self._spawn = spawn
         self._is_joined = False
@@ -70,14 +70,14 @@ class TopicFeed:
 
     @property
     def promised_epoch(self) -> str:
-        """The epoch for clients: before the first event a promise, which is kept when the first event has come."""
+        """Epoch for clients. Before the first event it is a promise, which becomes a name of the first epoch."""
         return self.epoch or self._promised
 
     async def live(self, patience: float) -> None:
-        """Wait until it is live.
+        """Wait until the feed is live.
 
         Raises:
-            UnavailableError: It is not, after ``patience`` seconds: Redis is away.
+            UnavailableError: It is not live after ``patience`` seconds: Redis is away.
         """
         if self.is_live:
             return
@@ -88,11 +88,11 @@ class TopicFeed:
             raise UnavailableError("The topic cannot be reached") from None
 
     async def recover(self, since: int, epoch: str | None) -> tuple[Snapshot, bool]:
-        """The topic in Redis now, with the events behind ``since``, and whether they are all that a client missed.
+        """Read the topic from Redis, with the events after ``since``, and whether they are all that a client missed.
 
         Args:
-            since: The last number that the client has seen.
-            epoch: The epoch that the client kept; ``None``: it takes any.
+            since: Last number that the client has seen.
+            epoch: Epoch that the client has kept; ``None`` accepts any.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -157,7 +157,7 @@ class TopicFeed:
             self._catch_up(snapshot, came_before)
 
     def _catch_up(self, snapshot: Snapshot, came_before: int) -> None:
-        """Take a snapshot, then what is buffered. The first ``came_before`` messages are older than the snapshot."""
+        """Apply a snapshot, then the buffer. The first ``came_before`` messages are older than the snapshot."""
         if self.epoch == UNBORN != snapshot.epoch:
             self._begin(snapshot.epoch)
         if snapshot.epoch == self.epoch:
@@ -184,7 +184,7 @@ class TopicFeed:
         self._went_live.set()
 
     def _begin(self, epoch: str) -> None:
-        """The first epoch, of which nothing can have been missed. Clients know it by the name that was promised."""
+        """Begin the first epoch, of which no event was missed. Clients know it by the promised name."""
         self.epoch = epoch
         promised, self._promised = self._promised, uuid4().hex
         self._spawn(self._keep_promise(epoch, promised))
@@ -195,7 +195,7 @@ class TopicFeed:
             try:
                 await self._streams.promise(self.name, epoch, promised)
             except REDIS_FAULTS as error:
-                # Until it is kept, a client that comes back loads its state anew.
+                # The promise is not stored: a client that returns must load its state anew.
                 log.warning("topic_epoch_not_kept", topic=self.name, cause=repr(error))
                 await backoff.pause()
             else:
@@ -216,7 +216,7 @@ class TopicFeed:
                     receiver.gap(seq, seq)
 
     def _skip_to(self, seq: int) -> None:
-        """Give up the events up to ``seq`` that are not to be had any more."""
+        """Give up the events up to ``seq``, which cannot be fetched any more."""
         if seq > self.seq:
             for receiver in list(self.receivers):
                 with self._isolated():
@@ -225,12 +225,12 @@ class TopicFeed:
 
     @contextmanager
     def _isolated(self) -> Iterator[None]:
-        """Keep one receiver's fault from the next one."""
+        """Log the exception of one receiver, so that it does not affect the next."""
         try:
             yield
         except Exception:
             log.exception("gap_not_delivered", topic=self.name, seq=self.seq)
 
     def frames(self, seq: int, payload: bytes) -> Frames:
-        """An event as clients get it."""
+        """Return an event in the form for clients."""
         return Frames(self.topic.pkg_id, payload, EventMeta(self.name, str(seq)))

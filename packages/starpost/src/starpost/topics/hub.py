@@ -1,4 +1,4 @@
-"""The topics of this worker: who subscribes, who may, and what ends with a connection."""
+"""Topic hub of one worker: subscriptions and watches of its connections, and their permissions."""
 
 import asyncio
 from collections.abc import Mapping
@@ -31,10 +31,10 @@ from starpost.topics.topic import TopicInstance, Topics
 from starpost.topics.watch import Watcher, Watchers
 
 PATIENCE: Final = 3.0
-"""Seconds that SUBSCRIBE waits for Redis before it says that the topic is not to be had now."""
+"""Seconds that SUBSCRIBE waits for Redis before it is refused as unavailable."""
 
 CHECK_PATIENCE: Final = 10.0
-"""Seconds that a topic's check may take when a token was replaced; after that its answer is no."""
+"""Time limit, in seconds, for a topic's check after a token was replaced. After it, the answer is no."""
 
 MAX_OFFSET: Final = 2**53
 _PAGES: Final = "presence"
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Interests:
-    """What one connection subscribes to and watches. Lives as long as the connection, so that nobody holds another."""
+    """Subscriptions and watches of one connection. One object for its whole life, so that no caller has a stale one."""
 
     __slots__ = ("checking", "connection_id", "is_released", "subscriptions", "watched")
 
@@ -55,7 +55,7 @@ class _Interests:
         self.is_released = False
 
     def stop_checking(self) -> None:
-        """The answers that are awaited are about a token that counts no more."""
+        """Cancel running checks, which are about a token that was replaced."""
         if self.checking is not None:
             self.checking.cancel()
             self.checking = None
@@ -65,12 +65,12 @@ class TopicHub:
     """Subscriptions and watches of this worker's connections.
 
     Args:
-        topics: What may be subscribed to.
-        table: Who may.
-        checks: What topics ask beside the table, by the topics' names as declared.
-        broker: The way to the other workers.
-        presence: Who is subscribed, on all of them.
-        max_subscriptions: Topics of one connection, watched ones included.
+        topics: Topics that clients may subscribe to.
+        table: Permission table.
+        checks: Further checks, by the topics' declared names.
+        broker: Broker of the worker.
+        presence: Presence on all workers.
+        max_subscriptions: Most topics of one connection, watched ones included.
     """
 
     def __init__(
@@ -95,18 +95,18 @@ class TopicHub:
     async def subscribe(
         self, subscriber: Subscriber, name: str, since: str | None, epoch: str | None
     ) -> tuple[Subscription, str, int, bool]:
-        """Subscribe a connection; its events follow the reply to the packet that runs now.
+        """Subscribe a connection. Its events follow the reply to the running packet.
 
         Returns:
-            The subscription, the epoch, the offset behind which events follow, and whether all missed ones do.
+            The subscription, the epoch, the offset after which events follow, and whether all missed events do.
 
         Raises:
             NotFoundError: There is no such topic.
-            PermissionDeniedError: The connection may not, or no longer.
-            InvalidDataError: ``since`` is no offset.
-            ConflictError: The connection has as many subscriptions as it may have, or ended this one meanwhile.
+            PermissionDeniedError: The connection may not subscribe, or no longer.
+            InvalidDataError: ``since`` is not an offset.
+            ConflictError: The connection has too many subscriptions, or has ended this one meanwhile.
             UnavailableError: Redis is away.
-            Exception: Whatever the topic's check raises.
+            Exception: Any exception of the topic's check.
         """
         interests = self._interests_of(subscriber)
         instance, principal = await self._admit(subscriber, name)
@@ -117,8 +117,8 @@ class TopicHub:
             self._make_room(interests)
         feed = self._broker.feed(instance.topic, name)
         subscription = Subscription(subscriber, feed)
-        # From here on events are held back for it: nothing is missed between the snapshot and the first live one. And
-        # whatever happens to the connection meanwhile finds it.
+        # From here on the subscription holds events back, so that none is missed between the snapshot and the first
+        # live one, and whatever ends the connection finds it.
         feed.receivers.add(subscription)
         interests.subscriptions[name] = subscription
         if replaced is not None:
@@ -126,7 +126,7 @@ class TopicHub:
         try:
             await feed.live(PATIENCE)
             missed, is_recovered = await self._recover(subscription, offset, epoch)
-            # Who ends it finds it present from here on, and takes it out; before, there is nothing to take out.
+            # From here on, whoever ends the subscription also removes its presence. Before, there was none to remove.
             subscription.check()
             async with asyncio.timeout(PATIENCE):
                 await self._presence.join(name, subscriber.principal or principal, subscriber.id)
@@ -142,20 +142,20 @@ class TopicHub:
     async def _recover(
         self, subscription: Subscription, since: int | None, epoch: str | None
     ) -> tuple[list[tuple[int, bytes]], bool]:
-        """Set the subscription's position; the events that its client missed, if they are all there."""
+        """Set the subscription's position, and return the events that its client missed, if all are there."""
         feed = subscription.feed
         if since is None:
             subscription.position = feed.seq
             return [], False
         snapshot, is_complete = await feed.recover(since, epoch)
         if subscription.is_reset:
-            # Redis has lost what the snapshot says.
+            # Redis has lost the topic since the snapshot.
             return [], False
         subscription.position = since if is_complete else snapshot.seq
         return (snapshot.events if is_complete else []), is_complete
 
     def unsubscribe(self, subscriber: Subscriber, name: str) -> bool:
-        """End a subscription; whether there was one."""
+        """End a subscription, and return whether there was one."""
         interests = self._interests.get(subscriber.id)
         instance = self._topics.resolve(name)
         subscription = interests.subscriptions.get(instance.name) if interests and instance else None
@@ -167,22 +167,22 @@ class TopicHub:
     async def present(
         self, subscriber: Subscriber, name: str, watch: bool | None, *, size: int, cursor: str | None
     ) -> tuple[str, list[PresentUser], CursorMeta]:
-        """A page of who is subscribed; with ``watch``, changes follow the reply to the packet that runs now.
+        """Return a page of subscribed users. With ``watch``, changes follow the reply to the running packet.
 
         Args:
-            subscriber: Who asks.
+            subscriber: The connection.
             name: The topic.
-            watch: True: tell changes from now on; false: no longer.
+            watch: True starts sending changes, false stops it.
             size: Users of a page.
             cursor: ``next`` of the page before.
 
         Raises:
             NotFoundError: There is no such topic.
-            PermissionDeniedError: The connection may not, or no longer.
-            InvalidDataError: ``cursor`` is none of this list.
-            ConflictError: The connection has as many subscriptions as it may have.
+            PermissionDeniedError: The connection may not see the topic, or no longer.
+            InvalidDataError: ``cursor`` is not one of this list.
+            ConflictError: The connection has too many subscriptions.
             UnavailableError: Redis is away.
-            Exception: Whatever the topic's check raises.
+            Exception: Any exception of the topic's check.
         """
         interests = self._interests_of(subscriber)
         instance, _ = await self._admit(subscriber, name)
@@ -212,9 +212,9 @@ class TopicHub:
         return name, users, CursorMeta(size, None if last is None else cursors.encode(_PAGES, [last]), last is not None)
 
     def recheck(self, subscriber: Subscriber) -> None:
-        """End what the subscriber may no longer see; called when its token is replaced.
+        """End subscriptions that the connection may no longer have; called when its token is replaced.
 
-        What a topic's own check has to decide is held back until it has answered.
+        Events of topics with a check are held back until the check has answered.
         """
         interests = self._interests.get(subscriber.id)
         principal = subscriber.principal
@@ -236,7 +236,7 @@ class TopicHub:
             interests.checking = self._broker.spawn(self._check_again(interests, principal, undecided))
 
     def release(self, subscriber: Subscriber) -> None:
-        """End everything; called when a connection ends."""
+        """End all subscriptions and watches; called when a connection ends."""
         interests = self._interests.pop(subscriber.id, None)
         if interests is None:
             return
@@ -250,7 +250,7 @@ class TopicHub:
     # ---- who may -----------------------------------------------------------------------------------------------------
 
     async def _admit(self, subscriber: Subscriber, name: str) -> tuple[TopicInstance, Principal]:
-        """The topic that ``name`` means, and the principal that may see it: the one that the subscriber has now."""
+        """Return the topic of a name, and the current principal of the subscriber, which may see it."""
         instance = self._topics.resolve(name)
         if instance is None:
             raise NotFoundError(f"There is no topic {name[:200]!r}")
@@ -269,7 +269,7 @@ class TopicHub:
         return rule is not None and rule.allows(principal.roles)
 
     async def _check_again(self, interests: _Interests, principal: Principal, undecided: list[TopicInstance]) -> None:
-        """Ask the checks about a new token, one after the other: one client must not take all database connections."""
+        """Call the checks for a new token, one after the other: one client must not take all database connections."""
         for topic, name, params in undecided:
             is_allowed = False
             try:
@@ -345,7 +345,7 @@ class TopicHub:
 
 
 def _both(interests: _Interests, name: str) -> list[Subscription | Watcher]:
-    """The subscription to a topic and the watch of it, as far as the connection has them."""
+    """Return the connection's subscription to a topic and its watch of it, those that exist."""
     found = (interests.subscriptions.get(name), interests.watched.get(name))
     return [each for each in found if each is not None]
 

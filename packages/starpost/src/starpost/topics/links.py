@@ -1,8 +1,8 @@
-"""Sharded pub/sub connections: one per server that holds a channel somebody here wants.
+"""Sharded pub/sub connections: one link per server that holds a wanted channel.
 
 A channel is *placed* on the link of its server, *joined* when the server has confirmed it, and *lost* when the link
-breaks or the slot moves; then it is placed anew, with back-off and jitter, for as long as it is wanted. What is sent
-while a channel is lost is not seen here: its listener learns of each joining and fetches what it missed.
+breaks or the slot moves. Then it is placed anew, with back-off and jitter, for as long as it is wanted. Messages sent
+while a channel is lost do not arrive: its listener is told of each joining, and fetches what it missed.
 """
 
 import asyncio
@@ -20,29 +20,29 @@ from starpost.redis import REDIS_FAULTS, Address, RedisClients
 from starpost.redis.tasks import end_task
 
 SILENCE: Final = 5.0
-"""Seconds after which a silent server is asked whether it is there, and again until it is given up."""
+"""Silence, in seconds, after which the server gets a PING. After the same time again, the link is given up."""
 
 log = structlog.get_logger(__name__)
 
 
 class Listener(Protocol):
-    """What wants a channel. Its methods must not block or raise."""
+    """Listener of a channel. Its methods must not block or raise."""
 
     def joined(self) -> None:
-        """From here on messages arrive; what came before, since the last ``lost``, was not seen."""
+        """Note that messages arrive from here on; those since the last ``lost`` did not."""
         ...
 
     def lost(self) -> None:
-        """No messages until the next ``joined``."""
+        """Note that no messages arrive until the next ``joined``."""
         ...
 
     def message(self, data: bytes) -> None:
-        """A message."""
+        """Take a message."""
         ...
 
 
 class Links:
-    """Keeps wanted channels joined."""
+    """Links of one worker, which keep wanted channels joined."""
 
     def __init__(self, clients: RedisClients) -> None:
         self._clients = clients
@@ -57,7 +57,7 @@ class Links:
         self._placer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to place channels."""
+        """Start placing channels."""
         self._placer = asyncio.create_task(self._place(), name="links")
 
     async def stop(self) -> None:
@@ -66,7 +66,7 @@ class Links:
         await asyncio.gather(*(end_task(link.task) for link in list(self._links.values())))
 
     def want(self, channel: str, listener: Listener) -> None:
-        """Join a channel, and again whenever it is lost."""
+        """Join a channel, and join it again whenever it is lost."""
         self._wanted[channel] = listener
         self._unplaced.add(channel)
         self._work.set()
@@ -79,18 +79,18 @@ class Links:
             link.remove(channel)
 
     def listener(self, channel: str) -> Listener | None:
-        """Who wants the channel."""
+        """Return the listener of a channel; ``None`` if nobody wants it."""
         return self._wanted.get(channel)
 
     def confirmed(self, link: "_Link", channel: str) -> None:
-        """Called by a link: its server sends the channel from here on."""
+        """Note that the server of a link sends the channel from here on; called by the link."""
         self._absences.pop(link.address, None)
         listener = self._wanted.get(channel)
         if listener is not None:
             listener.joined()
 
     def link_ended(self, link: "_Link", channels: set[str], error: BaseException | None) -> None:
-        """Called by a link, once: its channels need another."""
+        """Place the channels of a link anew; called by the link, once, when it has ended."""
         if self._links.get(link.address) is link:
             del self._links[link.address]
         if error is not None:
@@ -99,23 +99,23 @@ class Links:
         self.lost(channels)
 
     def lost(self, channels: set[str]) -> None:
-        """These channels are joined no more."""
+        """Mark channels as lost, so that they are placed anew."""
         for channel in channels:
             listener = self._wanted.get(channel)
             if listener is not None:
                 listener.lost()
                 self._unplaced.add(channel)
-                # Their server may be another one now.
+                # Another server may have the channel now.
                 self._is_stale = True
         self._work.set()
 
     async def _place(self) -> None:
         """Bring unplaced channels to the links of their servers, for ever."""
-        # Twice the pause of a server: by the next round it may be asked again.
+        # Twice the pause of a server, so that the next round may try it again.
         backoff = Backoff(2 * FIRST_PAUSE)
         next_round: float | None = None
         while True:
-            # A new channel does not wait for the time to try those again whose server is away.
+            # A new channel ends the pause: it does not wait for those whose server is away.
             with suppress(TimeoutError):
                 async with asyncio.timeout(next_round):
                     await self._work.wait()
@@ -130,7 +130,7 @@ class Links:
             next_round = None if is_done else backoff.fail()
 
     async def _place_all(self) -> bool:
-        """Place what can be placed; whether that was all. A server that is away holds up its own channels only."""
+        """Place channels, and return whether all are placed. A server that is away delays only its own channels."""
         if not self._unplaced:
             return True
         place = await self._places()
@@ -163,7 +163,7 @@ class Links:
 
 
 class _Absence:
-    """How long to leave a server alone whose link was lost."""
+    """Back-off of one server whose link was lost."""
 
     def __init__(self) -> None:
         self.until = 0.0
@@ -174,7 +174,7 @@ class _Absence:
 
 
 class _Link:
-    """One pub/sub connection to one server."""
+    """Pub/sub connection to one server."""
 
     def __init__(self, links: Links, clients: RedisClients, address: Address) -> None:
         self.address = address
@@ -183,14 +183,14 @@ class _Link:
         self._pubsub: Any = self._client.pubsub()
         self._channels: set[str] = set()
         self._joined: set[str] = set()
-        # What is to be written: one task writes, one reads.
+        # Orders to write: one task writes, one reads.
         self._joining: dict[str, None] = {}
         self._leaving: dict[str, None] = {}
         self._has_orders = asyncio.Event()
         self.task = asyncio.create_task(self._run(), name=f"redis-link-{address.host}:{address.port}")
 
     def add(self, channel: str) -> None:
-        """Ask the server for a channel; ``joined`` follows."""
+        """Request a channel from the server; ``joined`` follows."""
         self._channels.add(channel)
         self._leaving.pop(channel, None)
         self._joining[channel] = None
@@ -218,7 +218,7 @@ class _Link:
             log.exception("redis_link_failed")
             error = failure
         finally:
-            # The channels first: whatever closing brings, somebody must look after them.
+            # The channels first: they must be placed anew even if closing fails.
             self._links.link_ended(self, self._channels, error)
             if writer is not None:
                 writer.cancel()
@@ -234,7 +234,7 @@ class _Link:
             self._has_orders.clear()
             while self._leaving or self._joining:
                 leaving, joining = _take(self._leaving), _take(self._joining)
-                # One by one: on a cluster, one command names channels of one slot only.
+                # One by one: on a cluster, a command may name channels of one slot only.
                 for channel in leaving:
                     await self._pubsub.sunsubscribe(channel)
                 for channel in joining:
@@ -248,7 +248,7 @@ class _Link:
             try:
                 message = await self._pubsub.get_message(timeout=SILENCE)
             except MovedError as error:
-                # The answer to one SSUBSCRIBE; the connection and its other channels are as they were.
+                # The answer to one SSUBSCRIBE; connection and other channels are not affected.
                 self._moved(error.slot_id)
                 continue
             if message is None:
@@ -259,7 +259,7 @@ class _Link:
                 continue
             is_asked = False
             self._hear(message)
-            # Messages that have arrived together are read without waiting: let those who write them out have a turn.
+            # Messages that arrived together are read without a wait, so give other tasks a turn.
             await asyncio.sleep(0)
 
     def _moved(self, slot: int) -> None:
@@ -281,7 +281,7 @@ class _Link:
                 self._joined.add(channel)
                 self._links.confirmed(self, channel)
             elif kind == "sunsubscribe" and channel in self._joined:
-                # Nobody here asked for it: the slot has moved.
+                # We did not leave the channel, so its slot has moved.
                 self._channels.discard(channel)
                 self._joined.discard(channel)
                 self._links.lost({channel})
@@ -290,7 +290,7 @@ class _Link:
         try:
             listener.message(data)
         except Exception:
-            # One message that cannot be read must not end the link that other channels come through.
+            # A bad message must not end the link, which carries other channels.
             log.exception("message_failed", channel=channel)
 
 

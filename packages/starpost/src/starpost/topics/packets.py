@@ -1,6 +1,6 @@
-"""The system packets of topics: SUBSCRIBE, UNSUBSCRIBE, PRESENCE.
+"""System packets of topics: SUBSCRIBE, UNSUBSCRIBE, PRESENCE.
 
-Those of one connection about one topic have a lane: they keep their order when packets run in parallel.
+Packets of one connection about one topic share a lane, so they keep their order when packets run in parallel.
 """
 
 from typing import Annotated, Final
@@ -23,7 +23,7 @@ TopicName = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class SubscribeRequest(Struct, frozen=True):
-    """A topic; ``since`` and ``epoch`` are what the client kept of it, to recover what it missed."""
+    """Payload of SUBSCRIBE. ``since`` and ``epoch`` are those that the client has kept, to get the events it missed."""
 
     topic: TopicName
     since: Annotated[str, Meta(max_length=40)] | None = None
@@ -31,7 +31,7 @@ class SubscribeRequest(Struct, frozen=True):
 
 
 class SubscribeReply(Struct, frozen=True):
-    """``offset`` is where the client stands: the events behind it follow. Not ``recovered``: load the state anew."""
+    """Reply to SUBSCRIBE. Events after ``offset`` follow. If not ``recovered``, the client must load its state anew."""
 
     topic: str
     offset: str
@@ -40,13 +40,13 @@ class SubscribeReply(Struct, frozen=True):
 
 
 class UnsubscribeRequest(Struct, frozen=True):
-    """A topic."""
+    """Payload of UNSUBSCRIBE."""
 
     topic: TopicName
 
 
 class PresenceRequest(Struct, frozen=True):
-    """A topic; ``watch`` true: tell changes from now on, false: no longer. ``cursor``: ``next`` of the page before."""
+    """Payload of PRESENCE. ``watch`` starts or stops sending changes; ``cursor`` is ``next`` of the page before."""
 
     topic: TopicName
     watch: bool | None = None
@@ -55,7 +55,7 @@ class PresenceRequest(Struct, frozen=True):
 
 
 class PresenceReply(Struct, frozen=True):
-    """Users who are subscribed, on all workers, in the order in which they joined."""
+    """Reply to PRESENCE: subscribed users on all workers, in the order in which they joined."""
 
     topic: str
     users: list[PresentUser]
@@ -68,7 +68,7 @@ topic_router = PackageRouter()
 async def subscribe(
     request: RequestModel[SubscribeRequest], connection: Subscriber, topic_hub: TopicHub
 ) -> SubscribeReply:
-    """Subscribe to a topic; again, to begin anew."""
+    """Subscribe to a topic. A repeated SUBSCRIBE begins anew."""
     wanted = request.data
     subscription, epoch, offset, is_recovered = await topic_hub.subscribe(
         connection, wanted.topic, wanted.since, wanted.epoch
@@ -87,7 +87,7 @@ async def unsubscribe(request: RequestModel[UnsubscribeRequest], connection: Sub
 async def presence(
     request: RequestModel[PresenceRequest], connection: Subscriber, topic_hub: TopicHub
 ) -> ResponseModel[PresenceReply]:
-    """Who is subscribed to a topic."""
+    """List the users who are subscribed to a topic."""
     wanted = request.data
     name, users, meta = await topic_hub.present(
         connection, wanted.topic, wanted.watch, size=wanted.per_page, cursor=wanted.cursor

@@ -1,12 +1,12 @@
-"""Users who are subscribed to a topic, on all workers; and telling who joins and who leaves.
+"""Presence: the users who are subscribed to a topic, on all workers, and the changes of that list.
 
-Every subscription is a member with a lease that its worker renews; when a worker dies, its leases run out, and whoever
-renews or asks next tells that its users have left. A user (``sub``) joins with the first of its connections and leaves
-with the last. Names are only what is shown: a user who was renamed stays the same one, and is shown by the name in the
-newest of its tokens.
+Every subscription is a member with a lease that its worker renews. When a worker dies, its leases run out, and the next
+worker that renews or asks announces that its users have left. A user (``sub``) joins with its first connection and
+leaves with its last. Names are for display: a renamed user stays the same user, and is shown by the name in its newest
+token.
 
-Within one worker the members of a topic are written by one task, one call after the other, so that a late answer never
-brings back who has left. What many connections want at once goes into one call.
+In each worker one task writes the members of a topic, one call after the other, so that a late answer never restores a
+member that has left. One call contains the changes of many connections.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from starpost.redis import REDIS_FAULTS, RedisClients, log_fault
 from starpost.redis.tasks import end_task
 
 MAX_PER_CALL: Final = 1000
-"""Members that one script writes or takes out; longer ones would hold up Redis' other callers."""
+"""Members that one call of a script writes or removes. Longer calls would delay Redis' other clients."""
 
 _SHARED: Final = """
 -- KEYS: leases (connection and user, by end of lease), users (by time of joining), connections per user, names, channel
@@ -93,8 +93,8 @@ tell()
 return expired
 """
 )
-"""ARGV: the lease in ms, how many expired members are taken out, and in MessagePack the members to add, the names
-(user, time of issue of the token, name, whether it is news), the members to take out. Returns how many had expired."""
+"""ARGV: the lease in ms, the most expired members to remove, and in MessagePack the members to add, the names (user,
+time of issue of the token, name, true if it is new), the members to remove. Returns how many had expired."""
 
 _PAGE: Final = (
     _SHARED
@@ -111,21 +111,21 @@ end
 return {expired, page, #found > 2 * size and found[2 * size] or false}
 """
 )
-"""ARGV: how many expired members are taken out, the place behind which the page begins, and its size. Returns how many
-had expired, each user's name and number of connections, and the last place if more follow."""
+"""ARGV: the most expired members to remove, the position after which the page begins, and its size. Returns how many
+had expired, each user's name and number of connections, and the last position if more follow."""
 
 log = structlog.get_logger(__name__)
 
 
 class PresentUser(msgspec.Struct, frozen=True):
-    """A user who is subscribed, by the name that is shown, with the number of its connections."""
+    """Subscribed user: the name to show, and the number of connections."""
 
     user: str
     connections: int
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Users who came to a topic, and users who left it. A user who was renamed is in both, by the two names."""
+    """Change of a topic's users: those who joined and those who left. A renamed user is in both, with the two names."""
 
     topic: str
     joined: list[str]
@@ -133,7 +133,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class _Member(msgspec.Struct, frozen=True):
-    """One connection in a topic."""
+    """Connection in a topic."""
 
     user_id: str
     issued_at: float
@@ -141,7 +141,7 @@ class _Member(msgspec.Struct, frozen=True):
 
 
 class _Roll:
-    """The members that this worker has in one topic, and what Redis does not know of them yet."""
+    """Members of this worker in one topic, with the changes that Redis does not know yet."""
 
     __slots__ = ("changed", "is_due", "left", "members", "task", "waiting", "watches")
 
@@ -156,16 +156,16 @@ class _Roll:
 
     @property
     def is_behind(self) -> bool:
-        """Whether Redis has to be told something."""
+        """True if changes must be written to Redis."""
         return self.is_due or bool(self.changed or self.left)
 
 
 class Presence:
-    """Members of topics.
+    """Presence in topics.
 
     Args:
-        clients: The way to Redis.
-        lease: Seconds after which a member whose worker has died is gone.
+        clients: Clients of Redis.
+        lease: Seconds after which a member of a dead worker is removed.
     """
 
     def __init__(self, clients: RedisClients, *, lease: float) -> None:
@@ -178,11 +178,11 @@ class Presence:
         self._renewing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to renew leases."""
+        """Start renewing leases."""
         self._renewing = asyncio.create_task(self._renew(), name="presence-renew")
 
     async def stop(self) -> None:
-        """Take this worker's members out, and stop. What cannot be told now ends with its lease."""
+        """Remove this worker's members, and stop. Members that cannot be removed now end with their lease."""
         await end_task(self._renewing)
         for name, roll in list(self._rolls.items()):
             for connection_id in list(roll.members):
@@ -195,11 +195,11 @@ class Presence:
             await asyncio.gather(*map(end_task, late))
 
     def channel(self, name: str) -> str:
-        """The Redis channel of a topic's changes."""
+        """Return the Redis channel of a topic's changes."""
         return self._keys.topic(name, "presence")
 
     async def join(self, name: str, principal: Principal, connection_id: str) -> None:
-        """Add a connection; ``leave`` must follow, whatever this call raises.
+        """Add a connection. ``leave`` must follow, even if this call raises.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -215,7 +215,7 @@ class Presence:
         await joined
 
     def leave(self, name: str, connection_id: str) -> None:
-        """Remove a connection; told in the background, tried until it is. One that has not joined does no harm."""
+        """Remove a connection, in the background, with retries. Does nothing for one that has not joined."""
         roll = self._rolls.get(name)
         member = None if roll is None else roll.members.pop(connection_id, None)
         if roll is not None and member is not None:
@@ -224,7 +224,7 @@ class Presence:
             self._write_soon(name, roll)
 
     def rename(self, name: str, principal: Principal, connection_id: str) -> None:
-        """Note the name in a connection's new token; a changed one is told in the background."""
+        """Record the name in a connection's new token. A change is announced in the background."""
         roll = self._rolls.get(name)
         member = None if roll is None else roll.members.get(connection_id)
         if roll is None or member is None:
@@ -235,21 +235,21 @@ class Presence:
             self._write_soon(name, roll)
 
     def watch(self, name: str, by: int) -> None:
-        """Somebody here wants to know (``by`` 1), or no longer (-1): the dead are looked for, own members or not."""
+        """Count a watcher here (``by`` 1 or -1). While there is one, this worker looks for expired members."""
         roll = self._roll(name)
         roll.watches += by
         self._forget_if_empty(name, roll)
 
     async def page(self, name: str, size: int, after: int) -> tuple[list[PresentUser], int | None]:
-        """Some of who is there, in the order in which they joined; Redis reads no more than them.
+        """Return a page of users, in the order in which they joined. Redis reads only this page.
 
         Args:
-            name: The topic's canonical name.
-            size: Users at most.
-            after: The place behind which to begin, as returned for the page before; 0 begins at the start.
+            name: Canonical name of the topic.
+            size: Most users in the page.
+            after: Position that was returned with the page before; 0 for the first page.
 
         Returns:
-            The users, and the place behind which the next page begins; ``None`` if there is none.
+            The users, and the position after which the next page begins; ``None`` if there is none.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -277,13 +277,13 @@ class Presence:
         while True:
             await asyncio.sleep(self._interval)
             for number, name in enumerate(list(self._rolls)):
-                # Looked up anew: meanwhile a topic may have been left, and joined by others.
+                # Looked up again: meanwhile the topic may have been left, and joined by others.
                 roll = self._rolls.get(name)
                 if roll is not None:
                     roll.is_due = True
                     self._write_soon(name, roll)
                 if number % 100 == 0:
-                    # There may be as many topics as users: others get their turn between them.
+                    # There may be as many topics as users, so give other tasks a turn between them.
                     await asyncio.sleep(0)
 
     def _write_soon(self, name: str, roll: _Roll) -> None:
@@ -291,7 +291,7 @@ class Presence:
             roll.task = asyncio.create_task(self._write(name, roll), name="presence-write")
 
     async def _write(self, name: str, roll: _Roll) -> None:
-        """Tell Redis until it knows everything. A topic whose shard is away holds up no other."""
+        """Write changes until Redis has all of them. A topic whose shard is away delays no other."""
         backoff = Backoff()
         try:
             while roll.is_behind:
@@ -331,7 +331,7 @@ class Presence:
 
 
 def _names(batch: list[tuple[str, _Member]], news: set[str]) -> list[tuple[str, str, str, bool]]:
-    """Each user's name, by the newest of its tokens."""
+    """Return each user's name, from the newest token."""
     newest: dict[str, tuple[float, bool, str]] = {}
     for connection_id, member in batch:
         named = (member.issued_at, connection_id in news, member.name)
@@ -340,14 +340,14 @@ def _names(batch: list[tuple[str, _Member]], news: set[str]) -> list[tuple[str, 
 
 
 def _written(connection_id: str, member: _Member) -> str:
-    """A member as Redis has it. The connection's id, which is ours, comes first: it has no separator in it."""
+    """Return a member in the form for Redis. The connection's id comes first, since it never contains a separator."""
     return f"{connection_id}\x1f{member.user_id}"
 
 
 def _settle(waiting: list["asyncio.Future[None]"], error: Exception | None) -> None:
     for future in waiting:
         if future.done():
-            continue  # its SUBSCRIBE did not wait so long
+            continue  # its SUBSCRIBE has given up
         if error is None:
             future.set_result(None)
         else:
@@ -355,6 +355,6 @@ def _settle(waiting: list["asyncio.Future[None]"], error: Exception | None) -> N
 
 
 def parse_change(name: str, message: bytes) -> Change:
-    """What the scripts fan out. Lua's empty table is a map in MessagePack as often as a list."""
+    """Parse a change from the scripts, where Lua encodes an empty table as a map or as a list."""
     joined, left = msgspec.msgpack.decode(message, type=tuple[list[str] | dict[str, str], list[str] | dict[str, str]])
     return Change(name, sorted(joined), sorted(left))

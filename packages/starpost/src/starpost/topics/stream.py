@@ -1,9 +1,9 @@
-"""A topic in Redis: a counter, an epoch, and a stream of its last events.
+"""Streams: a topic in Redis is a counter, an epoch, and a stream of its last events.
 
-An event's offset is a number that grows by one per topic, so that whoever sees two of them knows how many are between.
-The epoch is the life of that counter: when Redis has lost it, a new one begins under another epoch, and offsets of the
-old one mean nothing. Number, history and fan-out are one script: no order but one, and no event in one but not in the
-other.
+The offset of an event is a number that grows by one per topic, so a reader knows how many events are missing between
+two. The epoch is the life of that counter: when Redis has lost it, a new counter begins under another epoch, and
+offsets of the old one are void. One script does numbering, history and fan-out, so that their order is the same and no
+event is in only one of them.
 """
 
 from dataclasses import dataclass
@@ -61,12 +61,12 @@ return redis.call('HSET', KEYS[1], 'promised:' .. ARGV[2], ARGV[1])
 """
 
 UNBORN: Final = ""
-"""The epoch of a topic that has had no event since Redis knows of it."""
+"""Epoch of a topic that has had no event yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A topic at one moment: its epoch, its last number, and the events behind the number that was asked for."""
+    """Snapshot of a topic: epoch, last number, and the events after the requested number."""
 
     epoch: str
     """``UNBORN`` before the first event."""
@@ -74,11 +74,11 @@ class Snapshot:
     seq: int
     events: list[tuple[int, bytes]]
     is_claimed: bool = False
-    """Whether the epoch is the one that was claimed, by its own name or by one that was promised for it."""
+    """True if the epoch is the claimed one, by its own name or by a promised one."""
 
 
 class Streams:
-    """Publishes to topics and reads their history. Every call raises ``REDIS_AWAY`` when Redis is."""
+    """Streams of all topics. Every call raises ``REDIS_AWAY`` if Redis is away."""
 
     def __init__(self, clients: RedisClients) -> None:
         self._keys: Keys = clients.keys
@@ -89,15 +89,15 @@ class Streams:
     async def publish(
         self, name: str, payloads: list[bytes], *, sender: str, batch: int, history: int, lost: int = 0
     ) -> None:
-        """Number, keep and fan out events, in order.
+        """Number, store and fan out events, in order.
 
         Args:
-            name: The topic's canonical name.
+            name: Canonical name of the topic.
             payloads: Encoded events.
-            sender: Who publishes; with ``batch``, what makes a retry harmless.
-            batch: A number that this sender has not used before.
-            history: Events to keep.
-            lost: Newer events that will never come; they leave a hole.
+            sender: Id of the publisher; with ``batch``, it makes a retry harmless.
+            batch: Number that this sender has not used before.
+            history: Number of events to keep.
+            lost: Number of newer events that will never come, which leave a hole.
         """
         await self._publish(
             keys=[*self._keys_of(name), self._keys.topic(name, f"sent:{sender}"), self._keys.topic_channel(name)],
@@ -107,14 +107,14 @@ class Streams:
     async def read(
         self, name: str, since: int | None = None, *, is_seen: bool = False, claimed: str = UNBORN
     ) -> Snapshot:
-        """The topic now, with the events behind ``since``. Writes nothing for a topic that has had no event.
+        """Read the topic, with the events after ``since``. Writes nothing for a topic that has had no event.
 
         Args:
-            name: The topic's canonical name.
-            since: A number; ``None`` asks for no events.
-            is_seen: This worker itself has had the event ``since``, it is no client's claim. When the topic does not
-                reach so far, it has lost events, and a new epoch begins.
-            claimed: The epoch that a client kept.
+            name: Canonical name of the topic.
+            since: A number; ``None`` for no events.
+            is_seen: True if this worker itself has had the event ``since``, so that it is not a client's claim. If the
+                topic's counter is lower, Redis has lost events, and a new epoch begins.
+            claimed: Epoch that a client has kept.
         """
         epoch, seq, entries, is_claimed = await self._read(
             keys=self._keys_of(name),
@@ -124,9 +124,9 @@ class Streams:
         return Snapshot(epoch.decode(), seq, events, bool(is_claimed))
 
     async def promise(self, name: str, epoch: str, promised: str) -> None:
-        """Make ``promised``, which clients were given before the first event, another name of the epoch it began.
+        """Make ``promised``, which clients got before the first event, another name of the first epoch.
 
-        Does nothing when the topic has begun another epoch meanwhile.
+        Does nothing if the topic has begun another epoch meanwhile.
         """
         await self._promise(keys=self._keys_of(name), args=[epoch, promised])
 
@@ -135,6 +135,6 @@ class Streams:
 
 
 def parse_message(message: bytes) -> tuple[str, int, bytes]:
-    """Epoch, number and payload of what the publishing script fans out."""
+    """Split a message of the publishing script into epoch, number and payload."""
     epoch, seq, payload = message.split(b" ", 2)
     return epoch.decode(), int(seq), payload

@@ -1,4 +1,4 @@
-"""A connection, as far as topics see it."""
+"""Connection, as topics see it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,59 +10,59 @@ from starpost.topics.topic import Overflow
 
 
 class EventSource(Protocol):
-    """Where events in an outbox come from, and what becomes of them when there is no room."""
+    """Source of events in an outbox, with the policy for a full one."""
 
     overflow: Overflow
 
     @property
     def name(self) -> str:
-        """The topic, as the log names it."""
+        """Name of the topic in the log."""
         ...
 
     def gap_frame(self, first: int | None, last: int | None) -> str | bytes:
-        """The frame that tells of events that do not come."""
+        """Return the GAP frame for events that will not come."""
         ...
 
 
 class EventOutbox(Protocol):
-    """Takes events without waiting."""
+    """Outbox that takes events without waiting."""
 
     def push_event(self, frame: str | bytes, source: EventSource, seq: int) -> None:
-        """Send an event, or do what its source says when there is no room."""
+        """Send an event, or apply the policy of its source if there is no room."""
         ...
 
     def push_gap(self, source: EventSource, first: int | None, last: int | None) -> None:
-        """Tell of events that do not come."""
+        """Send a GAP for events that will not come."""
         ...
 
 
 class Subscriber(Protocol):
-    """Who subscribes."""
+    """Subscriber: a connection."""
 
     @property
     def id(self) -> str:
-        """The connection's id."""
+        """Id of the connection."""
         ...
 
     @property
     def principal(self) -> Principal | None:
-        """Who it is."""
+        """Principal of the connection; ``None`` until it is authenticated."""
         ...
 
     @property
     def codec(self) -> Codec:
-        """How it reads packets."""
+        """Codec of its frames."""
         ...
 
     @property
     def outbox(self) -> EventOutbox:
-        """Its sending side."""
+        """Outbox of the connection."""
         ...
 
     def push_frames(self, frames: Frames) -> None:
-        """Send something unasked."""
+        """Push a packet."""
         ...
 
     def after_reply(self, call: Callable[[], None]) -> None:
-        """Be called when the reply to the packet that runs now has been written."""
+        """Call ``call`` when the reply to the running packet has been written."""
         ...

@@ -1,4 +1,4 @@
-"""One connection's subscription to one topic."""
+"""Subscription of one connection to one topic."""
 
 from typing import Final
 
@@ -13,11 +13,11 @@ from starpost.topics.subscriber import Subscriber
 from starpost.topics.topic import Overflow
 
 MAX_HELD: Final = 1000
-"""Events kept until the reply to SUBSCRIBE is written, or a check has answered. A GAP stands for those above."""
+"""Events kept until the reply to SUBSCRIBE is written, or a check has answered. A GAP replaces further ones."""
 
 
 class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
-    """Events that this client did not get. ``lost`` is ``None`` when nobody can know: the state must be loaded anew."""
+    """Events that this client did not get. ``lost`` is ``None`` if the number is unknown: load the state anew."""
 
     topic: str
     lost: int | None
@@ -26,19 +26,19 @@ class Gap(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
 
     @classmethod
     def of(cls, topic: str, first: int | None, last: int | None) -> "Gap":
-        """The gap from the event ``first`` to the event ``last``."""
+        """Make the gap from the event ``first`` to the event ``last``."""
         if first is None or last is None:
             return cls(topic, None, None, None)
         return cls(topic, last - first + 1, str(first), str(last))
 
 
 class Subscription:
-    """Hands a feed's events to a connection, each once.
+    """Subscription, which passes a feed's events to a connection, each once.
 
-    Events are held back until the reply to SUBSCRIBE is written, and while a check decides whether the connection may
-    still have them. Once ended it sends nothing, whatever else is called.
+    It holds events back until the reply to SUBSCRIBE is written, and while a check decides whether the connection may
+    still have them. Once ended, it sends nothing.
 
-    A ``Receiver`` of its feed, and the ``EventSource`` of its events in the outbox.
+    It is a ``Receiver`` of its feed, and the ``EventSource`` of its events in the outbox.
     """
 
     __slots__ = (
@@ -51,11 +51,11 @@ class Subscription:
         self.feed = feed
         self.overflow: Overflow = feed.topic.overflow
         self.position = 0
-        """The number of the last event that was sent, or told as lost."""
+        """Number of the last event that was sent, or reported as lost."""
         self.is_reset = False
-        """Whether Redis has lost the topic while events were held back."""
+        """True if Redis lost the topic while events were held back."""
         self.ended: AppError | None = None
-        """Why it has ended; ``None`` while it goes on."""
+        """Reason of its end; ``None`` while it is active."""
         self._held: list[tuple[int, Frames]] | None = []
         self._is_begun = False
         self._is_suspended = False
@@ -67,10 +67,10 @@ class Subscription:
         return self.feed.name
 
     def check(self) -> None:
-        """Find out, after waiting, that it has ended meanwhile.
+        """Check, after a wait, that the subscription has not ended.
 
         Raises:
-            AppError: Why it has.
+            AppError: The reason of its end.
         """
         if self.ended is not None:
             raise self.ended

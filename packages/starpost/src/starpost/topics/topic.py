@@ -96,7 +96,7 @@ class Topic(Generic[E]):
         return name
 
     def resolve(self, name: str) -> "TopicInstance | None":
-        """What a client means by a name, if it means this topic: one topic has one canonical name."""
+        """Parse a client's name for this topic into its canonical form; ``None`` if it names another topic."""
         match = self._pattern.fullmatch(name)
         if match is None:
             return None
@@ -150,7 +150,7 @@ class Topics:
         self.all = tuple(topics)
 
     def resolve(self, name: str) -> TopicInstance | None:
-        """What a client means by a name."""
+        """Find the topic of a client's name."""
         plain = self._plain.get(name)
         if plain is not None:
             return TopicInstance(plain, name, {})

@@ -22,7 +22,7 @@ class Watcher:
 
     def __init__(self, subscriber: Subscriber) -> None:
         self.ended: AppError | None = None
-        """Why it has ended; ``None`` while it goes on."""
+        """Reason of its end; ``None`` while it is active."""
         self._subscriber = subscriber
         self._held: list[Frames] = []
         self._is_begun = False
@@ -69,7 +69,7 @@ class Watcher:
 
 
 class Watchers:
-    """This worker's watchers of one topic's presence. A ``Listener`` of its Redis channel."""
+    """Watchers of one topic's presence in this worker. A ``Listener`` of its Redis channel."""
 
     def __init__(self, name: str, pkg_id: int) -> None:
         self._name = name
