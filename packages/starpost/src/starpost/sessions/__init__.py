@@ -1,7 +1,7 @@
-"""Who is connected, on all workers, and how that ends: registry, revocations, back-channel logout, ``/connections``.
+"""Connections of all workers, and the end of sessions: registry, revocations, back-channel logout, ``/connections``.
 
-A connection is entered in the registry when its client has signed in, and leaves it when it ends. A revocation is
-noted in Redis, told to every worker, and closes the sockets whose token it refuses::
+A connection enters the registry when its client has signed in, and leaves it when it ends. A revocation is stored in
+Redis, sent to every worker, and closes the sockets whose token it refuses::
 
     registry = RedisConnectionRegistry(redis, node="here", worker="1", limit=20, lease=30)
     revocations = Revocations(memory, RevocationStore(redis), broker, hub, security, max_lifetime=36_000, leeway=2)

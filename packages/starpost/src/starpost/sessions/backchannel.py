@@ -1,4 +1,4 @@
-"""Back-channel logout: the route that Keycloak posts logout tokens to (OpenID Connect Back-Channel Logout 1.0, 2.5)."""
+"""Back-channel logout: the route for logout tokens from Keycloak (OpenID Connect Back-Channel Logout 1.0, 2.5)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -22,11 +22,11 @@ _NOT_STORED: Final = {"Cache-Control": "no-store"}
 log = structlog.get_logger(__name__)
 
 EndSessions = Callable[[Logout], Awaitable[bool]]
-"""Ends what a logout token names; returns whether the token came for the first time."""
+"""Function that ends the sessions of a logout token, and returns whether the token is new."""
 
 
 class _Refusal(msgspec.Struct, frozen=True):
-    """The body of a 400 (2.8): an error of OAuth 2.0 (RFC 6749, 5.2)."""
+    """Body of a 400 (2.8): an OAuth 2.0 error (RFC 6749, 5.2)."""
 
     error: str
     error_description: str
@@ -35,13 +35,13 @@ class _Refusal(msgspec.Struct, frozen=True):
 def backchannel_logout_route(
     tokens: LogoutTokenVerifier, end_sessions: EndSessions, on_known: Callable[[Scope], None] = lambda _: None
 ) -> HTTPRouteHandler:
-    """The route that Keycloak posts logout tokens to.
+    """Return the route that Keycloak posts logout tokens to.
 
     Args:
-        tokens: Judges them.
-        end_sessions: Ends the sessions; raises ``UnavailableError`` when not every worker can be told.
-        on_known: Called with the ASGI scope of a request that was Keycloak's: no stranger's, although it has no access
-            token. A realm that ends thousands of sessions must not run into the limit of its address.
+        tokens: Verifies them.
+        end_sessions: Ends the sessions; raises ``UnavailableError`` if it cannot reach every worker.
+        on_known: Called with the ASGI scope of a request that Keycloak has sent. Such a request has no access token,
+            but a realm that ends thousands of sessions must not exceed the rate limit of its address.
     """
 
     @post(
@@ -79,7 +79,7 @@ def _refused(error: InvalidLogoutTokenError) -> Response[bytes]:
 
 
 def _token_of(media_type: str, body: bytes) -> str:
-    """The ``logout_token`` of a form.
+    """Return the ``logout_token`` of a form.
 
     Raises:
         InvalidLogoutTokenError: There is no form, or not exactly one token in it.

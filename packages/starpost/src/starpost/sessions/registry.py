@@ -1,10 +1,10 @@
-"""The connections of all workers, in Redis: who is connected where, and how many connections each user has.
+"""Registry of the connections of all workers, in Redis, which also counts the connections of each user.
 
-Every entry is held by a lease that its worker renews, so those of a worker that died are gone when their leases have
-run out; whoever next asks about that user removes them. Entering costs one round trip, a packet none.
+Every entry has a lease that its worker renews. The entries of a dead worker expire with their leases, and the next call
+about that user removes them. Entering costs one round trip, a packet none.
 
-While Redis is away nobody new is let in; who is in stays, and is entered anew when Redis is back, whatever it has
-forgotten: renewing a lease writes the whole entry.
+While Redis is away, no new connection is accepted. Open ones stay, and are entered anew when Redis is back, whatever it
+has lost: renewing a lease writes the whole entry.
 """
 
 import asyncio
@@ -26,13 +26,14 @@ from starpost.redis import REDIS_FAULTS, RedisClients, Script, log_fault
 from starpost.redis.tasks import end_task
 
 ENTER_TIMEOUT: Final = 3.0
-"""Longest wait of a client for a slow Redis, in seconds, before it is turned away with 1013."""
+"""Longest wait of a client for a slow Redis, in seconds, before it is refused with 1013."""
 
 STOP_TIMEOUT: Final = 2.0
-"""Seconds for taking the last entries out when the worker stops. What stays ends with its lease."""
+"""Seconds for removing the last entries when the worker stops. Remaining ones end with their leases."""
 
 USERS_PER_CALL: Final = 50
-"""Of one script. Longer ones would hold up Redis' other callers; on a cluster, where every user has a slot, it is 1."""
+"""Users in one call of a script. Longer calls would delay Redis' other clients. On a cluster it is 1, as keys of
+different users are in different slots."""
 
 CALLS_AT_ONCE: Final = 20
 SCAN_COUNT: Final = 1000
@@ -70,8 +71,8 @@ end
 return 1
 """
 )
-"""KEYS: leases and entries of each user. ARGV: the lease in ms, the most connections of a user (0: no matter), and for
-each user the number of connections, then the id and the entry of each."""
+"""KEYS: leases and entries of each user. ARGV: the lease in ms, the most connections of a user (0: any), and for each
+user the number of connections, then id and entry of each."""
 
 _LEAVE: Final = """
 local at = 1
@@ -107,27 +108,27 @@ log = structlog.get_logger(__name__)
 
 
 class ConnectionEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection of an authenticated client, wherever it is."""
+    """Entry of an authenticated connection, on any worker."""
 
     connection_id: str
     user: str
-    """The user's name."""
+    """Name of the user."""
 
     user_id: str
-    """The claim ``sub``."""
+    """Claim ``sub``."""
 
     session_id: str | None
-    """The session at Keycloak (``sid``)."""
+    """Keycloak session (``sid``)."""
 
     node: str
     worker: str
     since: datetime
     expires_at: datetime
-    """When the token expires."""
+    """Expiry of the token."""
 
 
 class _Member:
-    """A connection of this worker."""
+    """Connection of this worker."""
 
     __slots__ = ("entry", "since", "user_id")
 
@@ -138,14 +139,14 @@ class _Member:
 
 
 class RedisConnectionRegistry:
-    """This worker's part of the registry, and the view of all of it.
+    """Registry: writes the entries of this worker, and reads those of all.
 
     Args:
-        clients: The way to Redis.
-        node: This node's name.
-        worker: This worker's, unlike every other's.
-        limit: Connections of one user on all workers.
-        lease: Seconds after which the entries of a worker that died are gone.
+        clients: Clients of Redis.
+        node: Name of this node.
+        worker: Unique name of this worker.
+        limit: Most connections of one user on all workers.
+        lease: Seconds after which the entries of a dead worker expire.
     """
 
     def __init__(self, clients: RedisClients, *, node: str, worker: str, limit: int, lease: float) -> None:
@@ -171,11 +172,11 @@ class RedisConnectionRegistry:
         self._is_current = True
 
     async def start(self) -> None:
-        """Begin to renew leases."""
+        """Start renewing leases."""
         self._keeper = asyncio.create_task(self._keep(), name="connection-registry")
 
     async def stop(self) -> None:
-        """Stop, and take this worker's entries out of Redis, if that can be done soon."""
+        """Stop, and remove this worker's entries from Redis, within ``STOP_TIMEOUT``."""
         await end_task(self._keeper)
         for connection_id in list(self._members):
             self.leave(connection_id)
@@ -186,7 +187,7 @@ class RedisConnectionRegistry:
             log.warning("connections_not_removed", count=sum(map(len, self._left.values())), cause=repr(error))
 
     async def check(self) -> None:
-        """Whether Redis has what this worker holds.
+        """Check that Redis has the entries of this worker.
 
         Raises:
             UnavailableError: The last renewal failed.
@@ -197,14 +198,14 @@ class RedisConnectionRegistry:
     # ---- this worker's connections -----------------------------------------------------------------------------------
 
     async def enter(self, connection_id: str, principal: Principal, since: datetime) -> None:
-        """Count a connection among its user's, until it leaves.
+        """Count a connection of its user, until it leaves.
 
         Raises:
-            TooManyConnectionsError: The user has as many as one may have.
+            TooManyConnectionsError: The user has as many connections as are allowed.
             UnavailableError: Redis is away.
         """
         user_id = principal.user_id
-        # Without Redis, which may hang: one user's connections must not wait for it in any number.
+        # Checked here too, since Redis may hang, and the number of a user's connections that wait must be bounded.
         if len(self._of_user.get(user_id, ())) + self._entering[user_id] >= self._limit:
             raise TooManyConnectionsError
         entry = self._entry(connection_id, principal, since)
@@ -215,7 +216,7 @@ class RedisConnectionRegistry:
                     keys=self._keys_of(user_id), args=[self._lease_ms, self._limit, 1, connection_id, entry]
                 )
         except BaseException as error:
-            # The answer is lost, be it by a fault or a cancellation; the connection may have been entered.
+            # The answer is lost, by an error or a cancellation, but the connection may have been entered.
             self._mark_left(user_id, connection_id)
             if isinstance(error, REDIS_FAULTS):
                 log.warning("connection_not_entered", connection_id=connection_id, cause=repr(error))
@@ -231,7 +232,7 @@ class RedisConnectionRegistry:
         self._of_user.setdefault(user_id, set()).add(connection_id)
 
     def update(self, connection_id: str, principal: Principal) -> None:
-        """Note that a connection's token was replaced; Redis learns of it in the background."""
+        """Record a connection's new token; Redis gets it in the background."""
         member = self._members.get(connection_id)
         if member is not None:
             member.entry = self._entry(connection_id, principal, member.since)
@@ -239,7 +240,7 @@ class RedisConnectionRegistry:
             self._wake.set()
 
     def leave(self, connection_id: str) -> None:
-        """Take a connection out, in the background, tried until it is done; one that is not in does no harm."""
+        """Remove a connection, in the background, with retries. Does nothing for one that is not entered."""
         member = self._members.pop(connection_id, None)
         if member is None:
             return
@@ -250,7 +251,7 @@ class RedisConnectionRegistry:
         self._mark_left(member.user_id, connection_id)
 
     def renew_soon(self) -> None:
-        """Enter all connections anew: Redis may have forgotten them."""
+        """Enter all connections anew soon, since Redis may have lost them."""
         self._is_renewal_due = True
         self._wake.set()
 
@@ -278,7 +279,7 @@ class RedisConnectionRegistry:
     # ---- keeping them in Redis ---------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Renew leases and take out who has left, one after the other: a renewal never brings back who has left."""
+        """Renew leases and remove entries, one after the other, so that a renewal never restores a removed entry."""
         loop = asyncio.get_running_loop()
         renew_at = loop.time() + self._interval
         backoff = Backoff()
@@ -339,7 +340,7 @@ class RedisConnectionRegistry:
                     del self._left[user_id]
 
     async def _run(self, script: Script, calls: list[_Call]) -> list[Any]:
-        """Run them all at once and wait for each; the first fault is raised."""
+        """Run the calls concurrently, wait for all, and raise the first error."""
         outcomes = await asyncio.gather(*(script(keys=keys, args=args) for keys, args in calls), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -353,7 +354,7 @@ class RedisConnectionRegistry:
     # ---- the connections of all workers ------------------------------------------------------------------------------
 
     async def entries(self) -> list[ConnectionEntry]:
-        """Everybody who is connected, by name, then by time. Looks at every user's key; for administrators.
+        """Return all connections, by name, then by time. Reads every user's key; for administrators.
 
         Raises:
             UnavailableError: Redis is away.
@@ -368,12 +369,12 @@ class RedisConnectionRegistry:
         except REDIS_FAULTS as error:
             log.warning("connections_not_listed", cause=repr(error))
             raise UnavailableError("Connections cannot be listed now") from error
-        # SCAN may name a key twice, while the table of keys grows.
+        # SCAN may return a key twice, while the table of keys grows.
         unique = {entry.connection_id: entry for entry in found}
         return sorted(unique.values(), key=lambda held: (held.user, held.since, held.connection_id))
 
     async def find(self, connection_id: str) -> ConnectionEntry | None:
-        """One connection, wherever it is; ``None`` if there is none of that id.
+        """Return a connection on any worker; ``None`` if there is none with this id.
 
         Raises:
             UnavailableError: Redis is away.
@@ -393,5 +394,5 @@ class RedisConnectionRegistry:
 
 
 def _with_entries(leases: list[str]) -> list[str]:
-    """The keys of some users: of each the leases and the entries."""
+    """Return the keys of users: leases and entries of each."""
     return [key for lease in leases for key in (lease, lease.removesuffix(_LEASES) + _ENTRIES)]

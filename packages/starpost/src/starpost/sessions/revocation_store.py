@@ -1,4 +1,4 @@
-"""The revocations of all workers in Redis, for those that start later or did not listen."""
+"""Store of revocations in Redis, for workers that start later or missed a message."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -28,11 +28,11 @@ if last[2] then
 end
 return is_new
 """
-"""KEYS: the revocations, and the id of a logout token that counts once. Both or neither: a logout that is noted as
-done, but whose revocation was lost with the server, could not be sent again.
+"""KEYS: the revocations, and the id of a logout token, which may be used once. Both are written or neither: Keycloak
+could not repeat a logout whose id is stored but whose revocation was lost with the server.
 
-ARGV: seconds for which the id is kept, the mark of this call, then until when each revocation is needed, and itself.
-By the mark a call that redis-py repeats, because the first answer was lost, knows itself again.
+ARGV: seconds for which the id is kept, the mark of this call, then for each revocation its expiry and itself. The mark
+identifies a call that redis-py repeats because the first answer was lost.
 """
 
 _LOAD: Final = """
@@ -43,10 +43,10 @@ _Member = tuple[str, str, float]
 
 
 class RevocationStore:
-    """Revocations by the time until which they are needed; Redis' clock says when that is over.
+    """Store of revocations, ordered by expiry, on Redis' clock.
 
     Args:
-        clients: The way to Redis.
+        clients: Clients of Redis.
     """
 
     def __init__(self, clients: RedisClients) -> None:
@@ -55,7 +55,7 @@ class RevocationStore:
         self._load = clients.script(_LOAD, database="auth")
 
     async def add(self, revocations: Iterable[Revocation]) -> None:
-        """Keep them until they are no longer needed; those that are there already do no harm.
+        """Store revocations until they expire. Storing one again does no harm.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -64,27 +64,27 @@ class RevocationStore:
             await self._add(keys=[self._entries], args=[0, "", *_arguments(batch)])
 
     async def add_once(self, revocation: Revocation, token_id: str, *, lifetime: int) -> bool:
-        """Keep one, and note that a token with this ``jti`` has been taken.
+        """Store the revocation of a logout token, and the token's ``jti``.
 
         Args:
-            revocation: What the token says.
-            token_id: Its ``jti``.
-            lifetime: Seconds for which the ``jti`` is remembered: as long as the token could come again.
+            revocation: Revocation that the token asks for.
+            token_id: ``jti`` of the token.
+            lifetime: Seconds for which the ``jti`` is kept: as long as the token is valid.
 
         Returns:
-            Whether it was taken for the first time. The revocation is kept in either case: the token is good, and
-            saying once more what it says does no harm.
+            True if the token is new. The revocation is stored in either case: the token is valid, and storing it again
+            does no harm.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away; nothing, or both, is kept.
+            redis.exceptions.RedisError: Redis is away; both are stored, or neither.
         """
-        # Hashed: the id is the sender's to choose, and of any length.
+        # Hashed, because the sender chooses the id, and its length.
         key = self._keys.revocations(f"token:{sha256(token_id.encode()).hexdigest()}")
         args = [max(1, lifetime), uuid4().hex, *_arguments([revocation])]
         return bool(await self._add(keys=[self._entries, key], args=args))
 
     async def load(self) -> list[Revocation]:
-        """All that are needed now.
+        """Return all revocations that have not expired.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.

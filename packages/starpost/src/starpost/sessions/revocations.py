@@ -1,7 +1,7 @@
-"""Sessions and users that are no longer welcome: noted in Redis, told to every worker, and their sockets closed.
+"""Revocations of sessions and users: stored in Redis, sent to every worker, applied to open sockets.
 
-Every worker keeps all revocations in memory, where the verifier asks. It reads them from Redis before it serves and
-whenever it may have missed something, and then gives Redis back what Redis may have lost.
+Every worker has all revocations in memory, for the verifier. It reads them from Redis before it serves, and whenever it
+may have missed a message, and then restores those that Redis has lost.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from starpost.sessions.revocation_store import RevocationStore
 from starpost.topics.broker import Broker
 
 START_TIMEOUT: Final = 5.0
-"""Seconds that the start waits for Redis. After that the worker starts, and refuses all tokens until it has read."""
+"""Seconds that the start waits for Redis. After that the worker serves, and refuses all tokens until it has read."""
 
 STORE_TIMEOUT: Final = 3.0
-"""Seconds that a caller waits for Redis before it is told that not everybody may know."""
+"""Seconds that a caller waits for Redis before it gets the error that not every worker is informed."""
 
 REVOKED: Final = Verdict(CloseCode.UNAUTHENTICATED, "session_revoked")
 KEY_WITHDRAWN: Final = Verdict(CloseCode.UNAUTHENTICATED, UnauthenticatedError.code)
@@ -39,16 +39,16 @@ log = structlog.get_logger(__name__)
 
 
 class Revocations:
-    """Revokes, on all workers.
+    """Revocations on all workers.
 
     Args:
-        memory: What the verifier asks; made with ``is_known=False``.
-        store: All revocations, in Redis.
-        broker: The way to the other workers.
-        hub: This worker's sockets.
-        security: Log of the revocations that are asked for here.
-        max_lifetime: Seconds from ``iat`` to ``exp`` of the longest token that is accepted.
-        leeway: Seconds that clocks may differ.
+        memory: Revocations for the verifier; made with ``is_known=False``.
+        store: Store of all revocations, in Redis.
+        broker: Broker of the worker.
+        hub: Sockets of this worker.
+        security: Security log, for revocations that this worker is asked for.
+        max_lifetime: Longest accepted lifetime of a token in seconds, from ``iat`` to ``exp``.
+        leeway: Seconds by which clocks may differ.
         clock: Seconds since the epoch.
     """
 
@@ -77,7 +77,7 @@ class Revocations:
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read what is revoked, and listen. Before the first request; the broker may start before or after."""
+        """Read the revocations, and listen for new ones, before the first request. The broker may start later."""
         self._broker.on_control(_TELL_REVOKED, self._told_revoked)
         self._broker.on_control(_TELL_CLOSE, self._told_close)
         self._broker.on_control_joined(self._read_anew)
@@ -94,10 +94,10 @@ class Revocations:
         await end_task(self._keeper)
 
     async def check(self) -> None:
-        """Whether this worker knows every revocation, and would learn of the next.
+        """Check that this worker knows every revocation, and would receive the next.
 
         Raises:
-            UnavailableError: It does not.
+            UnavailableError: It may have missed one.
         """
         if not (self._memory.is_known and self._is_current and self._broker.is_connected):
             raise UnavailableError("Revocations may have been missed")
@@ -105,19 +105,18 @@ class Revocations:
     # ---- what others ask for -----------------------------------------------------------------------------------------
 
     async def end_sessions(self, logout: Logout) -> bool:
-        """End what a logout token names: its session, or else all sessions of its user that began before it.
+        """End the session of a logout token, or else all sessions of its user that began before it.
 
         Returns:
-            Whether the token came for the first time. A token that comes again is applied again, which changes
-            nothing where the first one was applied.
+            True if the token is new. A repeated token is applied again, which changes nothing where the first was.
 
         Raises:
-            UnavailableError: Redis is away. This worker applies it, the others will when they can be told.
+            UnavailableError: Redis is away. This worker has applied it; the others will when Redis is back.
         """
         if logout.session_id is not None:
             revocation = self._revocation("session", logout.session_id, 0.0)
         else:
-            # `iat` of both tokens is by Keycloak's own clock: no difference of clocks to allow for.
+            # Both `iat` come from Keycloak's clock, so no leeway is needed.
             revocation = self._revocation("user", logout.user_id or "", logout.issued_at)
         lifetime = logout.remaining(self._clock(), self._leeway)
         return await self._revoke(
@@ -128,13 +127,13 @@ class Revocations:
         """Close every connection of a user, and refuse the user's tokens that have been issued until now.
 
         Args:
-            username: The name in the tokens.
-            user_ids: Users (``sub``) who are known by this name, whatever name is in another token of theirs.
+            username: Name in the tokens.
+            user_ids: Users (``sub``) known by this name, even if other tokens of theirs have another name.
 
         Raises:
-            UnavailableError: Redis is away. This worker applies it, the others will when they can be told.
+            UnavailableError: Redis is away. This worker has applied it; the others will when Redis is back.
         """
-        # Keycloak's clock may be ahead of ours: a token that it has issued already must not look like a later one.
+        # Keycloak's clock may be ahead of ours, and a token that it has issued already must not look like a later one.
         issued_before = self._clock() + self._leeway
         missed: UnavailableError | None = None
         for kind, name in (("username", username.lower()), *(("user", user_id) for user_id in user_ids)):
@@ -147,24 +146,24 @@ class Revocations:
             raise missed
 
     async def _store_news(self, revocation: Revocation) -> bool:
-        """Store it; it is always news."""
+        """Store a revocation, which is always new."""
         await self._store.add([revocation])
         return True
 
     def close(self, connection_id: str) -> None:
-        """Close one connection, on whichever worker it is."""
+        """Close a connection on any worker."""
         self._security.record("revoked", reason="connection", connection=connection_id)
         self._broker.tell(_TELL_CLOSE, connection_id, about=connection_id)
 
     def end_signed_with(self, key_ids: frozenset[str]) -> None:
-        """Close this worker's connections whose token is signed with one of these keys, which were withdrawn."""
+        """Close this worker's connections whose token is signed with one of these withdrawn keys."""
         self._security.record("revoked", reason="key", keys=", ".join(sorted(key_ids)))
         for connection in list(self._hub.connections.values()):
             if connection.principal is not None and connection.principal.key_id in key_ids:
                 connection.stop(KEY_WITHDRAWN)
 
     def _revocation(self, kind: Any, name: str, issued_before: float) -> Revocation:
-        # The last of them to be issued is accepted until then, the other way the clocks may differ included.
+        # The youngest of these tokens is accepted until then, with the clocks differing in the other direction.
         until = max(issued_before, self._clock() + self._leeway) + self._max_lifetime + self._leeway
         return Revocation(kind, name, issued_before, until)
 
@@ -174,15 +173,15 @@ class Revocations:
             async with asyncio.timeout(STORE_TIMEOUT):
                 is_new = await add()
         except BaseException as error:
-            # Known here at once and told when Redis is back: closed too early is better than open for too long. The
-            # caller learns that this is not done. Somebody who has gone away meanwhile takes nothing back either.
+            # Applied here at once, and sent when Redis is back: closing too early is better than leaving open. The
+            # caller gets an error. A cancelled caller does not undo the revocation either.
             self._tell(self._apply(revocation))
             self._read_anew()
             if isinstance(error, REDIS_FAULTS):
                 log.warning("revocation_not_stored", kind=revocation.kind, cause=repr(error))
                 raise UnavailableError("Not every worker could be told") from error
             raise
-        # Seen before or not: whoever brought it first may have died before it told anybody.
+        # Sent even if it is not new: the worker that stored it may have died before it sent it.
         self._tell(self._apply(revocation))
         return is_new
 
@@ -200,7 +199,7 @@ class Revocations:
             connection.stop(REVOKED)
 
     def _apply(self, revocation: Revocation) -> Revocation:
-        """Refuse the tokens and close their sockets; returns all that is revoked under this name."""
+        """Refuse the tokens and close their sockets. Return the revocation in force under this name."""
         merged = self._memory.add(revocation)
         match revocation.kind:
             case "session":
@@ -212,7 +211,7 @@ class Revocations:
         return merged
 
     def _close(self, connections: Iterable[Member]) -> None:
-        """Close those whose token is refused now."""
+        """Close the connections whose token is refused now."""
         for connection in connections:
             if connection.principal is not None and self._memory.is_revoked(connection.principal):
                 connection.stop(REVOKED)
@@ -237,15 +236,14 @@ class Revocations:
                 self._wake.set()
 
     async def _synchronise(self) -> None:
-        """Read all revocations, and store and tell those that Redis does not have: it may have lost its data."""
+        """Read all revocations, then store and send those that Redis has lost."""
         stored = await self._store.load()
         for revocation in stored:
             self._memory.add(revocation)
         self._memory.is_known = True
         missing = set(self._memory.known()) - set(stored)
         await self._store.add(missing)
-        # Told once more: who had not joined again when they were told, and read before they were stored, would never
-        # learn of them.
+        # Sent again, for workers that had not joined when the first message was sent, and read before they were stored.
         for revocation in missing:
             self._tell(revocation)
         self._is_current = not self._wake.is_set()

@@ -1,4 +1,4 @@
-"""``/connections``: who is connected, and closing connections; for administrators, as ``actions.json`` says."""
+"""``/connections``: routes that list and close connections, for administrators (see ``actions.json``)."""
 
 from typing import Annotated, Final
 
@@ -24,18 +24,18 @@ _NOT_SIGNED_OUT: Final = (
 def connection_routes(
     registry: RedisConnectionRegistry, revocations: Revocations, keycloak: KeycloakClient, *, default_page_size: int
 ) -> Router:
-    """The routes.
+    """Return the routes.
 
     Args:
-        registry: Who is connected.
-        revocations: Closes.
-        keycloak: Ends the sessions that tokens come from.
-        default_page_size: ``per_page`` when the client names none.
+        registry: Registry of all connections.
+        revocations: Closes connections.
+        keycloak: Ends sessions at Keycloak.
+        default_page_size: Default of ``per_page``.
     """
 
     @get("/connections")
     async def list_connections(page: PageInQuery = None, per_page: PageSizeInQuery = None) -> Page[ConnectionEntry]:
-        """Who is connected, on all workers and nodes, by name and time."""
+        """List the connections on all workers and nodes, by name and time."""
         number, size = page or 1, per_page or default_page_size
         found = await registry.entries()
         start = (number - 1) * size
@@ -43,7 +43,7 @@ def connection_routes(
 
     @delete("/connections/{connection_id:str}", outlives_client=True)
     async def close_connection(connection_id: ConnectionInPath) -> None:
-        """Close one connection, wherever it is; its token stays good."""
+        """Close a connection on any worker. Its token stays valid."""
         if await registry.find(connection_id) is None:
             raise NotFoundError("There is no such connection")
         revocations.close(connection_id)
@@ -61,15 +61,15 @@ def connection_routes(
                 await keycloak.end_sessions(user)
             except UnavailableError as error:
                 raise UnavailableError(_NOT_SIGNED_OUT) from error
-            # Once more, for what Keycloak issued until the sessions had ended.
+            # Again, for tokens that Keycloak issued before the sessions had ended.
             await revocations.end_user(user, await ids_of(user))
 
     async def ids_of(user: str) -> set[str]:
-        """Users who are shown by this name. One who was renamed may have connections that still show another name."""
+        """Return the users with this name in the registry. A renamed user may have connections with an older name."""
         try:
             found = await registry.entries()
         except UnavailableError:
-            return set()  # whose token has the name is refused all the same
+            return set()  # tokens with the name are refused anyway
         return {held.user_id for held in found if held.user.lower() == user.lower()}
 
     return Router(
