@@ -1,4 +1,4 @@
-"""Pushes to everybody, to a user, to a role: this worker hears those that its own sockets are meant by."""
+"""Audiences of pushes: everybody, a user or a role. This worker joins those of its own sockets."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,12 @@ log = structlog.get_logger(__name__)
 
 
 class Audiences:
-    """Joins the channels of the users and roles that are connected here.
+    """Audiences of the users and roles that are connected here.
 
     Args:
         hub: The connections.
-        broker: The way to the other workers.
-        roles: That the permission table declares; others are not pushed to.
+        broker: Broker of the worker.
+        roles: Roles that the permission table declares; pushes to others do not exist.
     """
 
     def __init__(self, hub: ConnectionHub, broker: Broker, roles: Iterable[str]) -> None:
@@ -31,22 +31,22 @@ class Audiences:
         hub.on_user_left = self.left
 
     def start(self) -> None:
-        """Hear what is pushed to everybody."""
+        """Receive pushes to everybody."""
         self._broker.join_audience("all", "", self._to_all)
 
     def came(self, principal: Principal) -> None:
-        """A connection is this user's now."""
+        """Join the audiences of a connection's user."""
         if principal.user_id not in self._joined_users:
             self._joined_users.add(principal.user_id)
             user_id = principal.user_id
             self._broker.join_audience("user", user_id, lambda frames: self._to_user(user_id, frames))
-        # Roles are few: a worker that has heard of one goes on hearing it.
+        # Roles are few, so a worker never leaves the audience of one.
         for role in principal.roles & self._roles - self._joined_roles:
             self._joined_roles.add(role)
             self._broker.join_audience("role", role, lambda frames, role=role: self._to_role(role, frames))  # type: ignore[misc]
 
     def left(self, user_id: str) -> None:
-        """The last connection of this user here is gone."""
+        """Leave the audience of a user whose last connection here has ended."""
         if user_id in self._joined_users:
             self._joined_users.discard(user_id)
             self._broker.leave_audience("user", user_id)
@@ -63,7 +63,7 @@ class Audiences:
 
 
 def _push(frames: Frames, connections: Iterable[Member]) -> None:
-    """Push to each of them, whatever becomes of the one before."""
+    """Push to each connection, even if an earlier one fails."""
     for connection in connections:
         try:
             connection.push_frames(frames)

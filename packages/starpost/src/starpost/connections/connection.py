@@ -1,4 +1,4 @@
-"""One client's socket, from the first packet to the close frame.
+"""Connection: one client's socket, from the first packet to the close frame.
 
 A connection is one task. It reads a frame, runs its packets, writes the reply, and reads again: nothing is handed to
 another task on the way. ``Intake`` makes packets of the frame, ``Serial`` runs them. Two things follow.
@@ -66,19 +66,19 @@ log = structlog.get_logger(__name__)
 
 
 class Verifier(Protocol):
-    """Makes a principal of a token."""
+    """Verifier of tokens."""
 
     async def verify(self, token: str) -> Principal:
-        """Raises ``UnauthenticatedError`` or ``UnavailableError``."""
+        """Return the principal of a token; raises ``UnauthenticatedError`` or ``UnavailableError``."""
         ...
 
     def check(self, principal: Principal) -> None:
-        """Look again at one that was verified before an ``await``; raises the same."""
+        """Check a principal again that was verified before an ``await``; raises the same errors."""
         ...
 
 
 def verdict_on(error: AppError) -> Verdict | None:
-    """How a client is turned away that could not be let in for this reason; ``None``: it may try again."""
+    """Return the verdict for a client that is refused for this reason; ``None`` if it may try again."""
     match error:
         case UnauthenticatedError():
             return Verdict(CloseCode.UNAUTHENTICATED, error.code)
@@ -92,7 +92,7 @@ def verdict_on(error: AppError) -> Verdict | None:
 
 
 class Connection:
-    """A client's socket; to packets, the ``Caller``."""
+    """Connection of a client; for packets, the ``Caller``."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Connection:
         self._receive = transport.receive
         self._send = transport.send
         self._link = transport.link
-        # Before the upgrade is accepted, after which a client may send as much as it likes.
+        # Counted before the upgrade is accepted, after which a client may send.
         self._received_before = None if transport.link is None else hub.received.of(transport.link)
         self._hub = hub
         self._pulse = hub.pulse
@@ -219,7 +219,7 @@ class Connection:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Why it closes; ``None`` while it does not."""
+        """Reason for which the server closes; ``None`` while it does not."""
         return self._ending.verdict
 
     @property
@@ -228,11 +228,11 @@ class Connection:
         return self._execution.interrupted
 
     def push(self, packet: ServerPacket) -> None:
-        """Send something unasked."""
+        """Push a packet."""
         self.outbox.push(self.codec.frame(self.codec.encode(packet)))
 
     def push_frames(self, frames: Frames) -> None:
-        """Send something unasked that others get too."""
+        """Push a packet that others get too."""
         self.outbox.push(frames.of(self.codec))
 
     def after_reply(self, call: Callable[[], None]) -> None:
@@ -288,7 +288,7 @@ class Connection:
         self._is_signing_in = True
         try:
             await self._registry.enter(self.id, principal, self.since)
-            # Whoever ended the session while Redis was asked did not find this connection among its sockets.
+            # If the session was ended during the call of Redis, this connection was not among its sockets yet.
             self._verifier.check(principal)
         finally:
             self._is_signing_in = False
@@ -312,7 +312,7 @@ class Connection:
     # ---- the pulse ---------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Look after what runs and a frame that is being written."""
+        """Check deadlines of running packets, and of a frame that is being written."""
         execution = self._execution
         execution.tick(now)
         occupied_since = execution.occupied_since
@@ -330,7 +330,7 @@ class Connection:
             self.outbox.discard()
 
     def sweep(self, now: float) -> None:
-        """Keep the heartbeat, and see to a push that nobody reads."""
+        """Check the heartbeat, and a push that the client does not read."""
         if self.outbox.writing_since is not None:
             self.tick(now)
         if self.principal is None or self._ending.verdict is not None:
@@ -342,7 +342,7 @@ class Connection:
                 self.stop(Verdict(CloseCode.TIMEOUT, "heartbeat_lost"))
 
     def weigh(self, now: float) -> None:  # noqa: ARG002 - as the other checks
-        """Close a stranger's socket that has sent too much, though none of it need have come to us yet."""
+        """Close a stranger's socket that has sent too much, even if none of it has reached us yet."""
         if self._ending.verdict is not None or self._link is None or self._received_before is None:
             return
         received = self._hub.received.of(self._link)
@@ -352,7 +352,7 @@ class Connection:
     # ---- the connection's own task -----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Serve the client until it goes or a verdict falls; then close. The socket has been accepted."""
+        """Serve the client until it leaves or a verdict is given, then close. The socket must be accepted."""
         self._task = asyncio.current_task()
         self._hub.add(self)
         ending, execution, busy = self._ending, self._execution, self._pulse.busy
@@ -409,12 +409,12 @@ class Connection:
         self._token_clock.allow_warning()
 
     def _leave(self) -> None:
-        """The client is gone."""
+        """Note that the client has left."""
         self._ending.client_left()
         self.outbox.discard()
 
     def _wake(self) -> None:
-        """A verdict has fallen: no frame is waited for any more."""
+        """End the wait for a frame, since a verdict is given."""
         if self._is_waiting:
             self._cancel()
 
@@ -438,7 +438,7 @@ class Connection:
         log.debug("events_dropped", connection_id=self.id, topic=source.name, depth=self.outbox.depth)
 
     def _tell_slow(self, cause: str, source: EventSource | None) -> None:
-        """Say once who reads too slowly; the client is told by the close."""
+        """Log once that the client reads too slowly. The close tells the client."""
         if self._ending.verdict is None:
             log.warning(
                 "slow_consumer",
@@ -453,11 +453,11 @@ class Connection:
     # ---- the end -----------------------------------------------------------------------------------------------------
 
     async def turn_away(self, verdict: Verdict, *, is_there_time: bool) -> None:
-        """Close one that is not let in.
+        """Close a connection that is refused.
 
         Args:
-            verdict: Why.
-            is_there_time: For a word, and for the client to read it; if not, the close code has to do.
+            verdict: Reason of the refusal.
+            is_there_time: Send CLOSING and wait until the client has read it; if false, send the close code only.
         """
         self._give_back_place()
         self.stop(verdict)
@@ -529,7 +529,7 @@ class Connection:
         log.debug("connection_closed", connection_id=self.id, code=int(verdict.code), reason=verdict.reason)
 
     async def _refuse_waiting(self) -> None:
-        """Answer the frames whose turn has not come."""
+        """Answer the waiting frames."""
         while self._attendant is not None and self._attendant.inbox:
             found = self._intake.read(self._attendant.inbox.take())
             if found is not None:
@@ -537,7 +537,7 @@ class Connection:
         await self._execution.finish()
 
     async def _read_until_quiet(self) -> None:
-        """Drop what the client still sends, until it pauses.
+        """Read and drop the client's frames until it pauses.
 
         A socket that is closed with unread data is reset by TCP, and the client would see neither CLOSING nor the
         code. After our close frame Granian reads no more, so this comes before it.

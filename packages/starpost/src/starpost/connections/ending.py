@@ -1,4 +1,4 @@
-"""The end of one connection: its verdict, its grace period, and what may still begin."""
+"""End of one connection: its verdict, its grace period, and the packets that may still begin."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,11 +17,11 @@ GONE_GRACE: Final = 1.0
 
 
 class Ending:
-    """Decides that a connection ends, and when.
+    """Ending of a connection: its reason and its time.
 
     Args:
-        pulse: Its clock.
-        on_verdict: Called once, when a verdict has fallen.
+        pulse: Clock.
+        on_verdict: Called once, when a verdict is given.
     """
 
     __slots__ = ("_on_verdict", "_pulse", "grace_until", "is_client_gone", "verdict")
@@ -30,10 +30,10 @@ class Ending:
         self._pulse = pulse
         self._on_verdict = on_verdict
         self.verdict: Verdict | None = None
-        """Why the server closes; ``None`` while it does not, or when the client has left first."""
+        """Reason for which the server closes; ``None`` while it does not, or if the client has left first."""
         self.is_client_gone = False
         self.grace_until: float | None = None
-        """When what runs is interrupted, on the pulse's clock; ``None`` while the connection stays."""
+        """Time at which running packets are interrupted, on the pulse's clock; ``None`` while the connection stays."""
 
     def stop(self, verdict: Verdict, grace: float = REVOKED_GRACE) -> None:
         """Close, soon, for the first reason given."""
@@ -43,17 +43,17 @@ class Ending:
             self._on_verdict()
 
     def client_left(self) -> None:
-        """Nobody hears what is sent, and what runs has to end soon."""
+        """Note that the client has left: sending is useless, and running packets have a grace period."""
         self.is_client_gone = True
         self._end_within(GONE_GRACE)
 
     @property
     def is_grace_over(self) -> bool:
-        """The grace period has passed: nothing may run any more."""
+        """True if the grace period is over, so that no packet may run."""
         return self.grace_until is not None and self._pulse.now >= self.grace_until
 
     def unless_over(self, packet: Packet | BadPacket) -> Packet | BadPacket:
-        """The packet, or the refusal of one that may not begin: its sender is not signed in any more, or time is up."""
+        """Return the packet, or its refusal if it may not begin: the sender is signed out, or the time is up."""
         if self.verdict is not None and self.verdict.code is CloseCode.UNAUTHENTICATED:
             is_expired = self.verdict.reason == TokenExpiredError.code
             error: AppError = TokenExpiredError() if is_expired else UnauthenticatedError()
@@ -64,6 +64,6 @@ class Ending:
         return BadPacket(error, packet.pkg_id, packet.req_id)
 
     def _end_within(self, grace: float) -> None:
-        """End what runs after so many seconds; a second reason makes it no later."""
+        """End running packets after ``grace`` seconds. A second call does not extend the time."""
         end = self._pulse.now + grace
         self.grace_until = end if self.grace_until is None else min(end, self.grace_until)

@@ -33,7 +33,7 @@ from starpost.topics.hub import TopicHub
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """What a handshake is judged by, and what a connection is made of."""
+    """Endpoint of the socket: checks the handshake, and makes the connection from the worker's parts."""
 
     hub: ConnectionHub
     registry: ConnectionRegistry
@@ -50,7 +50,7 @@ class Endpoint:
     places: Places
 
     def route(self, path: str = "/web") -> WebsocketRouteHandler:
-        """The Litestar route."""
+        """Return the Litestar route."""
 
         @websocket(path, name="packets")
         async def packets(socket: WebSocket[Any, Any, Any]) -> None:
@@ -60,7 +60,7 @@ class Endpoint:
         return packets
 
     async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
-        """Judge the handshake, then serve the connection until it ends."""
+        """Check the handshake, then serve the connection until it ends."""
         scope = socket.scope
         address = client_address(scope)
         transport = transport_of(scope, socket.receive, socket.send)
@@ -101,26 +101,26 @@ class Endpoint:
                 with self.places.goodbye() as is_there_time:
                     await connection.turn_away(verdict, is_there_time=is_there_time)
         finally:
-            # Here and not in the connection: also one that ends before it runs has been counted.
+            # Here, not in the connection, since one that ends before it runs was counted too.
             connection.release()
             forget_transport(socket)
 
     def _token(self, scope: Any) -> str | UnauthenticatedError | None:
-        """The token that the handshake brings, or what is wrong with how it does."""
+        """Return the token of the handshake, ``None`` without one, or the error if it is malformed."""
         try:
             return handshake_token(scope, is_query_accepted=self.is_query_token_accepted)
         except UnauthenticatedError as error:
             return error
 
     def _is_known(self, token: str | UnauthenticatedError | None) -> bool:
-        """Whether the token has been verified before, so that to look at it again costs next to nothing."""
+        """Return whether the token was verified before, so that verifying it again costs almost nothing."""
         return isinstance(token, str) and self.authenticator.remembers(token)
 
     async def _let_in(self, connection: Connection, token: str | UnauthenticatedError | None) -> Verdict | None:
-        """Give the client a place, then take the token of the handshake, if it brings one.
+        """Admit the client with the token of its handshake, if it has one.
 
         Returns:
-            Why it is turned away.
+            The verdict if it is refused, else ``None``.
         """
         if self.hub.is_draining:
             return self.hub.restart_verdict()

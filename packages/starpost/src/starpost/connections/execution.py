@@ -24,16 +24,16 @@ TOO_LONG: Final = "The request took too long"
 
 
 class Execution(Protocol):
-    """Runs the packets of a connection's frames, and sends their replies."""
+    """Execution of the packets in a connection's frames; sends their replies."""
 
     @property
     def is_idle(self) -> bool:
-        """Nothing runs; asked between two frames."""
+        """True if no packet runs; read between two frames."""
         ...
 
     @property
     def interrupted(self) -> str | None:
-        """Reason of the present cancellation, if it is on purpose, of the packet in the connection's own task."""
+        """Reason for which the packet in the connection's own task is cancelled on purpose; ``None`` if it is not."""
         ...
 
     @property
@@ -42,43 +42,43 @@ class Execution(Protocol):
         ...
 
     async def run(self, found: Found) -> None:
-        """Run what a frame holds, or begin to."""
+        """Run the packets of a frame, or start to."""
         ...
 
     def tick(self, now: float) -> None:
-        """Interrupt what is over its time."""
+        """Interrupt packets that are over their time."""
         ...
 
     def cancel(self, req_id: UUID) -> bool:
-        """Interrupt the running packet with this id; whether there was one."""
+        """Interrupt the running packet with this id, and return whether there was one."""
         ...
 
     def interrupt(self, reason: str) -> None:
-        """Interrupt all that runs."""
+        """Interrupt all running packets."""
         ...
 
     def abandon_reply(self) -> None:
-        """Wait no longer for a reply that the client does not read."""
+        """Stop waiting for a reply that the client does not read."""
         ...
 
     async def finish(self) -> None:
-        """Wait for what runs; the pulse bounds it."""
+        """Wait for running packets; the pulse bounds their time."""
         ...
 
 
 class Serial:
-    """One frame at a time, in the connection's own task.
+    """Execution of one frame at a time, in the connection's own task.
 
     Args:
-        caller: The connection, to its packets.
-        dispatcher: Answers them.
+        caller: The connection, for its packets.
+        dispatcher: Answers packets.
         outbox: Takes the replies.
-        ending: Says what may not begin.
-        pulse: The clock of the deadlines.
+        ending: Refuses packets that may not begin.
+        pulse: Clock of the deadlines.
         max_timeout: Seconds that a packet may take at most.
         after_reply: Calls that wait for the next reply; emptied when it has been sent.
         cancel: Cancels the connection's own task.
-        uncancel: Takes that back.
+        uncancel: Withdraws the cancellation.
     """
 
     __slots__ = (
@@ -122,7 +122,7 @@ class Serial:
         return None if self._running is None else self._started_at
 
     async def run(self, found: Found) -> None:
-        """Run the packets of a frame one after the other; returns when their reply has been handed over."""
+        """Run the packets of a frame one after the other. Returns when their reply has been handed over."""
         caller, codec = self._caller, self._caller.codec
         is_batch = type(found) is list
         packets: list[Packet | BadPacket] = found if is_batch else [found]  # type: ignore[list-item,assignment]
@@ -159,7 +159,7 @@ class Serial:
     def cancel(self, req_id: UUID) -> bool:
         """See ``Execution``."""
         running = self._running
-        # What runs may be the CANCEL itself, which has no `await` to be interrupted at.
+        # The running packet may be the CANCEL itself, which has no `await` to interrupt.
         if running is None or running.req_id != req_id or running.pkg_id == _CANCEL:
             return False
         self.interrupt(CANCELLED)
@@ -181,5 +181,5 @@ class Serial:
 
 
 def time_for(packet: Packet, longest: float) -> float:
-    """Seconds that a packet may take: what it asks for, within the limit."""
+    """Return the seconds that a packet may take: its own timeout, within the limit."""
     return longest if packet.timeout_ms is None else min(longest, packet.timeout_ms / 1000)

@@ -1,10 +1,10 @@
-"""Whether a silent client is still there."""
+"""Heartbeat: finds out whether a silent client is still there."""
 
 from enum import Enum, auto
 
 
 class Judgement(Enum):
-    """What the silence asks for now."""
+    """Action that a silence requires."""
 
     NOTHING = auto()
     PING = auto()
@@ -12,14 +12,14 @@ class Judgement(Enum):
 
 
 class Heartbeat:
-    """Judges one client's silence.
+    """Heartbeat of one client.
 
-    A client that has ever sent or answered a PING must say something when it is asked. One that never has, does not
-    know PING; it is asked all the same, since that keeps proxies and address translation awake.
+    A client that has once sent or answered a PING must answer. Another client may not know PING; it gets PINGs too,
+    since they keep proxies and address translation from dropping the connection.
 
     Args:
-        interval: Seconds of silence after which it is asked.
-        timeout: Seconds it then has.
+        interval: Silence, in seconds, after which the client gets a PING.
+        timeout: Seconds for its answer.
     """
 
     __slots__ = ("_asked_at", "_interval", "_timeout", "knows_ping")
@@ -31,7 +31,7 @@ class Heartbeat:
         self.knows_ping = False
 
     def judge(self, now: float, last_seen: float) -> Judgement:
-        """Look at the clock; both times are on the same one, in seconds."""
+        """Return the action that is due. Both times are in seconds, on the same clock."""
         if self._asked_at is not None and last_seen >= self._asked_at:
             self._asked_at = None
         if self._asked_at is None:

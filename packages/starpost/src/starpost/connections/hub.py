@@ -1,4 +1,4 @@
-"""The connections of one worker, by what others look for them with, and how they all end."""
+"""Hub of one worker's connections: finds them by id, user and session, and drains them."""
 
 import asyncio
 from collections import defaultdict
@@ -18,13 +18,13 @@ from starpost.protocol.close_codes import CloseCode, Verdict
 from starpost.topics.event import Frames
 
 CLOSE_TIMEOUT: Final = 2.0
-"""Seconds for what a connection still has to say when it closes; a client that does not read must not hold it."""
+"""Time, in seconds, for the last frames of a closing connection. A client that does not read must not delay it."""
 
 BATCH_INTERVAL: Final = 0.1
 """Seconds between two batches of a drain."""
 
 SMALLEST_BATCH: Final = 25
-"""Connections. A few clients need no spreading, and a deploy need not wait for them."""
+"""Least connections in a batch of a drain. A few clients need no spreading, which would only delay the stop."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,30 +34,30 @@ class Member(Patient, Protocol):
 
     @property
     def principal(self) -> Principal | None:
-        """``None`` until the client has signed in."""
+        """Principal of the client; ``None`` until it has signed in."""
         ...
 
     @property
     def outbox(self) -> Outbox:
-        """Its sending side."""
+        """Outbox of the connection."""
         ...
 
     @property
     def verdict(self) -> Verdict | None:
-        """Why it closes; ``None`` while it does not."""
+        """Reason for which the server closes; ``None`` while it does not."""
         ...
 
     def push_frames(self, frames: Frames) -> None:
-        """Send something unasked."""
+        """Push a packet."""
         ...
 
     def stop(self, verdict: Verdict, *, grace: float = ...) -> None:
-        """Close, soon; what runs has so many seconds."""
+        """Close soon. Running packets have ``grace`` seconds."""
         ...
 
 
 class ConnectionHub:
-    """This worker's connections, by id, by user and by Keycloak session."""
+    """Hub of a worker's connections, by id, by user and by Keycloak session."""
 
     def __init__(self, *, heartbeat: float, heartbeat_timeout: float) -> None:
         self.connections: dict[str, Member] = {}
@@ -81,19 +81,19 @@ class ConnectionHub:
         self.pulse.start()
 
     async def stop(self) -> None:
-        """Stop the pulse; the connections must be gone."""
+        """Stop the pulse. All connections must have ended."""
         await self.pulse.stop()
         self.received.close()
 
     def add(self, connection: Member) -> None:
-        """Know a connection, authenticated or not."""
+        """Add a connection, authenticated or not."""
         self.connections[connection.id] = connection
         if connection.principal is None:
             self._strangers.add(connection)
         self._emptied.clear()
 
     def identify(self, connection: Member) -> None:
-        """Know whose connection it is; again after each change of its token."""
+        """Index a connection by user and session; called again after each change of its token."""
         principal = connection.principal
         if principal is None:
             return
@@ -107,7 +107,7 @@ class ConnectionHub:
             self.on_user_came(principal)
 
     def remove(self, connection: Member) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self.connections.pop(connection.id, None)
         self.pulse.busy.discard(connection)
         self._strangers.discard(connection)
@@ -118,7 +118,7 @@ class ConnectionHub:
             self._emptied.set()
 
     def _forget_keys(self, connection: Member) -> str | None:
-        """Find it under its user and its session no longer; returns the user, if it had one."""
+        """Remove a connection from the indexes, and return its user, if it had one."""
         user_id, session_id = self._keys.pop(connection.id, (None, None))
         if user_id is not None:
             _discard(self._users, user_id, connection)
@@ -127,15 +127,15 @@ class ConnectionHub:
         return user_id
 
     def waiting_frames(self) -> int:
-        """Frames that wait in all outboxes."""
+        """Return the number of frames that wait in all outboxes."""
         return sum(connection.outbox.depth for connection in self.connections.values())
 
     def of_user(self, user_id: str) -> frozenset[Member]:
-        """The connections of one user, by ``sub``."""
+        """Return the connections of a user, by ``sub``."""
         return frozenset(self._users.get(user_id, ()))
 
     def of_session(self, session_id: str) -> frozenset[Member]:
-        """The connections of one Keycloak session, by ``sid``."""
+        """Return the connections of a Keycloak session, by ``sid``."""
         return frozenset(self._sessions.get(session_id, ()))
 
     async def drain(self, *, spread: float, grace: float) -> bool:
@@ -159,7 +159,7 @@ class ConnectionHub:
             async with asyncio.timeout_at(last_turn + grace + CLOSE_TIMEOUT):
                 while self.connections:
                     turns_left = max(0.0, last_turn - loop.time()) / BATCH_INTERVAL
-                    # Looked at anew each time: a handshake that had begun before may have added one.
+                    # Listed anew each time: a handshake that had begun before may have added one.
                     open_ones = [connection for connection in self.connections.values() if connection.verdict is None]
                     size = max(SMALLEST_BATCH, ceil(len(open_ones) / (turns_left + 1)))
                     for connection in open_ones[:size]:
@@ -171,7 +171,7 @@ class ConnectionHub:
         return True
 
     def restart_verdict(self) -> Verdict:
-        """What a client hears from a server that stops."""
+        """Return the verdict for a client of a server that stops."""
         after = uniform(0, self._restart_spread)  # noqa: S311 - jitter, no secret
         return Verdict(CloseCode.SERVICE_RESTART, "service_restart", int(after * 1000))
 

@@ -1,4 +1,4 @@
-"""Frames that were read before their turn has come."""
+"""Inbox: frames that were read and wait for their turn."""
 
 from collections import deque
 from sys import getsizeof
@@ -19,7 +19,7 @@ class Inbox(deque[Any]):
         self._size = 0
 
     def has_room(self, limit: int) -> bool:
-        """Whether another frame may be read. What is kept exceeds the limit by that one frame at most.
+        """Return whether another frame may be read. The inbox exceeds the limit by one frame at most.
 
         Args:
             limit: Bytes of memory.
@@ -32,17 +32,17 @@ class Inbox(deque[Any]):
         self.append(message)
 
     def take(self) -> Any:
-        """Hand out the oldest message."""
+        """Remove and return the oldest message."""
         message = self.popleft()
         self._size -= _size_of(message)
         return message
 
     def skip_to_last(self) -> None:
-        """Forget all but the newest message."""
+        """Drop all but the newest message."""
         while len(self) > 1:
             self.take()
 
 
 def _size_of(message: Any) -> int:
-    """Bytes of memory: a text frame takes one to four per character, and the smallest message some hundreds."""
+    """Return the bytes of memory: one to four per character of a text frame, and some hundreds per message."""
     return getsizeof(message) + sum(map(getsizeof, message.values()))

@@ -27,14 +27,14 @@ _UNREAD: Final = BadPacket(RateLimitedError())
 
 
 class Intake:
-    """Finds the packets in a client's frames, within its limits.
+    """Intake of a client's frames, within its limits.
 
     Args:
-        codec: How the client writes them.
-        limits: What it may.
-        heartbeat: Learns that the client knows PING.
-        pulse: The clock of ``last_seen``.
-        clock: The clock of the users' budgets.
+        codec: Codec of the client.
+        limits: Limits of the client.
+        heartbeat: Told when the client knows PING.
+        pulse: Clock of ``last_seen``.
+        clock: Clock of the users' budgets.
         metrics: Counts bad frames and refusals.
         stop: Closes the connection.
     """
@@ -65,27 +65,27 @@ class Intake:
         self._max_bytes = min(limits.max_message_bytes, STRANGER_MAX_BYTES)
         self._bad_frames = 0
         self.is_stranger = True
-        """The client has yet to sign in: all that it may send is AUTH."""
+        """True until the client has signed in. Before that it may send only AUTH."""
         self.last_seen = pulse.now
         """Time of the last frame, on the pulse's clock."""
 
     @property
     def room(self) -> int:
-        """Bytes of frames that may be kept until their turn comes."""
+        """Return the bytes of waiting frames that the inbox may hold."""
         return STRANGER_MAX_BYTES if self.is_stranger else self._limits.max_message_bytes
 
     def sign_in(self) -> None:
-        """Accept what a client may send that is known."""
+        """Accept all packets from now on: the client has signed in."""
         self.is_stranger = False
         self._bad_frames = 0
         self._max_bytes = self._limits.max_message_bytes
 
     def charge(self, budget: UserBudget | None) -> None:
-        """Charge this user, too, from now on; ``None``: nobody any more."""
+        """Charge this user, too, from now on; ``None`` charges no user."""
         self._rate.belong_to(budget)
 
     def read(self, message: Any) -> Found | None:
-        """The packets of a frame; what the limits refuse becomes a ``BadPacket``.
+        """Decode the packets of a frame. Packets that the limits refuse become a ``BadPacket``.
 
         Returns:
             ``None`` if there is nothing to answer: the frame is too large, or a PING that answers ours.
@@ -95,7 +95,7 @@ class Intake:
             return None
         paid = 0
         if len(frame) > UNIT:
-            # Before it is decoded: that is what a large frame costs. So what it is cannot be said.
+            # Charged before decoding, which is the cost of a large frame. So the refusal cannot name the packet.
             paid = min(cost_of(frame), self._rate.burst)
             if (wait := self._rate.take(paid)) > 0:
                 return self._refused(_UNREAD, wait, paid)
@@ -119,9 +119,9 @@ class Intake:
         return None if found.pkg_id == _PING and self.is_pong(found) else found  # type: ignore[union-attr,arg-type]
 
     def frame_of(self, message: Any) -> str | bytes | None:
-        """The frame of an ASGI message; ``None``, and the connection ends, if it is too large."""
+        """Return the frame of an ASGI message. If it is too large, end the connection and return ``None``."""
         self.last_seen = self._pulse.now
-        # One of the two members is missing, or ``None``.
+        # One of the two members is absent, or ``None``.
         frame: str | bytes | None = message.get("text")
         limit = self._max_bytes
         if frame is None:
@@ -137,7 +137,7 @@ class Intake:
         return frame
 
     def control(self, frame: str | bytes) -> Packet | None:
-        """The PING or CANCEL in a frame, if that is all there is in it and the rate allows it."""
+        """Return the PING or CANCEL of a frame that contains nothing else, if the rate allows it."""
         if self.is_stranger or type(frame) is not self._codec.frame_type or len(frame) > UNIT:
             return None
         found = self._codec.decode(frame, 1)
@@ -146,16 +146,16 @@ class Intake:
         return found
 
     def is_pong(self, packet: Packet | BadPacket) -> bool:
-        """True for a PING that answers ours: it repeats the nil ``req_id``, and is not answered in turn."""
+        """Return true for a PING that answers ours: it repeats the nil ``req_id``, and gets no answer."""
         if type(packet) is not Packet or packet.pkg_id != _PING:
             return False
         self._heartbeat.knows_ping = True
         return packet.req_id == NIL
 
     def _from_stranger(self, found: Found) -> Packet | BadPacket:
-        """AUTH, or what is said to everything else: whoever is unknown learns nothing."""
+        """Return AUTH, or the refusal of any other packet, which tells a stranger nothing."""
         if type(found) is Packet and found.pkg_id == _AUTH and self._bad_frames < self._limits.max_bad_frames:
-            # Counted until one signs somebody in: a handshake is charged to its address, what comes behind it is not.
+            # Counted until one succeeds: the address pays for the handshake, but not for the packets after it.
             self._bad_frames += 1
             return found
         self._count_bad_frame()
@@ -174,7 +174,7 @@ class Intake:
         return self._refused(packet, wait) if wait else packet
 
     def _refused(self, packet: Packet | BadPacket, wait: float, cost: int = 1) -> BadPacket:
-        """What is answered to a packet that the rate has no room for."""
+        """Return the refusal of a packet that exceeds the rate."""
         self._metrics.rate_limited("packet")
         if self._rate.is_deaf(cost):
             self._stop(Verdict(CloseCode.TOO_MANY, "too_many_packets", int(wait * 1000)))

@@ -1,4 +1,4 @@
-"""What one client may, and the rate of its packets."""
+"""Limits of one client, and the rate of its packets."""
 
 import sys
 from collections.abc import Callable
@@ -12,18 +12,18 @@ UNIT: Final = 4096
 """Characters or bytes of a frame that count as one packet. Decoding as much takes 15 to 70 µs, as a packet does."""
 
 STRANGER_MAX_BYTES: Final = 32_768
-"""Size of a frame before AUTH: room for AUTH with the longest token that is looked at, twice."""
+"""Largest frame before AUTH: room for AUTH with twice the longest accepted token."""
 
 STRANGER_BUDGET: Final = 2 * STRANGER_MAX_BYTES
-"""Bytes that may come before AUTH in all, as the kernel counts them: complete frames, and whatever is none yet."""
+"""Bytes that may arrive before AUTH in all, as the kernel counts them: complete and incomplete frames."""
 
 HEAVIEST_REFUSAL: Final = 0.25
-"""Seconds, of the one for which a client may go on sending in vain."""
+"""Most that one refusal counts, in seconds, of the one second for which a client may go on after refusals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What one client may; see the settings of the same names."""
+    """Limits of one client; see the settings of the same names."""
 
     max_message_bytes: int
     max_batch: int
@@ -41,11 +41,11 @@ class ConnectionLimits:
 
 
 class PacketRate:
-    """Charges the frames of one socket, to the socket and, once it is known, to its user.
+    """Rate of one socket's packets, charged to the socket and, once it is known, to its user.
 
     Args:
-        rate: ``WS_RATE_LIMIT``: packets per second of the socket, twice that in a burst; 0: no limit.
-        clock: Seconds, monotonic; the one that users' budgets go by. Asked for every frame.
+        rate: ``WS_RATE_LIMIT``: packets per second of the socket, twice that in a burst; 0 means no limit.
+        clock: Seconds, monotonic; the clock of the users' budgets. Called for every frame.
     """
 
     __slots__ = ("_clock", "_deaf_at", "_full_at", "_interval", "_user")
@@ -59,12 +59,12 @@ class PacketRate:
 
     @property
     def burst(self) -> int:
-        """Packets that there is room for at most; a frame whose size counts as more is charged as so many."""
+        """Return the most packets that there can be room for. A larger frame is charged as this many."""
         pace = self._pace
         return int(EMPTY / pace) if pace else sys.maxsize
 
     def belong_to(self, budget: UserBudget | None) -> None:
-        """Charge this user, too, from now on; ``None``: nobody any more. The budget counts its holders."""
+        """Charge this user, too, from now on; ``None`` charges no user. The budget counts its holders."""
         if self._user is not None:
             self._user.holders -= 1
         if budget is not None:
@@ -72,10 +72,10 @@ class PacketRate:
         self._user = budget
 
     def take(self, cost: float = 1.0) -> float:
-        """Take room for packets; for all of them or for none.
+        """Charge packets, all or none.
 
         Returns:
-            0 if there was room, else the seconds after which there is.
+            0 if there was room, else the seconds to wait for it.
         """
         # Two buckets (see ``Bucket``) in one function, so that a packet is charged for no more than one cost.
         now = self._clock()
@@ -102,11 +102,10 @@ class PacketRate:
         return 0.0
 
     def is_deaf(self, cost: int = 1) -> bool:
-        """Count a refusal; whether the client goes on as if there had been none.
+        """Count a refusal, and return whether the client ignores refusals.
 
-        A client that respects ``retry_after`` is refused now and then. One that is refused more than the rate itself
-        would let pass, and a second's worth of it, is not worth more answers. No single refusal weighs more than a
-        quarter of that.
+        A client that respects ``retry_after`` is refused now and then. A client that is refused more packets than the
+        rate allows, by a second's worth, gets no more answers. One refusal counts for a quarter of that at most.
         """
         now = self._clock()
         self._deaf_at = max(self._deaf_at, now) + min(cost * self._pace, HEAVIEST_REFUSAL)
@@ -114,10 +113,10 @@ class PacketRate:
 
     @property
     def _pace(self) -> float:
-        """Seconds in which room for one packet comes back in the slower of the buckets; 0: there is no limit."""
+        """Seconds in which room for one packet comes back in the slower of the buckets; 0 means no limit."""
         return self._interval if self._user is None else max(self._interval, self._user.pace)
 
 
 def cost_of(frame: str | bytes) -> int:
-    """Packets that a frame counts as, by its size: one for each ``UNIT`` begun."""
+    """Return the packets that a frame counts as, by its size: one for each ``UNIT`` begun."""
     return 1 if len(frame) <= UNIT else -(-len(frame) // UNIT)

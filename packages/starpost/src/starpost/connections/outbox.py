@@ -44,7 +44,7 @@ class _Waiting:
         last: int | None = None,
     ) -> None:
         self.frame = frame
-        """``None``: a gap from ``first`` to ``last``, whose frame is made when it is sent, as it may still grow."""
+        """Frame to send; ``None`` for a gap from ``first`` to ``last``, which may grow until its frame is made."""
         self.written = written
         self.source = source
         self.first = first
@@ -60,13 +60,13 @@ class _Waiting:
         return self.frame or ""
 
     def release(self) -> None:
-        """Wake who waits until it is written: it is, or it never will be."""
+        """Wake the task that waits for the writing: the frame is written, or never will be."""
         if self.written is not None and not self.written.done():
             self.written.set_result(None)
 
 
 class Outbox:
-    """The sending side of a connection.
+    """Outbox of a connection.
 
     Args:
         send: ASGI ``send``.
@@ -110,12 +110,12 @@ class Outbox:
         self._is_closed = False
         self._is_eager = is_eager
         self._handed: Any = None
-        """The future of the frame that was handed over last, until it is looked at."""
+        """Future of the frame that was handed over last, until it is checked."""
         self._writing_since: float | None = None
 
     @property
     def writing_since(self) -> float | None:
-        """When the frame that is being written was handed to the server; ``None`` while none is."""
+        """Time at which the frame that is being written was handed to the server; ``None`` while none is."""
         # While a task writes, a frame that has been taken is not the last.
         if self._task is None and self._handed is not None and self._handed.done():
             return None
@@ -123,24 +123,24 @@ class Outbox:
 
     @property
     def is_written_by_owner(self) -> bool:
-        """Whether the connection's own task is in the middle of ``write``."""
+        """True while the connection's own task is in ``write``."""
         return self._writing_since is not None and self._task is None and self._handed is None
 
     @property
     def depth(self) -> int:
-        """Frames that wait behind the one being written."""
+        """Number of frames that wait behind the one being written."""
         return len(self._queue)
 
     @property
     def waiting_bytes(self) -> int:
-        """Their size."""
+        """Size of the waiting frames."""
         return self._waiting_bytes
 
     def offer(self, frame: Frame) -> bool:
-        """Hand a reply over at once, if nothing is in its way; else it is for ``write``.
+        """Hand a reply over at once if no frame is before it, and return whether it was; otherwise call ``write``.
 
         Raises:
-            Exception: The frame before it could not be sent: the client is gone.
+            Exception: The frame before it could not be sent: the client has left.
         """
         if self._handed is not None:
             self._settle()
@@ -150,10 +150,10 @@ class Outbox:
         return True
 
     async def write(self, frame: Frame) -> None:
-        """Send a reply, after everything that waits; returns when the server has it.
+        """Send a reply after all waiting frames. Returns when the server has it.
 
         Raises:
-            Exception: This frame, or the one that was handed over before it, could not be sent: the client is gone.
+            Exception: This frame, or the one that was handed over before it, could not be sent: the client has left.
         """
         if self.offer(frame):
             return
@@ -189,22 +189,22 @@ class Outbox:
         self._enqueue(_Waiting(None, None, source, first, last))
 
     async def flush(self) -> None:
-        """Wait until nothing is left to be written, then take nothing more."""
+        """Accept no more frames, and wait until all are written."""
         self._is_closed = True
         if self._handed is not None and self._task is None:
             self._start()
         # A task that is cancelled before it first runs is done, and cannot say so itself.
         while self._task is not None and not self._task.done():
-            # Not `shield`: a task that `discard` has cancelled must not cancel who waits for its end.
+            # Not `shield`: when `discard` cancels the task, the waiting caller must not be cancelled.
             await asyncio.wait([self._task])
 
     def let_go(self) -> None:
-        """Hold the server's end no longer; nothing is written after this."""
+        """Release the server's ``send``. No frame is written after this."""
         self.discard()
         self._send = gone
 
     def discard(self) -> None:
-        """Forget what waits; the client is gone."""
+        """Drop waiting frames; the client has left."""
         self._is_closed = True
         if self._task is not None:
             self._task.cancel()
@@ -235,7 +235,7 @@ class Outbox:
             self._start()
 
     def _replace(self, frame: Frame, source: EventSource, seq: int) -> bool:
-        """Put an event in the place of the one of its topic that waits; whether one did."""
+        """Replace the waiting event of the topic by this one, and return whether there was one."""
         for waiting in self._queue:
             if waiting.source is source and waiting.frame is not None:
                 self._waiting_bytes += len(frame) - waiting.size
@@ -244,7 +244,7 @@ class Outbox:
         return False
 
     def _make_room(self, event: _Waiting, source: EventSource) -> None:
-        """Drop the topic's oldest waiting events until there is room; a gap stands where they stood."""
+        """Drop the topic's oldest waiting events until there is room. A gap takes their place."""
         if self._is_closed:
             return
         mine = [waiting for waiting in self._queue if waiting.source is source]
@@ -253,7 +253,7 @@ class Outbox:
             if self._has_room(event):
                 break
             if gap is None or gap.last is None:
-                # The first one becomes the gap; its place in the queue is not free yet.
+                # The first one becomes the gap, and keeps its place in the queue.
                 self._waiting_bytes -= waiting.size
                 waiting.frame = None
                 self._waiting_bytes += waiting.size
@@ -267,13 +267,13 @@ class Outbox:
         elif gap is not None:
             gap.last = event.last
         else:
-            # All the room is taken by others: this client reads nothing at all.
+            # Other frames take all the room, so this client reads nothing at all.
             self._on_overflow(source)
             return
         self._on_drop(source)
 
     def _start(self) -> None:
-        # Set here and not in the task: whoever comes before the task first runs must find a writer.
+        # Set here, not in the task, so that a frame that comes before the task first runs finds a writer.
         if self._handed is None:
             self._writing_since = self._clock()
         self._task = asyncio.create_task(self._write_queue())
@@ -293,8 +293,8 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - the client is gone, as the connection's own task will read
             log.debug("frame_not_sent", reason=str(error))
         finally:
-            # After an error or a cancellation the socket is lost: nobody may wait for a frame that will not be sent,
-            # the one that was on its way included.
+            # After an error or a cancellation the socket is lost: no task may wait for a frame that will not be sent,
+            # including the one that was being written.
             if waiting is not None:
                 waiting.release()
             self._forget()
@@ -303,13 +303,13 @@ class Outbox:
 
     def _hand_over(self, frame: Frame) -> None:
         taken = self._send({"type": "websocket.send", self._frame_key: frame})
-        # Granian answers with a future of its own. For a socket that it has closed, or a message that it cannot send,
-        # the answer is an awaitable that knows nothing but `__await__`: a task makes a future of that one.
+        # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an
+        # awaitable that has only `__await__`, of which a task makes a future.
         self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)
         self._writing_since = self._clock()
 
     def _settle(self) -> None:
-        """Look whether the frame that was handed over has been taken; raise if it could not be sent."""
+        """Check whether the frame that was handed over has been taken; raise if it could not be sent."""
         if self._task is None and self._handed.done():
             handed, self._handed, self._writing_since = self._handed, None, None
             handed.result()

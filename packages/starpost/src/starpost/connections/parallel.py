@@ -1,4 +1,4 @@
-"""Several packets of one connection at once, for ``WS_MAX_PARALLEL`` above 1.
+"""Parallel execution of one connection's packets, for ``WS_MAX_PARALLEL`` above 1.
 
 A frame (one packet, or a batch, whose packets keep their order) gets a task; its reply is sent when it is ready.
 Packets with the same lane run one after the other, in the order in which they came.
@@ -29,11 +29,11 @@ log = structlog.get_logger(__name__)
 
 
 class _Sender(Caller, Subscriber, Protocol):
-    """Sends the packets: the connection."""
+    """Sender of the packets: the connection."""
 
 
 class _RunningFrame:
-    """One frame on its way; to its packets, the ``Caller``."""
+    """Running frame; for its packets, the ``Caller``."""
 
     def __init__(self, sender: _Sender, now: float) -> None:
         self._sender = sender
@@ -68,7 +68,7 @@ class _RunningFrame:
         self._sender.push_frames(frames)
 
     def after_reply(self, call: Callable[[], None]) -> None:
-        """After this frame's reply, whichever others come before it."""
+        """Call ``call`` after this frame's reply, even if other replies come before."""
         self.calls.append(call)
 
     def interrupt(self, reason: str) -> None:
@@ -78,17 +78,17 @@ class _RunningFrame:
 
 
 class Parallel:
-    """Some frames at once, each in a task of its own.
+    """Execution of several frames at once, each in a task of its own.
 
     Args:
-        sender: The connection, to its packets.
-        dispatcher: Answers them.
-        ending: Says what may not begin.
-        pulse: The clock of the deadlines.
-        limit: Frames at once.
+        sender: The connection, for its packets.
+        dispatcher: Answers packets.
+        ending: Refuses packets that may not begin.
+        pulse: Clock of the deadlines.
+        limit: Most frames at once.
         max_timeout: Seconds that a packet may take at most.
         reply: Sends a reply.
-        on_idle: Called when nothing runs any more.
+        on_idle: Called when no frame runs any more.
     """
 
     interrupted = None
@@ -121,11 +121,11 @@ class Parallel:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing runs."""
+        """True if no frame runs."""
         return not self._frames
 
     async def run(self, found: Found) -> None:
-        """Start what a frame holds; waits while all slots are taken, so that the client waits too."""
+        """Start the packets of a frame. Waits while all slots are taken, so that the client waits too."""
         self.occupied_since = self._pulse.now
         try:
             await self._slots.acquire()
@@ -142,7 +142,7 @@ class Parallel:
         task.add_done_callback(self._done)
 
     def cancel(self, req_id: UUID) -> bool:
-        """Interrupt the running packet with this id, unless it is the CANCEL itself; whether there was one."""
+        """Interrupt the running packet with this id, except CANCEL itself, and return whether there was one."""
         asking = asyncio.current_task()
         for task, frame in self._frames.items():
             if task is not asking and frame.packet is not None and frame.packet.req_id == req_id:
@@ -151,7 +151,7 @@ class Parallel:
         return False
 
     def tick(self, now: float) -> None:
-        """Interrupt what is over its time."""
+        """Interrupt packets that are over their time."""
         for frame in list(self._frames.values()):
             if now >= frame.deadline:
                 frame.interrupt(TOO_LONG)
@@ -162,10 +162,10 @@ class Parallel:
             frame.interrupt(reason)
 
     def abandon_reply(self) -> None:
-        """See ``Execution``: who waits here waits for the outbox, which forgets what it holds."""
+        """See ``Execution``: waiting tasks here wait for the outbox, which drops its frames."""
 
     async def finish(self) -> None:
-        """Wait for what runs; the pulse goes on bounding it."""
+        """Wait for running frames; the pulse still bounds their time."""
         self.occupied_since = self._pulse.now
         while self._frames:
             await asyncio.wait(self._frames)
@@ -202,7 +202,7 @@ class Parallel:
                     frame.task.uncancel()
 
     def _lane(self, packet: Packet | BadPacket) -> str | None:
-        """The lane that the packet's declaration and its data name."""
+        """Return the lane of a packet, from its declaration and its data; ``None`` if it has none."""
         if isinstance(packet, BadPacket) or not packet.data:
             return None
         route = self._dispatcher.route(packet.pkg_id)

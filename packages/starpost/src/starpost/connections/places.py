@@ -1,8 +1,8 @@
-"""The places of one worker: how many sockets it serves, and how many of them may be strangers.
+"""Places of one worker: limits of its sockets, and of those among them that are strangers.
 
-A socket takes a place before anything is asked about its token, so nobody who is let in finds that there is none. A
-stranger is a socket that has brought no token: strangers have a share, and however many come, the rest is for others.
-Whoever brings a token is no stranger, but has a place of its own only as long as its token may be good.
+A socket takes a place before its token is verified, so that every admitted client has one. A stranger is a socket
+without a token. Strangers have a share of the places; however many come, the rest is for others. A socket with a token
+is not a stranger, but keeps its place only as long as its token may be valid.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 GOODBYES: Final = 512
-"""Clients without a place that may listen to a goodbye at once. It takes each of them seconds, if it wants, and a file:
-these are fewer than the launcher asks for beside those of the places."""
+"""Clients without a place that may get CLOSING at the same time. Each can take seconds and needs a file; the launcher
+reserves more files than these."""
 
 
 class Place:
-    """The place of one socket."""
+    """Place of one socket."""
 
     __slots__ = ("_is_given_back", "_is_stranger", "_places")
 
@@ -26,13 +26,13 @@ class Place:
         self._is_given_back = False
 
     def sign_in(self) -> None:
-        """It is no stranger's any more. Again does no harm."""
+        """Note that the socket is no longer a stranger. May be called again."""
         if self._is_stranger:
             self._is_stranger = False
             self._places.strangers -= 1
 
     def give_back(self) -> None:
-        """Another may have it. Again does no harm."""
+        """Release the place. May be called again."""
         self.sign_in()
         if not self._is_given_back:
             self._is_given_back = True
@@ -40,12 +40,11 @@ class Place:
 
 
 class Places:
-    """Counts the places that are taken.
+    """Places of one worker.
 
     Args:
-        total: Sockets of this worker.
-        anonymous: How many of them may be strangers. As many may wait for Keycloak with a token that nobody could judge
-            yet.
+        total: Most sockets of this worker.
+        anonymous: Most strangers among them. As many further sockets may wait for Keycloak with an unverified token.
     """
 
     def __init__(self, *, total: int, anonymous: int) -> None:
@@ -57,7 +56,7 @@ class Places:
         self._turned_away = 0
 
     def take(self, *, is_stranger: bool) -> Place | None:
-        """A place, if there is one for such a socket."""
+        """Return a place for a socket; ``None`` if there is no room."""
         if self.taken >= self._total or (is_stranger and self.strangers >= self._anonymous):
             return None
         self.taken += 1
@@ -66,15 +65,15 @@ class Places:
 
     @asynccontextmanager
     async def judging(self) -> AsyncIterator[None]:
-        """Around what judges a token.
+        """Enter this context to verify a token.
 
-        A token whose key is known is judged without waiting, always. Another one waits for Keycloak: anybody can write
-        one, so only some may wait at once.
+        A token whose key is known is verified without waiting. Another one waits for Keycloak. Anybody can make such a
+        token, so only a number of them may wait at once.
 
         Raises:
-            TimeoutError: The token cannot be judged without waiting, and too many wait.
+            TimeoutError: The token cannot be verified without waiting, and too many wait.
         """
-        # A timeout of 0 comes at the first wait, and never to what does not wait.
+        # A timeout of 0 fires at the first wait, and never without one.
         limit = None if self._judged < self._anonymous else 0
         self._judged += 1
         try:
@@ -85,10 +84,10 @@ class Places:
 
     @contextmanager
     def goodbye(self) -> Iterator[bool]:
-        """Around the goodbye to a client that was turned away.
+        """Enter this context to say goodbye to a refused client.
 
         Yields:
-            Whether there is time for one; if not, the close code has to do.
+            True if there is time for CLOSING; if not, send the close code only.
         """
         self._turned_away += 1
         try:

@@ -1,7 +1,7 @@
-"""The worker's pulse: one task that looks after every connection.
+"""Pulse of a worker: one task that checks every connection.
 
-It sees to a packet's deadline, a client that reads too slowly, a heartbeat that stays away. So a packet costs no timer
-and an idle connection no task. Times are kept to one tick.
+It enforces deadlines of packets, finds clients that read too slowly, and sends heartbeats. So a packet costs no timer,
+and an idle connection no task. Times are exact to one tick.
 """
 
 import asyncio
@@ -13,69 +13,69 @@ import structlog
 from starpost.protocol.close_codes import CloseCode, Verdict
 
 TICK: Final = 0.05
-"""Seconds between two looks at the busy connections."""
+"""Seconds between two checks of the busy connections."""
 
 STRANGER_LOOK: Final = 0.2
-"""Seconds between two looks at what strangers have sent. Each costs 6 µs per stranger; what comes meanwhile is held."""
+"""Seconds between two checks of the bytes that strangers have sent. A check costs 6 µs per stranger."""
 
 log = structlog.get_logger(__name__)
 
 
 class Patient(Protocol):
-    """A connection, as far as the pulse sees it. All times are the pulse's, in seconds."""
+    """Connection, as the pulse sees it. All times are on the pulse's clock, in seconds."""
 
     @property
     def id(self) -> str:
-        """The connection's id."""
+        """Id of the connection."""
         ...
 
     def tick(self, now: float) -> None:
-        """Look after a running packet and a frame that is being written; each tick, while it is busy."""
+        """Check running packets and the frame that is being written; called each tick, while it is busy."""
         ...
 
     def weigh(self, now: float) -> None:
-        """Look at how much has come; while it is a stranger's."""
+        """Check how much has arrived; called while it is a stranger's."""
         ...
 
     def sweep(self, now: float) -> None:
-        """Keep the heartbeat; now and then."""
+        """Check the heartbeat; called at longer intervals."""
         ...
 
     def stop(self, verdict: Verdict) -> None:
-        """Close, soon."""
+        """Close soon."""
         ...
 
 
 class Pulse:
-    """Checks the connections, and is their coarse clock.
+    """Pulse of a worker's connections, and their coarse clock.
 
     Args:
-        everybody: All of them.
-        strangers: Those that have not signed in.
-        sweep_interval: Seconds between two looks at everybody.
+        everybody: All connections.
+        strangers: Connections that have not signed in.
+        sweep_interval: Seconds between two checks of everybody.
     """
 
     def __init__(self, everybody: Mapping[str, Patient], strangers: Collection[Patient], sweep_interval: float) -> None:
         self.now = 0.0
-        """The loop's time at the last tick: a clock that costs an attribute."""
+        """Time of the loop at the last tick: a clock at the price of an attribute."""
         self.busy: set[Patient] = set()
-        """Those whose packets run; each adds and removes itself."""
+        """Connections with running packets; each adds and removes itself."""
         self._everybody = everybody
         self._strangers = strangers
         self._sweep_interval = sweep_interval
         self._task: asyncio.Task[None] | None = None
 
     def clock(self) -> float:
-        """``now``, as a function."""
+        """Return ``now``."""
         return self.now
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the pulse."""
         self.now = asyncio.get_running_loop().time()
         self._task = asyncio.create_task(self._beat(), name="connections-pulse")
 
     async def stop(self) -> None:
-        """End; the connections must be gone."""
+        """Stop the pulse. All connections must have ended."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -98,7 +98,7 @@ class Pulse:
                     self._check(connection, connection.sweep)
 
     def _check(self, connection: Patient, check: Callable[[float], None]) -> None:
-        """One connection's fault must not stop the pulse of all others."""
+        """Run one check. Log an exception, which must not stop the pulse of the other connections."""
         try:
             check(self.now)
         except Exception:

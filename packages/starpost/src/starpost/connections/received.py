@@ -1,8 +1,8 @@
 """Bytes that a TCP socket has received, as the kernel counts them.
 
-The server below reads a message to its end before anything of ours sees it, and it may have 64 MiB. Nobody says how
-much of one has come: the server has no setting for it and no hook. The kernel knows; Linux tells it for one connection
-at a time by netlink (sock_diag(7)), without privileges and without the socket's file, which is the server's.
+Granian reads a message of up to 64 MiB to its end before we see any of it, and has neither a setting nor a hook for
+incomplete ones. The Linux kernel reports the received bytes of a connection by netlink (sock_diag(7)), without
+privileges, and without the socket's file descriptor, which Granian has.
 """
 
 import socket
@@ -24,10 +24,10 @@ _DUMP: Final = 0x300
 _NO_COOKIE: Final = 0xFFFF_FFFF
 _ALL_STATES: Final = 0xFFFF_FFFF
 _INFO: Final = 2
-"""The attribute ``INET_DIAG_INFO``: a ``struct tcp_info``; asked for by the bit of its number less one."""
+"""Attribute ``INET_DIAG_INFO``, a ``struct tcp_info``; requested by the bit of its number minus one."""
 
 _RECEIVED_OFFSET: Final = 128
-"""Of ``tcpi_bytes_received`` in ``struct tcp_info`` (linux/tcp.h), which only ever grows at its end."""
+"""Offset of ``tcpi_bytes_received`` in ``struct tcp_info`` (linux/tcp.h), which is only extended at its end."""
 
 _HEADER: Final = struct.Struct("=IHHII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
@@ -37,7 +37,7 @@ _ANSWER_SIZE: Final = 65_536
 _MAPPED: Final = "::ffff:"
 
 ADDRESSES_LAST: Final = 60.0
-"""Seconds for which this machine's addresses are believed, when a connection is at none of them."""
+"""Seconds for which this machine's addresses are cached if a connection has none of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,16 +45,16 @@ Address = tuple[str, int]
 
 
 class Link(NamedTuple):
-    """Both ends of a TCP connection, as the server below names them."""
+    """Both ends of a TCP connection, as the server names them."""
 
     local: Address
-    """Where the server listens; its host may be unspecified (``0.0.0.0``, ``::``)."""
+    """Address on which the server listens; its host may be unspecified (``0.0.0.0``, ``::``)."""
 
     peer: Address
 
 
 def link_of(scope: Any) -> Link | None:
-    """The link that an ASGI scope was made for; ``None`` when it is no TCP connection."""
+    """Return the link of an ASGI scope; ``None`` if it is not a TCP connection."""
     local, peer = scope.get("server"), scope.get("client")
     try:
         # Granian gives ports as strings.
@@ -64,7 +64,7 @@ def link_of(scope: Any) -> Link | None:
 
 
 class ReceivedBytes:
-    """Asks the kernel; 6 µs for an answer, and no wait."""
+    """Reader of the kernel's counters: 6 µs for an answer, without a wait."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
@@ -74,7 +74,7 @@ class ReceivedBytes:
         self._has_warned = False
 
     def open(self) -> None:
-        """Begin. Where there is no Linux, or it does not tell, nothing is known; the log says so once."""
+        """Open the netlink socket. Without Linux, or without permission, nothing is known, which is logged once."""
         try:
             self._socket = _netlink(_SOCK_DIAG)
             self._learn_hosts()
@@ -82,13 +82,13 @@ class ReceivedBytes:
             self._warn(error)
 
     def close(self) -> None:
-        """End."""
+        """Close the netlink socket."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def of(self, link: Link) -> int | None:
-        """Bytes received since the connection began; ``None`` if that cannot be known, or it is gone."""
+        """Return the bytes received since the connection began; ``None`` if unknown, or it has ended."""
         if self._socket is None:
             return None
         host, port = link.local
@@ -110,11 +110,11 @@ class ReceivedBytes:
         self._hosts_until = time.monotonic() + ADDRESSES_LAST
 
     def _ask_all(self, port: int, peer: Address) -> int | None:
-        """Ask for a connection to whichever of our addresses."""
+        """Ask for a connection to any of our addresses."""
         for place, host in enumerate(self._hosts):
             received = self._ask(host, port, peer)
             if received is not None:
-                # Most clients come by way of the same one: next time it is asked for first.
+                # Most clients use the same address, so it is tried first next time.
                 self._hosts.insert(0, self._hosts.pop(place))
                 return received
         return None
@@ -135,7 +135,7 @@ class ReceivedBytes:
         )
         self._number = (self._number + 1) & 0xFFFF_FFFF
         self._socket.send(_message(_SOCK_DIAG_BY_FAMILY, _REQUEST, request, self._number))
-        # The kernel has answered within `send`. An earlier answer, left by a fault, is another connection's.
+        # The kernel answers within `send`. An older answer, left after a fault, belongs to another connection.
         answer, number = b"", -1
         while number != self._number:
             answer = self._socket.recv(_ANSWER_SIZE)
@@ -164,7 +164,7 @@ def _message(kind: int, flags: int, body: bytes, number: int = 0) -> bytes:
 
 
 def _attributes(answer: bytes, at: int, end: int) -> dict[int, bytes]:
-    """Netlink's attributes: length and kind, then the value, each begun at a multiple of four."""
+    """Parse netlink's attributes: length and kind, then the value, each aligned to four bytes."""
     found = {}
     while at + _ATTRIBUTE.size <= end:
         length, kind = _ATTRIBUTE.unpack_from(answer, at)
@@ -176,7 +176,7 @@ def _attributes(answer: bytes, at: int, end: int) -> dict[int, bytes]:
 
 
 def _own_addresses() -> list[str]:
-    """The addresses of this machine (rtnetlink(7)); to a client, the server has one of them."""
+    """Return the addresses of this machine (rtnetlink(7)), one of which a client uses."""
     address, local = 1, 2
     found: list[str] = []
     with _netlink(_ROUTE) as route:

@@ -1,4 +1,4 @@
-"""The time that a connection's token gives it: first a warning, then the end. One timer, no polling."""
+"""Clock of a connection's token: first a warning, then the end. One timer, no polling."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from starpost.packets.system import TokenExpiring
 
 
 class TokenClock:
-    """Watches the token that a connection has now.
+    """Clock of a connection's current token.
 
     Args:
-        warning: Seconds before the expiry.
-        warn: Tells the client.
+        warning: Seconds before the expiry at which the client is warned.
+        warn: Sends the warning.
         expire: Ends the connection.
     """
 
@@ -29,7 +29,7 @@ class TokenClock:
         self._owes_warning = False
 
     def watch(self, expires_at: float) -> None:
-        """Watch this token, and forget the one before.
+        """Watch this token in place of the one before.
 
         Args:
             expires_at: Seconds since the epoch.
@@ -40,14 +40,14 @@ class TokenClock:
         self._timer = asyncio.get_running_loop().call_later(max(0.0, self._remaining - self._warning), self._is_due)
 
     def allow_warning(self) -> None:
-        """The first reply has been sent; nothing may come before it, not even a warning that is due."""
+        """Allow warnings, since the first reply has been sent. A due warning must not come before it."""
         self._may_warn = True
         if self._owes_warning:
             self._owes_warning = False
             self._tell()
 
     def stop(self) -> None:
-        """Watch nothing."""
+        """Stop watching."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -31,7 +31,7 @@ class Transport(NamedTuple):
 
     @property
     def is_eager(self) -> bool:
-        """Whether ``send`` begins at the call, as Granian's does; others return a coroutine.
+        """True if ``send`` begins at the call, as Granian's does; others return a coroutine.
 
         Granian returns a ``PyFutureAwaitable``, whose result is ``None`` even if the client did not get the frame. It
         returns a ``PyEmptyAwaitable`` once it knows that the client is gone, and a ``PyErrAwaitable`` for a message
