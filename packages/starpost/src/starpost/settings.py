@@ -19,7 +19,7 @@ from msgspec import Meta
 
 
 class Secret(str):
-    """A string that shows itself only where it is used on purpose: its ``repr`` is masked."""
+    """String whose ``repr`` is masked, so that it does not appear in logs by accident."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ class SettingsError(Exception):
 
 
 MAX_SHOWN = 100
-"""Characters of a wrong value that are repeated."""
+"""Characters of a wrong value that an error message repeats."""
 
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s*/:@?#\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
 
@@ -40,13 +40,13 @@ ANY_HOST = "*"
 HOST_PATTERN = re.compile(
     r"(?P<name>(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.IGNORECASE
 )
-"""A name of ``ALLOWED_HOSTS``, ``*.`` before it for every name below it, with or without a port."""
+"""Name in ``ALLOWED_HOSTS``, with ``*.`` for every name below it, with or without a port."""
 LOOPBACK_HOSTS = ("localhost", "*.localhost", "127.0.0.1", "[::1]")
-"""The names that count in development when ``ALLOWED_HOSTS`` is empty. No page can have any of them."""
+"""Names that are allowed in development if ``ALLOWED_HOSTS`` is empty. No page on the web can have one of them."""
 
 Operation = Literal["metrics", "schema"]
 Insecurity = Literal["db_ssl", "keycloak_http", "query_token", "redis_password", "redis_tls", "shipped_realm"]
-"""What production refuses unless ``ALLOW_INSECURE`` names it."""
+"""Insecure choices that production refuses unless ``ALLOW_INSECURE`` names them."""
 
 MAX_PORT = 65535
 Port = Annotated[int, Meta(ge=0, le=MAX_PORT)]
@@ -56,10 +56,10 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that an installation may set. Seconds are floats, sizes are bytes.
+    """Settings of an installation. Seconds are floats, sizes are bytes.
 
-    An application subclasses it with fields of its own. A field without a default is a variable that has to be set; a
-    ``Secret`` with a default is refused in production while it has it. ``faults`` judges the settings together.
+    An application subclasses it with fields of its own. A field without a default is a variable that must be set.
+    Production refuses a ``Secret`` that still has its default. ``faults`` checks the settings together.
     """
 
     environment: Annotated[
@@ -285,39 +285,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def anonymous_places(self) -> int:
-        """Sockets of a worker that may be strangers: ``WS_MAX_ANONYMOUS``, or the share that it stands for."""
+        """Most sockets of a worker that may be strangers: ``WS_MAX_ANONYMOUS``, or a tenth if that is 0."""
         return self.ws_max_anonymous or max(1, self.ws_max_connections // 10)
 
     @property
     def is_production(self) -> bool:
-        """Whether development conveniences are refused."""
+        """True in production, where development conveniences are refused."""
         return self.environment == "production"
 
     @property
     def accepted_insecurities(self) -> list[str]:
-        """What production does here only because ``ALLOW_INSECURE`` names it, a line for each."""
+        """Return a line for each insecure choice that production accepts because ``ALLOW_INSECURE`` names it."""
         if not self.is_production:
             return []
         return [fault for name, fault in self._insecurities() if name in self.allow_insecure]
 
     @property
     def accepted_hosts(self) -> tuple[str, ...]:
-        """The names under which clients may call."""
+        """Names under which clients may call."""
         return self.allowed_hosts or LOOPBACK_HOSTS
 
     def is_closed(self, template: str) -> bool:
-        """Whether a public rule of this path template does not count: it tells strangers how we are built and run."""
+        """Return whether production ignores the public rule of a path: metrics and documents inform attackers."""
         first = template.split("/", 2)[1]
         return self.is_production and first in get_args(Operation) and first not in self.public_in_production
 
     @property
     def is_console_served(self) -> bool:
-        """Whether ``/`` is the console. A page that holds tokens and sends packets has no place in production."""
+        """True if ``/`` is the console. Production never serves a page that holds tokens and sends packets."""
         return self.console_enabled and not self.is_production
 
     @property
     def keycloak_issuer(self) -> str:
-        """The ``iss`` of every acceptable token."""
+        """Value of ``iss`` in every acceptable token."""
         base = self.keycloak_public_url or self.keycloak_base_url
         return f"{base.rstrip('/')}/realms/{self.keycloak_realm}"
 
@@ -326,7 +326,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Read the environment over ``dotenv``.
 
         Args:
-            environ: Instead of the process environment.
+            environ: Variables in place of the process environment.
             dotenv: The file, if it exists; ``None`` reads none.
 
         Raises:
@@ -368,9 +368,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return settings
 
     def faults(self) -> list[str]:
-        """What is wrong with the settings together, a line for each fault: ``NAME: why``.
+        """Check the settings together, and return a line for each fault: ``NAME: why``.
 
-        A subclass adds to it: ``[*super().faults(), ...]``. No line may show the value of a secret.
+        A subclass extends it: ``[*super().faults(), ...]``. No line may show the value of a secret.
         """
         faults = []
         if self.redis_mode != "single" and not self.redis_nodes:
@@ -417,7 +417,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return faults
 
     def _debug_auth_faults(self) -> list[str]:
-        """What would let others than this machine's users, and than our own pages, act as the debug user."""
+        """Return the settings that would let other machines, or other pages, act as the debug user."""
         faults = []
         if not is_loopback(self.host):
             faults.append(f"DEBUG_AUTH: HOST must be a loopback address, not {self.host!r}: who reaches it has a user")
@@ -428,7 +428,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return faults
 
     def _production_faults(self) -> list[str]:
-        """What production refuses. The development realm itself is recognised when its keys are first fetched."""
+        """Return the faults that only production has. The development realm is recognised when keys are fetched."""
         faults = []
         if self.debug_auth:
             faults.append("DEBUG_AUTH: not in production")
@@ -452,9 +452,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return faults
 
     def _insecurities(self) -> Iterator[tuple[Insecurity, str]]:
-        """What passes secrets on for others to read, or lets others in, each with its name.
+        """Yield settings that expose secrets or let others in, each with its name in ``ALLOW_INSECURE``.
 
-        What reaches no other machine is none. The shipped realm shows itself when the keys are first fetched.
+        Services on this machine are secure. The shipped realm is recognised when keys are fetched.
         """
         redis = [node.rpartition(":")[0] for node in self.redis_nodes] or [self.redis_ip]
         if elsewhere := _elsewhere(redis):
@@ -504,7 +504,7 @@ def _is_host_pattern(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine alone: a loopback address or name, or the path of a socket."""
+    """Return whether the host is this machine: a loopback address or name, or the path of a socket."""
     name = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
     if name.startswith("/") or name == "localhost" or name.endswith(".localhost"):
         return True
@@ -534,7 +534,7 @@ def _is_network(text: str) -> bool:
 
 
 def _convert(text: str, hint: Any, base: Any) -> Any:
-    """One variable's text to its type; constraints included."""
+    """Convert the text of a variable to its type, and check the constraints."""
     if _is_secret(base):
         return Secret(text)
     if get_origin(base) is tuple:
@@ -549,7 +549,7 @@ def _is_secret(base: Any) -> bool:
 
 
 def _make(kind: type[Any], text: Any) -> Any:
-    """A value of a class that msgspec does not know: a ``Path``, for example."""
+    """Make a value of a class that msgspec does not support, such as ``Path``."""
     return kind(text)
 
 
