@@ -22,7 +22,7 @@ CHECKS = {
     "types": ("mypy",),
     "style": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
-    "docstrings": ("interrogate", "-vv", "--omit-covered-files", SOURCES),
+    "docstrings": ("starpost_dev.checks.docstrings", SOURCES),
     "dead code": ("vulture",),
     "spelling": ("codespell_lib",),
     # From medium severity on: ruff's S rules cover the lower ones, and exceptions have their reason in the line.

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 APPLICATION = ("app", "migrations")
-"""What runs of the application in production."""
+"""Folders of the application that run in production."""
 
 
 def main() -> int:
-    """Print what is missing or unused, by file and line; the exit status."""
+    """Print missing and unused dependencies by file and line, and return the exit status."""
     statuses = [_compare(file) for file in (Path("pyproject.toml"), *sorted(Path().glob("packages/*/pyproject.toml")))]
     return max(statuses)
 

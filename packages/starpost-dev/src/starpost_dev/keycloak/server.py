@@ -49,7 +49,7 @@ class KeycloakServer:
         self._port = port
         self._process: asyncio.subprocess.Process | None = None
         self.base_url = f"http://{host}:{port}"
-        #: What it says.
+        #: Output of Keycloak.
         self.log = state / "keycloak.log"
 
     async def start(self, environ: Mapping[str, str] = os.environ) -> None:

@@ -46,7 +46,7 @@ class JSONText:
         return json.loads(self.text)
 
     def has(self, path: Path) -> bool:
-        """Whether there is something at ``path``."""
+        """Return whether there is a value at ``path``."""
         try:
             self._find(path)
         except KeyError:

@@ -23,7 +23,7 @@ MISSING: Final = (
     "Granian's limits for sockets and headers",
     "metrics of all workers in one answer",
 )
-"""What the launcher would do."""
+"""Services of the launcher that are missing."""
 
 log = structlog.get_logger(__name__)
 
