@@ -11,13 +11,25 @@ import textwrap
 import pytest
 
 import starpost
+import starpost_dev
 
-ROOMS = [module.name for module in pkgutil.iter_modules(starpost.__path__, "starpost.") if module.ispkg]
+ROOMS = [
+    module.name
+    for package in (starpost, starpost_dev)
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    if module.ispkg
+]
 
 
 def sketches(text: str) -> list[str]:
     """Indented blocks after ``::``, which show code that needs servers and is not run."""
     return [textwrap.dedent(block) for block in re.findall(r"::\n\n((?:(?: {4}.*)?\n)+)", f"{text}\n")]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_opens_with_a_page(room: str) -> None:
+    page = inspect.getdoc(importlib.import_module(room)) or ""
+    assert len(page.splitlines()) > 3, "say what the room is for, and show how it is used"
 
 
 @pytest.mark.parametrize("room", ROOMS)

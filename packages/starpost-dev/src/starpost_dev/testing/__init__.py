@@ -1,4 +1,15 @@
-"""Pytest plugin: PostgreSQL, Valkey and the development realm for one run of tests, private to it."""
+"""Pytest plugin: PostgreSQL, Valkey and the development realm for one run of tests, private to it.
+
+Load it with ``-p starpost_dev.testing``. Tests get the services as fixtures::
+
+    def test_reads(services: Services) -> None:
+        assert services.valkey.command("PING") == "PONG"
+
+    async def test_signs_in(realm: IdentityServer) -> None:
+        token = realm.token("alice")
+
+A test that stops or kills a server starts its own, with ``starpost_dev.services.ephemeral``.
+"""
 
 import asyncio
 import gc
