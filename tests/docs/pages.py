@@ -17,13 +17,19 @@ def documents() -> Iterator[str]:
         yield str(path.relative_to(ROOT))
 
 
-def python_blocks(page: str) -> list[tuple[int, str]]:
-    """The line and the text of each block of Python."""
+def python_blocks(page: str, *, before: bool = False) -> list[tuple[int, str]]:
+    """The line and the text of each block of Python.
+
+    Args:
+        page: Relative to the root of the checkout.
+        before: Those that show other people's code, fenced as ``python before``, which cannot be run here.
+    """
     tokens = MarkdownIt().parse((ROOT / page).read_text())
+    infos = (["python", "before"],) if before else (["python"], ["py"])
     return [
         (token.map[0] + 1, token.content)
         for token in tokens
-        if token.type == "fence" and token.info.split()[:1] in (["python"], ["py"]) and token.map is not None
+        if token.type == "fence" and token.info.split() in infos and token.map is not None
     ]
 
 

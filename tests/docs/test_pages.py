@@ -1,5 +1,6 @@
 """What the documents show works as it is written: each page's Python is run, and then used."""
 
+import asyncio
 import datetime as dt
 import shutil
 import subprocess
@@ -40,7 +41,7 @@ from starpost.db import Database, database_dependencies, translate
 from starpost.packets.registry import freeze
 from starpost.settings import Settings
 from starpost.tasks import plan_tasks
-from starpost.testing import Serve
+from starpost.testing import Serve, packet_client
 from starpost.testing.issuer import Issuer
 from starpost.topics.authorization import plan_checks
 from starpost_dev.services.services import Services
@@ -320,6 +321,57 @@ async def use_background_tasks(page: ModuleType, database: Database) -> None:
     broker = SentAtOnce()
     await page.follow_the_printer(Publisher(broker))  # type: ignore[arg-type]
     assert [sent[2] for sent in broker.sent] == [{"page": 1}, {"page": 2}]
+
+
+# ---- docs/coming-from-fastapi.md -------------------------------------------------------------------------------------
+
+
+async def test_coming_from_fastapi(serve: Serve, issuer: Issuer, services: Services) -> None:
+    """What stands there after the move: the page's own test, and what that leaves out."""
+    page = run("docs/coming-from-fastapi.md")
+    database = await Database(Settings.from_strings(services.environment())).open()
+    table = page.Ticket.__table__
+    try:
+        async with database.engine.begin() as connection:
+            await connection.run_sync(table.create)
+        try:
+            await use_tickets(page, serve, issuer, database)
+        finally:
+            async with database.engine.begin() as connection:
+                await connection.run_sync(table.drop)
+    finally:
+        BaseModel.metadata.remove(table)
+        await database.close()
+
+
+async def use_tickets(page: ModuleType, serve: Serve, issuer: Issuer, database: Database) -> None:
+    served = serve("tests.docs.tickets:create")
+    await page.test_create_ticket(lambda: served, issuer)
+
+    token = issuer.token(realm_access={"roles": ["editor"]}, resource_access=None)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with packet_client(served.port, token) as client:
+        await client.ask(-3, {"topic": "tickets"})
+        posted = await asyncio.to_thread(served.post, "/tickets", json={"title": "No heating"}, headers=headers)
+        assert posted.status_code == 201, posted.text
+        assert (await client.next_push(page.PkgID.TICKET_EVENT))["data"] == posted.json()
+        closed = await client.ask(page.PkgID.CLOSE_TICKET, {"id": posted.json()["id"]})
+        assert closed["data"] == posted.json() | {"is_open": False}
+        missing = await client.ask(page.PkgID.CLOSE_TICKET, {"id": 1_000_000})
+        assert (missing["status_code"], missing["data"]["code"]) == (4, "not_found")
+        found = await client.ask(page.PkgID.GET_TICKETS, {"title": "heating"})
+        assert (found["data"], found["meta"]["total"]) == ([closed["data"]], 1)
+        await page.remove_closed_tickets(Statements(database))
+    listed = await asyncio.to_thread(served.get, "/tickets?title=no&page=1", headers=headers)
+    assert [ticket["title"] for ticket in listed.json()["items"]] == ["No light"]
+
+
+def test_what_stands_there_before_the_move_is_python() -> None:
+    """It cannot be run: nothing of it is installed here."""
+    blocks = python_blocks("docs/coming-from-fastapi.md", before=True)
+    assert len(blocks) == 5
+    for line, text in blocks:
+        compile("\n" * line + text, "docs/coming-from-fastapi.md", "exec", dont_inherit=True)
 
 
 # ---- docs/development-services.md ------------------------------------------------------------------------------------
