@@ -18,6 +18,7 @@ from app.settings import Settings
 from starpost.rbac.schema import actions_schema
 from starpost_dev.checks import check, check_locks, env_example
 from starpost_dev.checks.check_locks import Lock, faults_of
+from starpost_dev.layout import REALM_FILE
 
 ROOT = Path.cwd()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -38,6 +39,11 @@ def test_the_permission_table_has_its_schema_beside_it() -> None:
     table = json.loads((ROOT / "actions.json").read_bytes())
     jsonschema.Draft202012Validator(schema).validate(table)
     assert (ROOT / table["$schema"]).resolve() == ROOT / "actions.schema.json"
+
+
+def test_the_realm_fits_the_permission_table() -> None:
+    done = subprocess.run([sys.executable, "-m", "scripts.check_realm", "--file", str(REALM_FILE)], check=False)
+    assert done.returncode == 0
 
 
 def test_no_file_names_a_variable_that_does_not_exist() -> None:

@@ -1,27 +1,19 @@
 """``make check-actions`` as a process, against the tables of this project and against wrong ones."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path.cwd()
-TABLE = json.loads((ROOT / "actions.json").read_bytes())
+from tests.dev.commands import run_command
+from tests.specimen import ACTIONS_FILE
+
+TABLE = json.loads(ACTIONS_FILE.read_bytes())
 
 
 def check_actions(*options: str, table: Path | None = None) -> subprocess.CompletedProcess[str]:
     changes = {} if table is None else {"ACTIONS_FILE_PATH": str(table)}
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.check_actions", *options],
-        cwd=ROOT,
-        env=os.environ | changes,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_command("check_actions", *options, **changes)
 
 
 def write(path: Path, **changes: Any) -> Path:
@@ -50,7 +42,7 @@ def test_the_matrix_for_programs() -> None:
 
 
 def test_drift_fails_and_every_fault_is_named(tmp_path: Path) -> None:
-    ws = {key: rule for key, rule in TABLE["ws"].items() if key != "5"} | {"6": "nobody", "900": "admin"}
+    ws = {key: rule for key, rule in TABLE["ws"].items() if key != "5"} | {"4": "nobody", "900": "admin"}
     http = {path: methods for path, methods in TABLE["http"].items() if path != "/authors"}
     result = check_actions(table=write(tmp_path / "actions.json", ws=ws, http=http))
 
@@ -58,14 +50,14 @@ def test_drift_fails_and_every_fault_is_named(tmp_path: Path) -> None:
     assert result.stdout == ""
     for fault in (
         "packet 5 DELETE_AUTHOR has no rule",
-        "$.ws[\"6\"]: undeclared role 'nobody'",
+        "$.ws[\"4\"]: undeclared role 'nobody'",
         '$.ws["900"]: there is no packet 900',
         "GET /authors has no rule",
         "POST /authors has no rule",
     ):
         assert fault in result.stderr
-    assert "packet 6" not in result.stderr, "a wrong rule is one fault, not two"
-    assert "app/domains/authors/packets.py:" in result.stderr
+    assert "packet 4" not in result.stderr, "a wrong rule is one fault, not two"
+    assert "tests/specimen/domains/authors/packets.py:" in result.stderr
 
 
 def test_a_file_that_is_no_table_fails(tmp_path: Path) -> None:

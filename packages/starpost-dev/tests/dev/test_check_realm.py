@@ -1,4 +1,4 @@
-"""`make check-realm`: every rule finds what it is for, and the project's own realm passes."""
+"""`make check-realm`: every rule finds what it is for, and a realm for development passes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import pytest
 
 from starpost_dev.commands.check_realm import view_file
 from starpost_dev.keycloak.rules import Finding, inspect
-from starpost_dev.layout import REALM_FILE
+from tests.specimen import ACTIONS_FILE, REALM_FILE
 
 WANTED = ["author-reader", "author-editor", "admin"]
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
 
 
 def findings(tmp_path: Path, change: Change | None = None, *, is_aud_required: bool = True) -> list[Finding]:
-    """Judge the project's realm file after a change of the realm or its client `starpost`."""
+    """Judge the specimen's realm file after a change of the realm or its client `starpost`."""
     realm = json.loads(REALM_FILE.read_bytes())
     if change is not None:
         change(realm, realm["clients"][0])
@@ -33,7 +33,7 @@ def findings(tmp_path: Path, change: Change | None = None, *, is_aud_required: b
     return inspect(msgspec.structs.replace(view, is_aud_required=is_aud_required))
 
 
-def test_the_project_s_realm_is_right_for_development(tmp_path: Path) -> None:
+def test_the_realm_is_right_for_development(tmp_path: Path) -> None:
     found = findings(tmp_path)
 
     assert found
@@ -41,7 +41,7 @@ def test_the_project_s_realm_is_right_for_development(tmp_path: Path) -> None:
 
 
 def production(realm: dict[str, Any], client: dict[str, Any]) -> None:
-    """Make of the project's realm what `docs/keycloak.md` says."""
+    """Make of the realm what `docs/keycloak.md` says."""
     realm["bruteForceProtected"] = True
     realm["users"] = []
     realm["attributes"] = {}
@@ -150,7 +150,7 @@ def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("KEYCLOAK_")}
     return subprocess.run(
         [sys.executable, "-m", "scripts.check_realm", *options],
-        env={**environ, **variables},
+        env={**environ, "ACTIONS_FILE_PATH": str(ACTIONS_FILE), **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -158,7 +158,7 @@ def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_project_s_file_passes() -> None:
+def test_a_file_passes() -> None:
     ended = run("--file", str(REALM_FILE))
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -168,7 +168,7 @@ def test_the_project_s_file_passes() -> None:
     assert "recommended" not in run("--file", str(REALM_FILE), TOKEN_REQUIRE_AUD="yes").stdout
 
 
-def test_the_project_s_file_is_not_for_production() -> None:
+def test_the_file_is_not_for_production() -> None:
     ended = run("--file", str(REALM_FILE), "--production")
 
     assert ended.returncode == 1

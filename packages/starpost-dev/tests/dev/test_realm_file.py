@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from starpost_dev.layout import REALM_FILE
 from starpost_dev.realm.directory import RoleKey, directory_from_file
 from starpost_dev.realm.realm_file import RealmFileError, read_realm_file
+from tests.specimen import REALM_FILE
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def write(tmp_path: Path) -> Callable[[object], Path]:
     return write_file
 
 
-def test_the_project_s_own() -> None:
+def test_the_specimen_s() -> None:
     directory = directory_from_file(read_realm_file(REALM_FILE, {}))
 
     alice = directory.user_named("alice")

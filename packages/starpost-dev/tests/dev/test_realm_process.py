@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from starpost.testing import plain_http
-from starpost_dev.layout import REALM_FILE
 from starpost_dev.realm.process import RealmProcess, StartError
 from starpost_dev.testing.realm import CLIENT, IdentityServer, start_development_realm
+from tests.specimen import REALM_FILE
 
 COMMAND = [sys.executable, "-m", "starpost_dev.realm"]
 
@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "starpost_dev.realm"]
 @pytest.fixture
 def own_realm(tmp_path: Path) -> Iterator[IdentityServer]:
     """A realm that the test may stop."""
-    server = start_development_realm(tmp_path / "state")
+    server = start_development_realm(tmp_path / "state", REALM_FILE)
     yield server
     server.stop()
 

@@ -3,34 +3,25 @@
 import datetime as dt
 import io
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from msgspec import Meta, UnsetType
 
-from app.domains.authors.schemas import AuthorView
-from app.pkg_ids import PkgID
 from starpost import NoData, Page, ResponseModel
 from starpost.packets import SystemPacket
 from starpost_dev.commands.ws_handlers import WIDTH, PacketRow, type_name, write_table
-
-ROOT = Path.cwd()
+from tests.dev.commands import run_command
+from tests.specimen import ACTIONS_FILE
+from tests.specimen.domains.authors.schemas import AuthorView
+from tests.specimen.pkg_ids import PkgID
 
 
 def ws_handlers(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.ws_handlers", *options],
-        cwd=ROOT,
-        env=os.environ | {"DB_HOST": "there.is.none.invalid", "REDIS_IP": "there.is.none.invalid"} | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    nowhere = {"DB_HOST": "there.is.none.invalid", "REDIS_IP": "there.is.none.invalid"}
+    return run_command("ws_handlers", *options, **nowhere | environ)
 
 
 def test_for_people() -> None:
@@ -42,7 +33,7 @@ def test_for_people() -> None:
     create = words.index("CREATE_AUTHOR")
     assert words[create - 1 : create + 4] == ["2", "CREATE_AUTHOR", "AuthorName", "AuthorView", "author-editor"]
     file, _, line = words[create + 4].partition(":")
-    assert "PkgID.CREATE_AUTHOR" in (ROOT / file).read_text().splitlines()[int(line) - 1]
+    assert "PkgID.CREATE_AUTHOR" in Path(file).read_text().splitlines()[int(line) - 1]
     assert all(len(line) <= WIDTH for line in result.stdout.splitlines())
 
 
@@ -71,7 +62,7 @@ def test_for_programs() -> None:
 
 
 def test_an_application_that_would_not_start(tmp_path: Path) -> None:
-    table = json.loads((ROOT / "actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     del table["ws"]["2"]
     table["ws"]["900"] = "admin"
     (tmp_path / "actions.json").write_text(json.dumps(table))

@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs
 
@@ -15,8 +16,15 @@ import pytest
 
 from keycloak import KeycloakAdmin
 from starpost_dev.testing.realm import CLIENT, WITH_KEYCLOAK, IdentityServer
+from tests.specimen import REALM_FILE
 
 SERVERS = ["realm", pytest.param("keycloak", marks=pytest.mark.real_keycloak)] if WITH_KEYCLOAK else ["realm"]
+
+
+@pytest.fixture(scope="session")
+def realm_file() -> Path:
+    """The specimen's."""
+    return REALM_FILE
 
 
 @pytest.fixture(scope="session", params=SERVERS)

@@ -5,8 +5,8 @@ import pytest
 
 from starpost_dev.scaffold import ScaffoldError
 from starpost_dev.scaffold.source import add_number, add_rule, add_to_module, names_of, router_of, tidy
+from tests.specimen import ACTIONS_FILE, pkg_ids
 
-ROOT = Path.cwd()
 MODULE = '''"""What it is.
 
 More.
@@ -57,7 +57,7 @@ def test_what_is_no_python_is_refused() -> None:
 
 
 def test_numbers() -> None:
-    text = (ROOT / "app/pkg_ids.py").read_text()
+    text = Path(pkg_ids.__file__).read_text()
     edited = add_number(text, "NEW", 900)
     assert edited.splitlines()[:-1] == text.splitlines()
     assert edited.endswith("    NEW = 900\n")
@@ -68,7 +68,7 @@ def test_numbers() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        (ROOT / "actions.json").read_text(),
+        ACTIONS_FILE.read_text(),
         '{"roles": ["ws"], "ws": {}, "http": {"/ws": {"GET": "ws"}}}',
         '{"http": {"/a": {"GET": "x"}}, "ws":\n{"1": {"any": ["}"]}\n}\n}',
         '\n{ "ws" : {"1":"a","2":["}","\\"{"]} }',
