@@ -1,5 +1,9 @@
 """Settings of this application: those of the framework, and its own."""
 
+from typing import Annotated
+
+from msgspec import Meta
+
 import starpost
 
 
@@ -11,3 +15,11 @@ class Settings(starpost.Settings, frozen=True, kw_only=True):
 
         max_reviews: Annotated[int, Meta(ge=1, description="reviews of one user")] = 100
     """
+
+    keycloak_realm: Annotated[str, Meta(min_length=1, description="the realm")] = "starpost"
+    keycloak_client_id: Annotated[str, Meta(min_length=1, description="the client; tokens must be for it")] = "starpost"
+    redis_prefix: Annotated[
+        str, Meta(min_length=1, description="of all keys and channels: applications that share one Redis differ here")
+    ] = "starpost"
+    db_user: Annotated[str, Meta(min_length=1, description="PostgreSQL user")] = "app"
+    db_name: Annotated[str, Meta(min_length=1, description="database")] = "app"

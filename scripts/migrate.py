@@ -3,6 +3,7 @@
 import sys
 
 from starpost_dev.commands.migrate import main
+from starpost_dev.project import Project
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Project("app")))

@@ -1,4 +1,4 @@
-"""The same permissions over real sockets: ``python -m app``, tokens of the development realm, HTTP and packets.
+"""The same permissions over real sockets: ``python -m app``, tokens of the realm, HTTP and packets.
 
 What a user may do is not tried here, as it might do something; each domain's tests do it on data of their own.
 """
@@ -14,6 +14,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from app.settings import Settings
 from starpost.rbac import ActionTable
 from starpost.testing import plain_http, serving
 from starpost.testing.launched import Launched
@@ -32,8 +33,9 @@ ROUTES = [route for route, rule in TABLE.http.items() if not rule.is_public]
 @pytest.fixture(scope="module")
 def tokens(services: Services) -> dict[str, str]:
     """Each user's access token; a password is the user's name."""
-    url = f"{services.environment()['KEYCLOAK_BASE_URL']}/realms/starpost/protocol/openid-connect/token"
-    grant = {"grant_type": "password", "client_id": "starpost", "scope": "openid"}
+    settings = Settings.from_strings(services.environment())
+    url = f"{settings.keycloak_base_url}/realms/{settings.keycloak_realm}/protocol/openid-connect/token"
+    grant = {"grant_type": "password", "client_id": settings.keycloak_client_id, "scope": "openid"}
     answers = {user: plain_http.post(url, data=grant | {"username": user, "password": user}) for user in USERS}
     return {user: str(answer.raise_for_status().json()["access_token"]) for user, answer in answers.items()}
 

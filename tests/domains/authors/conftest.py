@@ -57,7 +57,7 @@ def authors(database: Database, unit_of_work: UnitOfWork, broker: Broker) -> Aut
 
 @pytest.fixture(scope="session", params=["fast", "without fast paths"])
 def application(serve: Serve, request: pytest.FixtureRequest) -> Launched:
-    """``python -m app``, as an installation runs it; then with Litestar's, Granian's and SQLAlchemy's own ways."""
+    """``python -m app``, as it is; then with Litestar's, Granian's and SQLAlchemy's own ways."""
     return serve() if request.param == "fast" else serve(FAST_PATHS="false")
 
 

@@ -8,6 +8,8 @@ from enum import IntEnum
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     # A command that only starts others waits for none of it.
     from litestar import Litestar
@@ -27,6 +29,12 @@ class Project:
         """Class of its settings, ``Settings`` of the module ``settings``."""
         found: type[Settings] = self._import("settings").Settings
         return found
+
+    @property
+    def sign_in_defaults(self) -> dict[str, str]:
+        """Realm and client, by their variables, where the installation names no others."""
+        defaults = {field.name: field.default for field in msgspec.structs.fields(self.settings)}
+        return {name.upper(): defaults[name] for name in ("keycloak_realm", "keycloak_client_id")}
 
     @property
     def domains(self) -> ModuleType:

@@ -57,6 +57,7 @@ class Checkout:
             shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("migrate", "seed"):
             self._write(f"scripts/{name}.py", STEP.format(name))
+        self._write("app/settings.py", "from starpost.settings import Settings as Settings\n")
         self._write("app/__main__.py", APPLICATION)
 
     @property

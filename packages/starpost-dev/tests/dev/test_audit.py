@@ -90,6 +90,14 @@ def test_one_with_a_fix_fails_and_one_without_is_told(lock: Path, capsys: pytest
     assert "2 known vulnerabilities, 1 to fix" in said
 
 
+def test_a_wheel_of_the_project_is_not_asked_about(lock: Path) -> None:
+    with lock.open("a") as file:
+        file.write(f"vendor/broken-1.0-py3-none-any.whl --hash=sha256:{'0' * 64}\n")
+    lock.write_text(lock.read_text().replace("broken==1.0", "other==1.0"))
+    with database(vulnerability("broken", 1, "1.1")) as url:
+        assert run(lock, url) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "days", "status"), [("GHSA-1", 30, 0), ("CVE-2026-1", 30, 0), ("GHSA-1", -30, 1), ("GHSA-9", 30, 1)]
 )

@@ -20,6 +20,8 @@ from typing import Annotated, Any, Final
 import httpx
 import msgspec
 
+from starpost_dev.checks.check_locks import Lock
+
 LOCKS = (Path("requirements/dev.lock"), Path("requirements/uv.txt"))
 EXCEPTIONS = Path("requirements/audit.toml")
 DATABASE: Final = "https://api.osv.dev/v1/query"
@@ -111,7 +113,11 @@ def findings_of(locks: Sequence[Path], database: str) -> Iterator[Finding]:
         packages: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError) as error:
         raise AuditError(done.stderr.strip() or "pip-audit printed nothing") from error
+    vendored = {name for lock in locks for name in Lock(lock).vendored}
     for package in packages:
+        if package["name"] in vendored:
+            # No database knows it; the index may have something else under its name.
+            continue
         if reason := package.get("skip_reason"):
             raise AuditError(reason)
         for found in package["vulns"]:

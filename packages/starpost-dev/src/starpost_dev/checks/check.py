@@ -10,12 +10,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from starpost_dev.layout import module
+
 PYTHON = sys.executable
 
 SOURCES = "SOURCES"
-"""Placeholder for those folders of ``FOLDERS`` that exist, for tools that read no list from ``pyproject.toml``."""
+"""Placeholder for the application and those of ``FOLDERS`` that exist, for tools that read no list of their own."""
 
-FOLDERS = ("app", "scripts", "bench", "packages")
+FOLDERS = ("scripts", "bench", "packages", "template")
 
 CHECKS = {
     # The longest first, so that the others run beside it.
@@ -46,7 +48,7 @@ def run(name: str) -> bool:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     command = [PYTHON, "-m"]
     for word in CHECKS[name]:
-        command += [folder for folder in FOLDERS if Path(folder).is_dir()] if word == SOURCES else [word]
+        command += [module(), *(folder for folder in FOLDERS if Path(folder).is_dir())] if word == SOURCES else [word]
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )

@@ -15,24 +15,32 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
+_PIN = re.compile(
+    r"^(?:\S*/)?(?P<name>[A-Za-z0-9._-]+?)(?:(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)"
+    # A wheel in a folder of the project; its name has the version.
+    r"|-(?P<wheel>\d[^-\s]*)-\S+\.whl)",
+    re.MULTILINE,
+)
 _DIRECT = re.compile(r"\((?:[\w./-]+/)?pyproject\.toml(?::\w+)?\)")
 
 
 class Lock:
-    """Lock file: its pins by name, and those of them that ``pyproject.toml`` itself requires."""
+    """Lock file: its pins by name, those that ``pyproject.toml`` itself requires, and those that are files."""
 
     def __init__(self, path: Path) -> None:
         self.name = path.name
         self.versions: dict[str, str] = {}
         self.direct: set[str] = set()
         self.without_hash: list[str] = []
+        self.vendored: set[str] = set()
         text = path.read_text()
         starts = [*_PIN.finditer(text)]
         for match, following in zip(starts, [*starts[1:], None], strict=True):
             name = canonicalize_name(match["name"])
             block = text[match.start() : following.start() if following else len(text)]
-            self.versions[name] = match["version"]
+            self.versions[name] = match["version"] or match["wheel"]
+            if match["wheel"]:
+                self.vendored.add(name)
             if _DIRECT.search(block):
                 self.direct.add(name)
             if "--hash=sha256:" not in block:

@@ -14,7 +14,7 @@ from starpost_dev.project import Project
 FILE = Path(".env.example")
 
 HEAD = """\
-# Every variable that the application reads, with its default. Written by `make env-example` from app/settings.py.
+# Every variable that the application reads, with its default. Written by `make env-example` from the settings.
 # Copy to `.env` and uncomment what you change; the process environment wins over the file.
 """
 
@@ -95,6 +95,6 @@ def main(project: Project) -> int:
     if not is_check:
         FILE.write_text(text)
     elif not FILE.is_file() or FILE.read_text() != text:
-        sys.stderr.write(".env.example is not what app/settings.py says: run `make env-example`\n")
+        sys.stderr.write(".env.example is not what the settings say: run `make env-example`\n")
         return 1
     return 0

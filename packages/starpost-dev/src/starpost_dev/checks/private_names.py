@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from starpost_dev import layout
+
 TABLE: Final = "private-names"
 
 DOCUMENTED: Final = frozenset({"os._exit", "_replace", "_asdict", "_fields", "_make", "_field_defaults"})
@@ -66,7 +68,10 @@ def distributions() -> list[Distribution]:
         project = tomllib.loads(path.read_text())
         package = project["project"]["name"].replace("-", "_")
         found.append(Distribution(project, package, path.parent / "src" / package))
-    return [*found, Distribution(tomllib.loads(Path("pyproject.toml").read_text()), "app", Path("app"))]
+    return [
+        *found,
+        Distribution(tomllib.loads(Path("pyproject.toml").read_text()), layout.module(), Path(layout.module())),
+    ]
 
 
 def is_private(name: str) -> bool:

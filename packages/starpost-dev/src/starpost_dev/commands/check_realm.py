@@ -22,6 +22,7 @@ from keycloak import KeycloakAdmin, KeycloakError, KeycloakOpenIDConnection
 
 from starpost_dev.keycloak.rules import Finding, RealmView, inspect
 from starpost_dev.layout import ACTIONS_FILE, REALM_FILE
+from starpost_dev.project import Project
 from starpost_dev.services.client import configured
 from starpost_dev.services.errors import ServiceError
 
@@ -33,10 +34,10 @@ class UnreadableRealmError(Exception):
     """The realm cannot be checked; the message is one sentence that says why."""
 
 
-def main() -> int:
+def main(project: Project) -> int:
     """Print the findings, and return the exit status."""
     try:
-        variables = configured(Path.cwd(), os.environ)
+        variables = {**project.sign_in_defaults, **configured(Path.cwd(), os.environ)}
         options = _read_options(variables)
         roles = read_wanted_roles(Path(variables.get("ACTIONS_FILE_PATH") or ACTIONS_FILE))
         if options.file is None and options.base_url:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 
+from starpost_dev.project import Project
 from starpost_dev.services.client import attach, configured
 from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.services import IDENTITY
@@ -26,14 +27,14 @@ class NoTokenError(Exception):
     """There is no token for this user; the message is one sentence that says why."""
 
 
-def main() -> int:
+def main(project: Project) -> int:
     """Print the token and return 0, or write one sentence to the standard error and return 1 or 3."""
     parser = argparse.ArgumentParser(prog="get_token", description=__doc__)
     parser.add_argument("user", help="alice, carol, bob or mallory in the development realm")
     user: str = parser.parse_args().user
     try:
         with attach([IDENTITY]) as services:
-            variables = {**configured(Path.cwd(), os.environ), **services.environment()}
+            variables = {**project.sign_in_defaults, **configured(Path.cwd(), os.environ), **services.environment()}
             print(get_token(variables, user, os.environ.get("PASSWORD") or user))
     except NoTokenError as error:
         print(f"token: {error}", file=sys.stderr)

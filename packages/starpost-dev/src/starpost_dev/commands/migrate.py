@@ -13,12 +13,13 @@ import sys
 from pathlib import Path
 
 from starpost.db import migrate
+from starpost_dev.project import Project
 from starpost_dev.services.client import attach
 from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.services import POSTGRES
 
 
-def main() -> int:
+def main(project: Project) -> int:
     """Run the command, and return its exit status."""
     arguments = sys.argv[1:]
     versions = migrate.MIGRATIONS / "versions"
@@ -27,8 +28,8 @@ def main() -> int:
         with attach([POSTGRES]) as services:
             os.environ.update(services.environment())
             is_revision = arguments[:1] == ["revision"]
-            status = migrate.main(["upgrade"]) if is_revision else 0
-            status = status or migrate.main(arguments)
+            status = migrate.main(["upgrade"], project.settings) if is_revision else 0
+            status = status or migrate.main(arguments, project.settings)
     except ServiceError as error:
         print(f"migrate: {error}", file=sys.stderr)
         return 1

@@ -8,16 +8,18 @@ step that failed, 0 after Ctrl-C, 3 when `KEYCLOAK=real` cannot run here.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from starpost_dev.commands.logout_address import LogoutAddressError, set_logout_address
+from starpost_dev.layout import REALM_FILE
 from starpost_dev.project import Project
 from starpost_dev.services.caller import Caller
 from starpost_dev.services.client import Attachment, attach, chosen_identity, configured, external_services
@@ -28,8 +30,6 @@ from starpost_dev.services.processes import StopSteps, send
 from starpost_dev.services.watchdog import Watchdog
 
 _DEFAULT_PORT = "8000"
-_USERS = "alice (admin), carol (edits), bob (reads), mallory (no role); the password is the name"
-
 _STEPS = {
     "The migration of the database": "scripts.migrate",
     "Seeding the database": "scripts.seed",
@@ -197,7 +197,7 @@ def _serve(project: Project, runner: Runner, services: Attachment, host: str, po
     for name, default in (("RELOAD", "1"), ("WORKERS", "1"), ("DRAIN_SPREAD", "0")):
         environment[name] = settings.get(name) or default
     if services.endpoints.identity is not None:
-        _set_logout_address({**settings, **services.environment()}, host, port)
+        _set_logout_address({**project.sign_in_defaults, **settings, **services.environment()}, host, port)
     for step, module in _STEPS.items():
         runner.start(module, environment)
         status = runner.wait()
@@ -278,8 +278,16 @@ def _say_services(services: Attachment) -> None:
 
 def _say_address(host: str, port: int) -> None:
     print(f"\n  open http://{_in_url(host)}:{port}/    end with Ctrl-C")
-    print(f"  users: {_USERS}")
+    print(f"  users: {', '.join(_users())}; the password is the name")
     print("  a token: make -s token USER=alice\n", flush=True)
+
+
+def _users() -> Iterator[str]:
+    """The users of the realm file who are people, with their roles."""
+    for user in json.loads(REALM_FILE.read_bytes())["users"]:
+        roles = [role for role in user.get("realmRoles", ()) if not role.startswith("default-roles-")]
+        if user["enabled"] and "credentials" in user and "clientRoles" not in user:
+            yield f"{user['username']} ({', '.join(roles) or 'no role'})"
 
 
 def _in_url(host: str) -> str:

@@ -78,8 +78,13 @@ def _run_command(connection: Connection, database: Database, command: Command) -
     command(commands)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0 on success, 1 if the database or the command fails, 2 for wrong arguments."""
+def main(arguments: Sequence[str] | None = None, settings: type[Settings] = Settings) -> int:
+    """Run the command line; return 0 on success, 1 if the database or the command fails, 2 for wrong arguments.
+
+    Args:
+        arguments: Those of the process, if none are given.
+        settings: Class of the application's settings, whose defaults may differ from the framework's.
+    """
     parser = argparse.ArgumentParser(prog="python -m starpost.db.migrate", description="Migrate the database.")
     actions = parser.add_subparsers(dest="action")
     actions.add_parser("upgrade", help="to the newest revision (the default), or to REVISION").add_argument(
@@ -104,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 commands.upgrade(getattr(chosen, "revision", "head"))
 
     try:
-        asyncio.run(run(Settings.load(), command))
+        asyncio.run(run(settings.load(), command))
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - a command line's answer
         return 2

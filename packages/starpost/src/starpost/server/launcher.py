@@ -286,7 +286,7 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
         log_dictconfig=stdlib_config(settings.log_level, settings.log_format),
         reload=settings.reload,
         # Not the whole checkout, where caches change all the time.
-        reload_paths=[Path("app").resolve()],
+        reload_paths=[Path(target.partition(":")[0].partition(".")[0]).resolve()],
         # No pause between starting a new worker and stopping the old one: after a change, only the new one is wanted.
         respawn_interval=0,
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from starpost.testing.issuer import Issuer
+from starpost.testing.issuer import CLIENT, REALM, Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
 
@@ -58,6 +58,8 @@ def serve(
             if key not in running:
                 settings = {
                     "KEYCLOAK_BASE_URL": issuer.base_url,
+                    "KEYCLOAK_REALM": REALM,
+                    "KEYCLOAK_CLIENT_ID": CLIENT,
                     "DRAIN_SPREAD": "0",
                     "KEYCLOAK_JWKS_COOLDOWN": "0.2",
                 } | environ

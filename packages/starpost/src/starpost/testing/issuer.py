@@ -15,7 +15,8 @@ from starpost.auth.jwks import parse_jwks
 from starpost.settings import Settings
 
 CLIENT = "starpost"
-REALM_PATH = "/realms/starpost"
+REALM = "starpost"
+REALM_PATH = f"/realms/{REALM}"
 
 _CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
