@@ -51,9 +51,11 @@ lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (
 	cp pyproject.toml pyproject.toml.old
 	trap 'mv pyproject.toml.old pyproject.toml' EXIT
 	$(WITHOUT_PINS) pyproject.toml.old > pyproject.toml
-	$$compile packages/starpost/pyproject.toml pyproject.toml -o requirements/runtime.lock
-	$$compile packages/starpost/pyproject.toml packages/starpost-dev/pyproject.toml pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
-	echo uv | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
+	$$compile $(wildcard packages/starpost/pyproject.toml) pyproject.toml -o requirements/runtime.lock
+	$$compile $(MEMBERS:=/pyproject.toml) pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	for name in uv copier; do
+		echo $$name | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/$$name.txt
+	done
 	$(WITH_PINS) pyproject.toml > pyproject.toml.old
 
 # ---- run --------------------------------------------------------------------------------------------------------------
@@ -123,14 +125,6 @@ skjold-scan: audit ## The audit
 outdated-pkgs-scan: $(VENV)/.stamp | $(UV) ## Newer versions of what is locked, direct and indirect (asks the index)
 	@$(UV) pip list --python $(PY) --outdated --exclude-editable
 
-.PHONY: wheels
-wheels: | $(UV) ## Build the wheels of starpost and starpost-dev (OUT=dist)
-	@$(UV) build --quiet --all-packages --wheel --out-dir $(or $(OUT),dist)
-
-.PHONY: architecture
-architecture: $(VENV)/.stamp ## Draw docs/architecture.svg from the imports
-	@$(PY) -m starpost_dev.checks.architecture
-
 .PHONY: format
 format: $(VENV)/.stamp ## Format the code, and fix what can be fixed without a decision
 	@$(PY) -m ruff check --fix --quiet --exit-zero .
@@ -149,16 +143,6 @@ clean: ## Remove what the other commands made; data of the development services 
 	@rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
-# ---- measure ----------------------------------------------------------------------------------------------------------
-
-# PIN= leaves the cores to the kernel. SECONDS only by the command line: in the environment it is bash's own.
-PIN ?= 1
-.PHONY: bench
-bench: $(VENV)/.stamp ## Measure against the yardsticks (CASES=trivial,page ROUNDS=5 SECONDS=2 PIN=1 JSON=file SVG=file)
-	@$(PY) -m bench $(if $(CASES),--cases $(CASES)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
-		$(if $(filter command,$(origin SECONDS)),--seconds $(SECONDS)) \
-		$(if $(filter 1,$(PIN)),--pin) $(if $(JSON),--json $(JSON)) $(if $(SVG),--svg $(SVG))
-
 # ---- packets ----------------------------------------------------------------------------------------------------------
 
 .PHONY: ws-handlers
@@ -176,10 +160,6 @@ new-ws-handlers: $(VENV)/.stamp ## Write a packet: number, structs, handler, rul
 remove-example: $(VENV)/.stamp ## Remove the example's domain (DOMAIN= another one; KEEP_MIGRATIONS=1 drops its tables by a migration; FORCE=1)
 	@exec $(PY) -m scripts.remove_example $(if $(filter command,$(origin DOMAIN)),--domain "$(DOMAIN)") \
 		$(if $(KEEP_MIGRATIONS),--keep-migrations) $(if $(filter command,$(origin FORCE)),--force)
-
-.PHONY: profile
-profile: $(VENV)/.stamp ## Show where a packet's time goes
-	@exec $(PY) -m bench.profile
 
 # ---- containers (development; see docs/deployment.md) -----------------------------------------------------------------
 
@@ -212,16 +192,11 @@ token: $(VENV)/.stamp ## Print one access token and nothing else (make -s token 
 keycloak: $(VENV)/.stamp ## Run the real Keycloak with the project's realm, until Ctrl-C (KEYCLOAK_PORT=0, a free one)
 	@exec $(PY) -m starpost_dev.keycloak --port "$${KEYCLOAK_PORT:-0}"
 
-# The server is fetched beforehand, so that no test waits for it; status 3 means that it cannot run here.
-.PHONY: test-keycloak
-test-keycloak: $(VENV)/.stamp ## Hold the development realm to the real Keycloak, and the application to both (PYTEST="-m real_keycloak")
-	@$(PY) -m starpost_dev.keycloak --fetch-only || { status=$$?; [ $$status -eq 3 ] && echo "test-keycloak: skipped" >&2; exit $$status; }
-	STARPOST_TEST_KEYCLOAK=1 $(PY) -m pytest packages/starpost-dev/tests/keycloak packages/starpost/tests/e2e/keycloak \
-		packages/starpost-dev/tests/dev/test_serve_keycloak.py::test_a_real_keycloak_serves_a_checkout $(PYTEST)
-
 .PHONY: check-realm
 check-realm: $(VENV)/.stamp ## What is wrong with a realm, and how to mend it (FILE=realm.json, or KEYCLOAK_BASE_URL=https://…)
 	@exec $(PY) -m scripts.check_realm $(if $(FILE),--file "$(FILE)") $(if $(filter command,$(origin USERNAME)),--username "$(USERNAME)") $(if $(PRODUCTION),--production)
+
+include $(wildcard *.mk)
 
 .PHONY: help
 help: ## This list

@@ -164,7 +164,8 @@ def test_make_lists_every_target_once() -> None:
     listed = subprocess.run([make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert listed.stderr == ""
     names = re.findall(r"^  make (\S+)", listed.stdout, re.MULTILINE)
-    phony = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefiles = [ROOT / "Makefile", *ROOT.glob("*.mk")]
+    phony = [name for file in makefiles for name in re.findall(r"^\.PHONY: (\S+)$", file.read_text(), re.MULTILINE)]
     assert sorted(names) == sorted(phony)
     readme = (ROOT / "README.md").read_text()
     assert set(re.findall(r"`make (?:-s )?([a-z-]+)", readme)) <= set(names)
