@@ -6,6 +6,7 @@ from typing import Final
 
 REALM_FILE: Final = Path("docker", "keycloak", "realm.json")
 ACTIONS_FILE: Final = Path("actions.json")
+MIGRATIONS: Final = "migrations"
 
 
 def module() -> str:

@@ -8,8 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-APPLICATION = ("app", "migrations")
-"""Folders of the application that run in production."""
+from starpost_dev import layout
 
 
 def main() -> int:
@@ -20,7 +19,11 @@ def main() -> int:
 
 def _compare(file: Path) -> int:
     source = file.parent / "src"
-    folders = [str(source)] if source.is_dir() else [folder for folder in APPLICATION if Path(folder).is_dir()]
+    folders = (
+        [str(source)]
+        if source.is_dir()
+        else [folder for folder in (layout.module(), layout.MIGRATIONS) if Path(folder).is_dir()]
+    )
     return subprocess.run(
         [sys.executable, "-m", "deptry", *folders, "--config", str(file), "--no-ansi"], check=False
     ).returncode
