@@ -64,8 +64,8 @@ def address(root: Path, typed: str, *, is_clone: bool) -> str:
     origin = _git(root, "config", "--get", "remote.origin.url") if is_remote or is_clone else None
     if origin is None:
         return typed if is_remote else str(root)
-    if origin.startswith("file://"):
-        return origin.removeprefix("file://")
+    if (path := origin.removeprefix("file://")).startswith("/"):
+        return os.path.normpath(path)
     if "://" in origin and not origin.endswith(".git") and not origin.startswith(_KNOWN_TO_COPIER):
         return f"git+{origin}"
     return origin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from template.exporter import answers as questions
 from template.exporter import checkout, environment, vendor
 from template.exporter.export import exported
 from template.exporter.formatting import format_python
-from template.exporter.tree import EditError, read_files, write_files
+from template.exporter.tree import EditError, Files, read_files, write_files
 
 ROOT = Path(__file__).resolve().parents[2]
+
+MANIFEST = "vendor/generated.sha256"
 
 
 def main() -> int:
@@ -44,8 +47,18 @@ def generate(file: Path) -> None:
     # Copier's checkout is a clone made for this run; Cookiecutter's answers name theirs.
     address = checkout.address(ROOT, str(found.get("_src_path", "")), is_clone="_checkout" not in found)
     version = found.get("_commit") or checkout.commit(ROOT)
+    project.write(MANIFEST, manifest(project))
     project.write(file.as_posix(), questions.render(answers, str(version) if version else None, address))
     write_files(Path.cwd(), project)
+
+
+def manifest(project: Files) -> str:
+    """Return the digests of what was generated, as ``sha256sum --check`` reads them; ``vendor/`` is not for editing."""
+    return "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {path}\n"
+        for path, content in sorted(project.tree.items())
+        if not path.startswith("vendor/")
+    )
 
 
 if __name__ == "__main__":

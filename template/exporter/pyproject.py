@@ -45,7 +45,9 @@ def edited(text: str, answers: Answers, wheels: Mapping[str, str]) -> str:
                 array[index] = answers.module_name + value.removeprefix(MODULE)
     _drop(document["tool"]["pytest"]["ini_options"], "markers")
     document["tool"]["starpost"]["module"] = answers.module_name
-    document["tool"]["codespell"]["skip"] += ",./vendor"
+    # `make vendor-source` unpacks the framework there; it has its own settings for these.
+    document["tool"]["ruff"]["extend-exclude"].append("packages")
+    document["tool"]["codespell"]["skip"] += ",./packages,./vendor"
     return tomlkit.dumps(document)
 
 

@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from template.exporter import answers as questions
 from template.exporter.checkout import paths
+from template.exporter.command import MANIFEST
+from template.exporter.tree import Files, read_files
 
 ROOT = Path.cwd()
 
@@ -53,6 +56,13 @@ class Programs:
         command = [sys.executable, "-m", "cookiecutter", "--no-input", "--overwrite-if-exists", template, *answers]
         return self.run(*command, cwd=cwd, status=status)
 
+    def copier(self, operation: str, *arguments: str, cwd: Path, status: int = 0) -> str:
+        """Copy or update without questions; an argument with ``=`` is an answer. What was printed."""
+        command = [sys.executable, "-W", "ignore", "-m", "copier", operation, "--trust", "--defaults"]
+        for argument in arguments:
+            command += ["--data", argument] if "=" in argument else [argument]
+        return self.run(*command, cwd=cwd, status=status)
+
 
 def copied(folder: Path) -> Path:
     """Copy the files of this working tree into a folder."""
@@ -61,3 +71,28 @@ def copied(folder: Path) -> Path:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / path, folder / path)
     return folder
+
+
+def content_of(project: Path) -> Files:
+    """Read a project, without what git keeps of it."""
+    return read_files(
+        project,
+        [
+            path.relative_to(project).as_posix()
+            for path in project.rglob("*")
+            if path.is_file() and ".git" not in path.parts
+        ],
+    )
+
+
+def without_answers(files: Files) -> Files:
+    """Leave out what depends on where a project was generated from."""
+    return Files(
+        {path: content for path, content in files.tree.items() if path not in (questions.FILE, MANIFEST)},
+        files.executable,
+    )
+
+
+def answers_in(project: Path) -> dict[str, object]:
+    """Read a project's answers file."""
+    return questions.parse((project / questions.FILE).read_text())

@@ -8,9 +8,8 @@ import pytest
 
 from template.exporter import answers as questions
 from template.exporter.answers import Answers
-from template.exporter.tree import Files, read_files
 from template.tests.conftest import Export
-from template.tests.repositories import Programs, copied
+from template.tests.repositories import Programs, answers_in, content_of, copied, without_answers
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +17,6 @@ def repository(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = copied(tmp_path_factory.mktemp("repositories") / "origin")
     programs.commit(folder, "v0.1.0")
     return folder
-
-
-def content_of(project: Path) -> Files:
-    return read_files(project, [path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()])
-
-
-def without_answers(files: Files) -> Files:
-    return Files({path: content for path, content in files.tree.items() if path != questions.FILE}, files.executable)
-
-
-def answers_in(project: Path) -> dict[str, object]:
-    return questions.parse((project / questions.FILE).read_text())
 
 
 @pytest.mark.parametrize("way", ["absolute", "relative", "here", "git"])

@@ -25,6 +25,7 @@ VARIANTS = {
     "defaults": Answers(),
     "24 letters": Answers("Tom's Läden & Söhne", "toms_shops", "abcdefghijklmnopqrstuvwx"),
     "src": Answers("Shop", "shop", "src"),
+    "no example": Answers("Shop", "shop", "shop", keep_example=False),
 }
 
 FRAMEWORK = re.compile(
@@ -101,6 +102,18 @@ def test_no_word_of_the_template(project: Files) -> None:
         text = content.decode()
         assert "cookiecutter" not in text.lower(), path
         assert "jinja" not in text.lower(), path
+
+
+def test_without_the_example_nothing_names_it(export: Export) -> None:
+    project = export(VARIANTS["no example"])
+    example = re.compile(r"\bauthors?\b|\bbooks?\b|author[-_]|book[-_]", re.IGNORECASE)
+
+    for path, content in project.tree.items():
+        assert not example.search(path)
+        # The framework's own pages explain it by examples.
+        if not path.startswith("vendor/"):
+            assert not example.search(content.decode()), path
+    assert set(json.loads(project.tree["actions.json"])) >= {"roles", "ws", "http", "topics"}
 
 
 @pytest.mark.parametrize("folder", ["module", "tests/", "docker/", ".env.example", "actions.json", "migrations/"])

@@ -1,4 +1,4 @@
-"""The same permissions over real sockets: ``python -m app``, tokens of the realm, HTTP and packets.
+"""The same permissions over real sockets: ``python -m app``, tokens of the realm, HTTP, packets.
 
 What a user may do is not tried here, as it might do something; each domain's tests do it on data of their own.
 """
