@@ -29,7 +29,7 @@ def _for_other_servers() -> Litestar:
 
 
 def __getattr__(name: str) -> Litestar:
-    """Make ``application`` when another server's command asks for it; ``python -m app`` never does."""
+    """Make ``application`` when another server asks for it, not for ``python -m app``."""
     if name == "application":
         return _for_other_servers()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -42,7 +42,7 @@ class AnswersError(ValueError):
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user said.
+    """Answers of a user.
 
     Args:
         project_name: Title, as people read it.

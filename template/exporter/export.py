@@ -39,7 +39,10 @@ def exported(source: Files, answers: Answers, archives: Mapping[str, Tree]) -> F
     wheels = _add_archives(files, archives)
     _edit_locks(files, answers, wheels, source)
     paths = {name: wheel.path for name, wheel in wheels.items()}
-    files.write("pyproject.toml", pyproject.edited(files.text("pyproject.toml"), answers, paths))
+    files.write(
+        "pyproject.toml",
+        pyproject.edited(files.text("pyproject.toml"), answers, paths, files.text("requirements/dev.lock")),
+    )
     _edit_containers(files)
     _edit_workflow(files)
     files.tree = _renamed(files, answers.module_name, own)

@@ -32,7 +32,7 @@ class Pin:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether something asks for it; a constraint does not."""
+        """True if something asks for it; a constraint does not."""
         return any(not name.startswith("-c ") for name in self.via)
 
 

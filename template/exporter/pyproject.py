@@ -18,13 +18,14 @@ DROPPED_GROUPS = ("bench", "template")
 FRAMEWORK = ("starpost", "starpost_dev")
 
 
-def edited(text: str, answers: Answers, wheels: Mapping[str, str]) -> str:
+def edited(text: str, answers: Answers, wheels: Mapping[str, str], lock: str) -> str:
     """Return the project's file.
 
     Args:
         text: Ours.
         answers: The user's.
         wheels: Path of each distribution's wheel.
+        lock: The project's ``dev.lock``.
     """
     document = tomlkit.parse(text)
     document["project"]["name"] = answers.project_slug
@@ -36,6 +37,7 @@ def edited(text: str, answers: Answers, wheels: Mapping[str, str]) -> str:
     for index, entry in reversed([*enumerate(groups["dev"])]):
         if isinstance(entry, Mapping) and entry["include-group"] in DROPPED_GROUPS:
             del groups["dev"][index]
+    _keep_pins(document["tool"]["uv"], lock)
     _take_wheels(document, wheels)
     _keep_contracts(document["tool"]["importlinter"])
     _drop_what_is_not_exported(document["tool"])
@@ -65,6 +67,14 @@ def _take_wheels(document: tomlkit.TOMLDocument, wheels: Mapping[str, str]) -> N
     )
     uv.add("sources", sources)
     uv.add(tomlkit.nl())
+
+
+def _keep_pins(uv: Table, lock: str) -> None:
+    """Leave the constraints that ``make lock`` would write: a pin for each of the lock."""
+    pins = uv["constraint-dependencies"]
+    for index in reversed(range(len(pins))):
+        if f"{pins[index]} \\\n" not in lock:
+            del pins[index]
 
 
 def _keep_contracts(linter: Table) -> None:

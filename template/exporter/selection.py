@@ -1,4 +1,4 @@
-"""What of this repository a project gets: the root without the framework, its yardsticks and this template."""
+"""Selection of what a project gets: the root without the framework, its yardsticks and this template."""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ def faults_of(
         if dev.versions.get(name) != version:
             yield f"{name}: {version} in {runtime.name}, {dev.versions.get(name, 'not')} in {dev.name}"
     constraints = {*map(_constraint, project["tool"]["uv"].get("constraint-dependencies", ()))}
-    for name, version in sorted(constraints ^ dev.versions.items()):
+    pins = {(name, version) for name, version in dev.versions.items() if name not in dev.vendored}
+    for name, version in sorted(constraints ^ pins):
         yield f"constraint-dependencies: {name} {version} is there or in {dev.name}, not in both"
 
 

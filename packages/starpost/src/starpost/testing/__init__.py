@@ -34,9 +34,9 @@ def issuer() -> Iterator[Issuer]:
 
 @contextmanager
 def serving(
-    service_environment: Mapping[str, str], log_dir: Path, target: str = "app", **environ: str
+    service_environment: Mapping[str, str], log_dir: Path, target: str = "", **environ: str
 ) -> Iterator[Launched]:
-    """Run an application in a real server: ``python -m app``, or another target, as ``Launched`` takes it."""
+    """Run the application in a real server, or another target, as ``Launched`` takes it."""
     log_dir.mkdir(parents=True, exist_ok=True)
     with Launched(log_dir, target, **{**service_environment, **environ}) as launched:
         yield launched.started()
@@ -53,7 +53,7 @@ def serve(
     running: dict[Any, Launched] = {}
     with ExitStack() as stack:
 
-        def start(target: str = "app", **environ: str) -> Launched:
+        def start(target: str = "", **environ: str) -> Launched:
             key = (target, *sorted(environ.items()))
             if key not in running:
                 settings = {

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -36,12 +37,19 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def application() -> str:
+    """Return the package of the project's application, as its ``pyproject.toml`` names it for all its tools."""
+    tool = tomllib.loads(Path("pyproject.toml").read_text()).get("tool", {})
+    return str(tool.get("starpost", {}).get("module", "app"))
+
+
 class Launched:
     """Context manager that runs a launcher, and kills it with its workers at the end if it still runs.
 
     Args:
         log_dir: Folder for its output.
-        target: Module to run, as in ``python -m app``, or a factory for the launcher, ``module:function``.
+        target: Module to run, as in ``python -m app``, or a factory for the launcher, ``module:function``; the
+            project's application, if none is given.
         cwd: Working directory.
         environ: Settings, in addition to LOG_FORMAT=json and PORT=0.
     """
@@ -49,13 +57,14 @@ class Launched:
     def __init__(
         self,
         log_dir: Path,
-        target: str = "app",
+        target: str = "",
         *,
         cwd: Path | str = ".",
         **environ: str,
     ) -> None:
         self.cwd = cwd
         self.output = log_dir / "launcher.log"
+        target = target or application()
         self.command = [sys.executable, "-m"]
         self.command += ["starpost.testing.start", target] if ":" in target else [target]
         self.environ = {**os.environ, "LOG_FORMAT": "json", "PORT": "0", "WS_MAX_CONNECTIONS": "100"}
