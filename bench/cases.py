@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from app.pkg_ids import PkgID
-from bench.loads import http, sockets, wrk
+from bench.loads import handshakes, http, sockets, wrk
 from bench.loads.sockets import EVENT_MARK, MakeFrames
 from bench.loads.window import Throughput
 from bench.measurement import Case, Goal, Measure, Metric, Sample, Side
@@ -18,6 +18,8 @@ from bench.statistics import percentile
 from starpost.packets import SystemPacket
 
 CONNECTIONS: Final = 50
+HANDSHAKES_PER_SECOND: Final = 2000
+"""For each second of the measurement; what a server does in it is measured."""
 IDLE_CONNECTIONS: Final = 10_000
 PER_PAGE: Final = 20
 GUARDED_PATH: Final = "/bench/small"
@@ -124,6 +126,23 @@ def _http_case(name: str, title: str, path: str, goal: Goal) -> Case:
         ours=APPLICATION,
         theirs=OPEN_LITESTAR,
         metrics=_throughput("request", goal),
+        measure=measure,
+    )
+
+
+def _handshake_case() -> Case:
+    async def measure(site: Site, side: Side, seconds: float) -> Sample:
+        number = int(HANDSHAKES_PER_SECOND * seconds)
+        # To sign tokens takes longer than to measure. The echo does not look at them.
+        tokens = [site.token] * number if side.is_yardstick else site.new_tokens(number)
+        return _sample(await handshakes.storm(side.server, tokens, _trivial(0), is_echo=side.is_yardstick))
+
+    return Case(
+        name="handshake",
+        title="handshake with a new token, one packet, close",
+        ours=APPLICATION,
+        theirs=ECHO,
+        metrics=_throughput("handshake", None),
         measure=measure,
     )
 
@@ -281,6 +300,7 @@ CASES: Final[dict[str, Case]] = {
             ours=replace(APPLICATION, name="application, 2 workers", workers=2),
             theirs=replace(ECHO, name="echo, 2 workers", workers=2),
         ),
+        _handshake_case(),
         _latency_case(),
         _socket_case("page", f"page of {PER_PAGE} with total", _page, goal=Goal(0.9), theirs=RAW_DATABASE),
         _create_case(),

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import asyncpg
 
@@ -38,6 +39,7 @@ class Site:
     dsn: str
     environ: dict[str, str]
     folder: Path
+    realm: SigningRealm
     _stack: ExitStack
     _servers: dict[Subject, Server] = field(default_factory=dict)
 
@@ -50,6 +52,10 @@ class Site:
         if subject not in self._servers:
             self._servers[subject] = self._stack.enter_context(self.fresh(subject))
         return self._servers[subject]
+
+    def new_tokens(self, number: int) -> list[str]:
+        """Access tokens that no server has seen, each of a user of its own."""
+        return [self.realm.token(str(uuid4()), "author-reader") for _ in range(number)]
 
     def fresh(self, subject: Subject) -> Server:
         """Return a new server, not started yet, for measurements that others must not influence."""
@@ -111,6 +117,7 @@ def site(*, is_pinned: bool) -> Iterator[Site]:
             dsn=f"postgresql://{postgres.user}:{postgres.password}@{postgres.host}:{postgres.port}/{postgres.database}",
             environ=environ,
             folder=folder,
+            realm=realm,
             _stack=stack,
         )
         asyncio.run(made.refill())
