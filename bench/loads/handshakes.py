@@ -79,7 +79,7 @@ async def _let_in(server: Server, tokens: Iterator[str], frame: bytes, good: byt
         for token in tokens:
             guest = _Guest(frame, good)
             headers = [("Authorization", f"Bearer {token}"), ("Sec-WebSocket-Protocol", "json")]
-            await ws_connect(lambda guest=guest: guest, server.socket_url, extra_headers=headers)  # type: ignore[misc]
+            await ws_connect(lambda guest=guest: guest, server.socket_url, extra_headers=headers)
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await guest.answered
 

@@ -1,8 +1,8 @@
 """Claims of an access token: their types, and the policy that they must meet.
 
-PyJWT verifies the signature. We decode the claims ourselves, once, into a typed struct, because PyJWT converts values
-that should be refused (``"exp": "99999999999"`` counts as a number there), and accepts lone surrogates, which break the
-first log line or reply that contains them.
+We decode the claims ourselves, once, into a typed struct, because PyJWT converts values that should be refused
+(``"exp": "99999999999"`` counts as a number there), and accepts lone surrogates, which break the first log line or
+reply that contains them.
 """
 
 import math

@@ -91,6 +91,8 @@ def _usable_key(jwk: dict[str, object]) -> PyJWK | None:
     try:
         # PyJWK binds the key to one algorithm: a token that names another is refused, even if `ALGORITHMS` has it.
         key = PyJWK(jwk)
+        # Checks the key's type and curve against the algorithm: once here, not for each token.
+        key.Algorithm.prepare_key(key.key)
     except (PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, AttributeError, KeyError) as error:
         _log.info("signing_key_ignored", kid=jwk.get("kid"), reason=type(error).__name__)
         return None

@@ -45,6 +45,8 @@ def private_jwk() -> Any:
         pytest.param(OTHER_RSA_KEY.jwk(n=17, e=[]), id="numbers of another type"),
         pytest.param(OTHER_RSA_KEY.jwk(kty="EC"), id="another type than its members"),
         pytest.param(SigningKey("RS256", bits=1024).jwk(), id="weak"),
+        pytest.param(SigningKey("ES384").jwk(alg="ES256"), id="another curve than its algorithm's"),
+        pytest.param(EC_KEY.jwk(alg="RS256", kid="x"), id="another type than its algorithm's"),
         pytest.param({"kty": "oct", "k": "c2VjcmV0", "alg": "HS256", "kid": "x", "use": "sig"}, id="symmetric"),
         pytest.param({"kty": "oct", "k": "c2VjcmV0", "kid": "x"}, id="symmetric by default"),
         pytest.param(private_jwk(), id="private"),

@@ -234,6 +234,18 @@ async def test_no_critical_extension_is_understood(crit: Any) -> None:
     assert isinstance(await refusal(await offline_verifier(), f"{header}.{payload}.{signature}"), UnauthenticatedError)
 
 
+@pytest.mark.parametrize("typ", ["logout+jwt", "application/logout+jwt", "dpop+jwt", 7, ["JWT"]])
+async def test_a_header_that_names_another_type_is_refused(typ: Any) -> None:
+    other = RSA_KEY.sign(claims(ISSUER), typ=typ)
+
+    assert isinstance(await refusal(await offline_verifier(), other), UnauthenticatedError)
+
+
+@pytest.mark.parametrize("typ", ["JWT", "jwt", "at+jwt", "application/at+jwt", None])
+async def test_a_header_that_names_an_access_token_or_nothing_is_accepted(typ: str | None) -> None:
+    await (await offline_verifier()).verify(RSA_KEY.sign(claims(ISSUER), typ=typ))
+
+
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "HS256", "HS384", "HS512", "ES256K", "", None, 7, ["RS256"]]
 )
