@@ -75,8 +75,7 @@ async def test_packets(serve: Serve, issuer: Issuer) -> None:
     """The page's handler, in the page's domain, asked by the page's test."""
     page = run("docs/packets.md", **NAMES)
 
-    def serve_the_page(target: str | None) -> Any:
-        assert target is None, "the page serves the reader's own application"
+    def serve_the_page() -> Any:
         return serve("tests.docs.reviews:create")
 
     await page.test_get_reviews(serve_the_page, issuer)

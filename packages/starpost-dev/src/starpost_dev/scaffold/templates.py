@@ -123,7 +123,7 @@ from starpost.testing import Issuer, Serve, packet_client
 
 async def test_{packet.function}(serve: Serve, issuer: Issuer) -> None:
     token = issuer.token(realm_access={{"roles": {roles!r}}}, resource_access=None)
-    async with packet_client(serve(target=None).port, token) as client:
+    async with packet_client(serve().port, token) as client:
         reply = await client.ask(PkgID.{packet.name}, {data!r})
     assert reply["status_code"] == 0, reply
     assert reply["data"] == {answer!r}
@@ -137,7 +137,7 @@ async def test_{packet.function}(serve: Serve, issuer: Issuer) -> None:
         tests.append(
             f"""async def test_{packet.function}_needs_its_data(serve: Serve, issuer: Issuer) -> None:
     token = issuer.token(realm_access={{"roles": {roles!r}}}, resource_access=None)
-    async with packet_client(serve(target=None).port, token) as client:
+    async with packet_client(serve().port, token) as client:
         reply = await client.ask(PkgID.{packet.name}, {{}})
     assert reply["status_code"] == 2
     assert [error["path"] for error in reply["data"]["errors"]] == {required!r}
@@ -149,10 +149,10 @@ async def test_{packet.function}(serve: Serve, issuer: Issuer) -> None:
 def _refused(packet: Packet, data: dict[str, Any], roles: list[str]) -> str:
     if roles:
         return f"""    token = issuer.token(realm_access={{"roles": []}}, resource_access=None)
-    async with packet_client(serve(target=None).port, token) as client:
+    async with packet_client(serve().port, token) as client:
         reply = await client.ask(PkgID.{packet.name}, {data!r})
     assert (reply["status_code"], reply["data"]["code"]) == (3, "permission_denied")"""
-    return f"""    async with packet_client(serve(target=None).port) as client:
+    return f"""    async with packet_client(serve().port) as client:
         reply = await client.ask(PkgID.{packet.name}, {data!r})
     assert (reply["status_code"], reply["data"]["code"]) == (9, "invalid_token")"""
 
