@@ -141,7 +141,7 @@ async def pace(
             # Spins, since timers of the event loop have a resolution of a millisecond, and the core is ours.
             await asyncio.sleep(0)
         await tally.wait_for(sent, ANSWER_TIMEOUT)
-    # What each connection waits for at its beginning, until it is entered in the registry, is not a packet's latency.
+    # The time until a connection is entered in the registry is not a packet's latency.
     return latencies[int(rate * WARM_UP) :]
 
 

@@ -94,7 +94,7 @@ def create_app(
         lifespan=[services.running],
         plugins=[
             PageSchema(),
-            # They are of a class of the application's own, which not every domain knows.
+            # Not checked: they are of the application's own class, and a domain may annotate the framework's.
             UncheckedDependencies("settings"),
             *([PreparedHandlers()] if settings.fast_paths else []),
         ],

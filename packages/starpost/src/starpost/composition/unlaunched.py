@@ -1,4 +1,4 @@
-"""The application for a server that is not ours: Granian's own command, Litestar's, uvicorn.
+"""Application for other servers than our launcher: Granian's own command, Litestar's, uvicorn.
 
     granian --interface asgi app.asgi:application
     litestar --app app.asgi:application run
@@ -32,12 +32,12 @@ def create_unlaunched(settings: S, create: Callable[[S], Litestar]) -> Litestar:
     """Make the application as a worker of the launcher would, as far as that is possible here.
 
     Args:
-        settings: Of the installation.
+        settings: Settings of the installation.
         create: Makes the application.
     """
     configure_logs(settings.log_level, settings.log_format)
     app = create(settings)
-    # Not before: commands that only look at the application (`litestar routes`) serve nobody.
+    # Logged at the start of the lifespan only, since commands such as `litestar routes` do not serve.
     app.on_startup.append(_warn)
     return app
 

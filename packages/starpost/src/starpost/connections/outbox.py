@@ -1,15 +1,15 @@
 """Queue of frames for one client, bounded in messages and bytes.
 
 Replies are sent by the connection's own task; pushes come from anywhere in the worker. Granian takes frames of one
-socket one after the other, so exactly one of them is the writer at any time: who comes while a frame is being written
-leaves his own in the queue. An idle connection has no task and no timer of its own here.
+socket one after the other, so exactly one task is the writer at any time. A frame that comes while another is being
+written waits in the queue. An idle connection has no task and no timer of its own here.
 
-Where the server begins to write at the call, as Granian does, nobody waits for the end of it: the frame is handed over,
-and whoever brings the next one looks whether it has been taken. Waiting would wake this thread once more for each
-packet, a third of what a packet costs; and an event would cost a task.
+Where the server begins to write at the call, as Granian does, no task waits for the end of the write: the frame is
+handed over, and the next caller checks whether it has been taken. Waiting would wake this thread once more for each
+packet, a third of a packet's cost, and an event would cost a task.
 
-When there is no room for an event, its topic decides: the connection ends, or the topic's oldest waiting events make
-room and a GAP tells of them, in their place. Of a ``latest`` topic never more than one event waits.
+If there is no room for an event, its topic decides: the connection ends, or the topic's oldest waiting events make room
+and a GAP takes their place. Of a ``latest`` topic at most one event waits.
 """
 
 import asyncio
