@@ -19,7 +19,10 @@ class Settings(starpost.Settings, frozen=True, kw_only=True):
     keycloak_realm: Annotated[str, Meta(min_length=1, description="the realm")] = "starpost"
     keycloak_client_id: Annotated[str, Meta(min_length=1, description="the client; tokens must be for it")] = "starpost"
     redis_prefix: Annotated[
-        str, Meta(min_length=1, description="of all keys and channels: applications that share one Redis differ here")
+        str,
+        Meta(
+            min_length=1, description="prefix of all keys and channels; unique for each application that shares a Redis"
+        ),
     ] = "starpost"
     db_user: Annotated[str, Meta(min_length=1, description="PostgreSQL user")] = "app"
     db_name: Annotated[str, Meta(min_length=1, description="database")] = "app"

@@ -64,19 +64,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: Annotated[
         Literal["development", "production"],
-        Meta(description="production refuses what is only fit for development"),
+        Meta(description="production refuses settings that are only fit for development"),
     ] = "development"
 
     allow_insecure: Annotated[
         tuple[str, ...],
         Meta(
-            description="comma-separated, what production accepts all the same, with a warning: "
+            description="comma-separated, insecure choices that production accepts, with a warning: "
             + ", ".join(get_args(Insecurity))
         ),
     ] = ()
 
     node_name: Annotated[
-        str, Meta(max_length=255, description="how this node is called among the others; empty: its host's name")
+        str, Meta(max_length=255, description="name of this node among the others; empty: the host's name")
     ] = ""
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="port to listen on")] = 8000
@@ -90,7 +90,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
     fast_paths: Annotated[
         bool,
-        Meta(description="shorter ways through Litestar, Granian, SQLAlchemy; false: theirs, to find a fault, slower"),
+        Meta(
+            description="shorter ways through Litestar, Granian and SQLAlchemy; false: theirs, slower, to find faults"
+        ),
     ] = True
 
     keycloak_base_url: Annotated[
@@ -116,11 +118,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=5, description="clock difference allowed when a token's times are checked, seconds")
     ] = 2.0
     keycloak_jwks_cooldown: Annotated[
-        Seconds, Meta(description="after a fetch of the keys in vain, none in this time, whatever key ids tokens name")
+        Seconds, Meta(description="pause after a fetch of the keys that failed or brought no new key")
     ] = 2.0
     keycloak_jwks_refresh: Annotated[
         Seconds,
-        Meta(description="the keys are fetched again this often; what a withdrawn key signed is refused from then on"),
+        Meta(description="interval of fetching the keys; tokens of a withdrawn key are refused from then on"),
     ] = 600.0
     token_require_aud: Annotated[
         bool,
@@ -132,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="tokens that live longer are refused, and revocations kept as long; default: Keycloak's longest"
         ),
     ] = 36_000.0
-    token_cache_size: Annotated[NotNegative, Meta(description="verified tokens remembered per worker")] = 10_000
+    token_cache_size: Annotated[NotNegative, Meta(description="verified tokens cached per worker")] = 10_000
     debug_auth: Annotated[
         bool, Meta(description="development only: a request without a token is signed in as the debug user")
     ] = False
@@ -145,18 +147,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_in_production: Annotated[
         tuple[str, ...],
         Meta(
-            description="comma-separated, what stays public in production where the permission table says so: "
+            description="comma-separated, paths that may be public in production if the permission table says so: "
             + ", ".join(get_args(Operation))
         ),
     ] = ()
     excluded_paths: Annotated[
         tuple[str, ...],
-        Meta(description="regular expressions, comma-separated: HTTP paths on which a token is not looked at"),
+        Meta(description="regular expressions, comma-separated: HTTP paths on which tokens are ignored"),
     ] = ("^/health/",)
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(
-            description="origins, comma-separated, that may call from a browser beside our own; `*`: any (development)"
+            description="further origins, comma-separated, whose pages may call from a browser; `*`: any (development)"
         ),
     ] = ()
 
@@ -178,9 +180,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_port: Annotated[Port, Meta(description="Redis port")] = 6379
     redis_username: Annotated[str, Meta(description="Redis ACL user")] = ""
     redis_password: Annotated[Secret, Meta(description="Redis password")] = Secret()
-    redis_tls: Annotated[bool, Meta(description="speak TLS to Redis, and to the sentinels")] = False
+    redis_tls: Annotated[bool, Meta(description="use TLS to Redis, and to the sentinels")] = False
     redis_tls_ca: Annotated[str, Meta(description="file with the CA of Redis; empty: the system's")] = ""
-    redis_mode: Annotated[Literal["single", "sentinel", "cluster"], Meta(description="what REDIS_NODES are")] = "single"
+    redis_mode: Annotated[
+        Literal["single", "sentinel", "cluster"], Meta(description="kind of Redis, and of REDIS_NODES")
+    ] = "single"
     redis_nodes: Annotated[
         tuple[str, ...], Meta(description="host:port, comma-separated: sentinels, or nodes of the cluster")
     ] = ()
@@ -190,13 +194,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis_sentinel_username: Annotated[str, Meta(description="ACL user of the sentinels")] = ""
     redis_sentinel_password: Annotated[Secret, Meta(description="password of the sentinels")] = Secret()
     redis_prefix: Annotated[
-        str, Meta(min_length=1, description="of all keys and channels: applications that share one Redis differ here")
+        str,
+        Meta(
+            min_length=1, description="prefix of all keys and channels; unique for each application that shares a Redis"
+        ),
     ] = "starpost"
     main_redis_db: Annotated[NotNegative, Meta(description="database of topics and leases (not in a cluster)")] = 0
     auth_redis_db: Annotated[
         NotNegative, Meta(description="database of connections and revocations (not in a cluster)")
     ] = 1
-    user_session_redis_key_prefix: Annotated[str, Meta(min_length=1, description="of connections' keys")] = "session:"
+    user_session_redis_key_prefix: Annotated[str, Meta(min_length=1, description="prefix of connections' keys")] = (
+        "session:"
+    )
 
     db_user: Annotated[str, Meta(min_length=1, description="PostgreSQL user")] = "app"
     db_password: Annotated[Secret, Meta(description="its password; any character")] = Secret("app")
@@ -205,7 +214,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     db_name: Annotated[str, Meta(min_length=1, description="database")] = "app"
     db_ssl: Annotated[
         Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
-        Meta(description="TLS to PostgreSQL, the words of libpq's sslmode"),
+        Meta(description="TLS to PostgreSQL, as libpq's sslmode"),
     ] = "prefer"
     db_ssl_ca: Annotated[str, Meta(description="file with the CA of PostgreSQL; empty: the system's")] = ""
     db_pool_size: Annotated[Positive, Meta(description="connections kept per worker")] = 10
@@ -232,7 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="requests and handshakes per second of one address without a valid token; 0: no limit"),
     ] = 100
 
-    default_page_size: Annotated[int, Meta(ge=1, le=100, description="`per_page` when the client names none")] = 20
+    default_page_size: Annotated[int, Meta(ge=1, le=100, description="default of `per_page`")] = 20
 
     ws_query_token: Annotated[bool, Meta(description="accept the token in the query `?Authorization=Bearer%20…`")] = (
         True
@@ -262,14 +271,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 20
     session_lease: Annotated[
         Seconds,
-        Meta(description="after a worker died, its connections are counted this long; renewed three times in it"),
+        Meta(
+            description="time for which connections of a dead worker are counted; leases are renewed three times in it"
+        ),
     ] = 15.0
     ws_max_subscriptions: Annotated[
-        Positive, Meta(description="topics of one connection, those whose presence it watches included")
+        Positive, Meta(description="topics of one connection, including those whose presence it watches")
     ] = 100
-    presence_lease: Annotated[
-        Seconds, Meta(description="after a worker died, its subscribers are present this long")
-    ] = 15.0
+    presence_lease: Annotated[Seconds, Meta(description="time for which subscribers of a dead worker are present")] = (
+        15.0
+    )
     ws_rate_limit: Annotated[
         NotNegative, Meta(description="packets per second of one connection, twice that in a burst; 0: no limit")
     ] = 1000
