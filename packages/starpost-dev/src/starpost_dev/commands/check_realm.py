@@ -76,7 +76,7 @@ def _read_options(variables: Mapping[str, str]) -> argparse.Namespace:
         default=variables.get("KEYCLOAK_ADMIN_USERNAME") or "realm-admin",
         help="an account of the realm with the roles view-realm and view-clients; KEYCLOAK_ADMIN_PASSWORD is its own",
     )
-    parser.add_argument("--production", action="store_true", help="also judge what is right for development alone")
+    parser.add_argument("--production", action="store_true", help="refuse settings for development, too")
     return parser.parse_args()
 
 

@@ -2,7 +2,7 @@
 
 A frame on its way through a connection:
 
-- ``endpoint`` judges the handshake, and lets the client in;
+- ``endpoint`` checks the handshake, and admits the client;
 - ``connection`` knows who the client is, reads its frames, and closes;
 - ``intake`` makes packets of a frame, within the limits;
 - ``execution`` runs them one after the other, ``parallel`` several at once; ``attendant`` reads on meanwhile;

@@ -51,19 +51,19 @@ class Attendant:
         """Set while it reads: it has a read pending then, and two readers would race."""
 
     def begin(self) -> None:
-        """Read, if there is room; it ends with the first frame that it has to keep when nothing runs any more."""
+        """Read while there is room. It ends with the first frame that it keeps after all packets have ended."""
         if self.task is None and self._may_read:
             self.task = asyncio.create_task(self._read())
 
     async def end(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if self.task is not None:
             self.task.cancel()
             with suppress(asyncio.CancelledError):
                 await self.task
 
     def take(self) -> Any:
-        """The next message of those that were kept; the disconnect at once when nothing may run any more."""
+        """Return the next message of the inbox, or the disconnect at once if no packet may run any more."""
         if self._ending.is_client_gone and self._ending.is_grace_over:
             self.inbox.skip_to_last()
         return self.inbox.take()

@@ -276,7 +276,7 @@ class Connection:
             TooManyConnectionsError: The user has as many connections as one may have.
             UnavailableError: Redis is away, so they cannot be counted.
             UnauthenticatedError: The session was ended meanwhile.
-            ConflictError: Another AUTH of this connection is being judged.
+            ConflictError: Another AUTH of this connection is being verified.
         """
         if self._is_signing_in:
             raise ConflictError("Another AUTH is being judged")

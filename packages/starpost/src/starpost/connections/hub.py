@@ -141,7 +141,7 @@ class ConnectionHub:
     async def drain(self, *, spread: float, grace: float) -> bool:
         """Close every connection with 1012: in batches, so that they do not all come back at once.
 
-        New connections are turned away from now on. Those whose turn has not come are served as before.
+        New connections are refused from now on. Those whose turn has not come are served as before.
 
         Args:
             spread: Seconds from the first batch to the last.

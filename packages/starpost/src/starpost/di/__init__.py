@@ -1,6 +1,6 @@
 """Plan of dependencies: by parameter name, in Litestar's ``Provide``, for packets, routes, tasks and topics.
 
-At start, a plan says which providers make the arguments of a function, and a declaration that cannot work is refused::
+At start, a plan finds the providers for the arguments of a function, and refuses a declaration that cannot work::
 
     parameters, faults = parameters_of(handler)
     plan = Plan(parameters, providers, given=frozenset({"request"}))
@@ -11,7 +11,7 @@ For each call, it makes them, and finishes the generators among them when the fu
         await handler(**arguments)
 
 ==========  ==============================================  =========================================================
-asked by    brings itself                                   in
+caller      values of its own                               in
 ==========  ==============================================  =========================================================
 a packet    ``request``, ``principal``, ``connection``      ``packets/registry.py``, ``packets/dispatcher.py``
 a route     ``request``                                     ``http/handlers.py``

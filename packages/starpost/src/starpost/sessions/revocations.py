@@ -179,7 +179,7 @@ class Revocations:
             self._read_anew()
             if isinstance(error, REDIS_FAULTS):
                 log.warning("revocation_not_stored", kind=revocation.kind, cause=repr(error))
-                raise UnavailableError("Not every worker could be told") from error
+                raise UnavailableError("Not every worker could be informed") from error
             raise
         # Sent even if it is not new: the worker that stored it may have died before it sent it.
         self._tell(self._apply(revocation))

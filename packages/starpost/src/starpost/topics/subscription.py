@@ -106,7 +106,7 @@ class Subscription:
             self.subscriber.outbox.push_gap(self, None, None)
         for seq, frames in held:
             self.deliver(seq, frames)
-        # More may have come than could be held back, or the feed has told of a hole.
+        # More events may have come than were held back, or the feed has reported a hole.
         self.gap(self.position + 1, self.feed.seq)
 
     def deliver(self, seq: int, frames: Frames) -> None:
@@ -119,7 +119,7 @@ class Subscription:
             return
         self.gap(self.position + 1, seq - 1)
         self.subscriber.outbox.push_event(frames.of(self.subscriber.codec), self, seq)
-        # Last: a frame that could not be made or taken is still missing, and its gap is told.
+        # Last, so that an event whose frame failed still counts as missing, and gets a gap.
         self.position = seq
 
     def gap(self, first: int, last: int) -> None:

@@ -1,4 +1,4 @@
-"""Declaring what the server pushes."""
+"""Declaration of topics and pushes."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,7 @@ from starpost.source_location import location_of_caller
 E = TypeVar("E")
 Overflow = Literal["drop_oldest", "latest", "close"]
 Authorize: TypeAlias = Callable[..., bool | Awaitable[bool]]
-"""A check beside the rule: takes, by name, ``principal``, the topic's parameters and the dependencies of handlers."""
+"""Check in addition to the rule. Takes by name ``principal``, the topic's parameters, and dependencies of handlers."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.([A-Za-z0-9_-]+|\{[A-Za-z_][A-Za-z0-9_]*\}))*")
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -37,12 +37,12 @@ class Topic(Generic[E]):
         event: The type of an event.
         pkg_id: The number of the packet that carries it.
         params: The parameters' types; ``str`` if not named here.
-        authorize: Who may, beside the rule in the permission table: returns ``True`` or ``False``, at once or
-            awaited. Asked at SUBSCRIBE, at PRESENCE, and for each subscription when the token is replaced; until it
-            has answered, and when it raises, nobody may.
-        history: Events kept for clients that come back; 0 keeps none.
-        overflow: What happens when a client reads too slowly: its oldest waiting events are dropped, and it is told by
-            GAP; or only the ``latest`` event waits for it; or it is closed with 1013.
+        authorize: Check in addition to the permission table: returns ``True`` or ``False``, at once or awaited.
+            Called at SUBSCRIBE, at PRESENCE, and for each subscription when the token is replaced. Until it has
+            answered, and if it raises, the answer is no.
+        history: Number of events kept for clients that return; 0 keeps none.
+        overflow: Policy for a client that reads too slowly: its oldest waiting events are dropped, and it gets a GAP;
+            or only the ``latest`` event waits for it; or it is closed with 1013.
         summary: One line for the documents.
 
     Raises:

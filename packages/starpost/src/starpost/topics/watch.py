@@ -1,4 +1,4 @@
-"""Connections that are told who joins a topic and who leaves it."""
+"""Watches: connections that get the changes of a topic's presence."""
 
 import asyncio
 
