@@ -37,6 +37,10 @@ from litestar.testing import TestClient
 from msgspec import Struct
 
 from starpost.http.handlers import PreparedHandler, PreparedHandlers
+from starpost.observability.health import Readiness
+from starpost.observability.metrics import Metrics
+from starpost.observability.peers import MetricsPeers
+from starpost.observability.routes import observability_routes
 
 DONE: list[str] = []
 
@@ -181,6 +185,22 @@ async def headers() -> Item:
     return ITEM
 
 
+@get(
+    "/documented",
+    response_headers=[
+        ResponseHeader(name="X-Documented", documentation_only=True),
+        ResponseHeader(name="X-B", value="c"),
+    ],
+)
+async def documented() -> Item:
+    return ITEM
+
+
+@get("/typed", response_headers={"Content-Type": "application/vnd.item+json", "Content-Language": "en"})
+async def typed() -> Item:
+    return ITEM
+
+
 @get("/kept", cache_control=CacheControlHeader(max_age=7))
 async def kept() -> Item:
     return ITEM
@@ -265,11 +285,15 @@ class Things(Controller):
     async def one(self) -> Item:
         return ITEM
 
+    @get("/other", response_headers={"X-Things": "2"})
+    async def other(self) -> Item:
+        return ITEM
+
 
 HANDLERS: list[Any] = [
     struct, sync, threaded, a_list, a_dict, a_dataclass, nothing, created, accepted, deleted, a_head, text, some_bytes,
-    html, msgpack, other_json, a_response, stream, redirect, headers, kept, cookies, background, after, encoders,
-    unencodable, a_dto, odd_response, before, parameters, raised, broken, broken_below, both, Things,
+    html, msgpack, other_json, a_response, stream, redirect, headers, documented, typed, kept, cookies, background,
+    after, encoders, unencodable, a_dto, odd_response, before, parameters, raised, broken, broken_below, both, Things,
 ]  # fmt: skip
 
 
@@ -314,6 +338,7 @@ def _both_ways() -> Iterator[tuple[TestClient[Litestar], TestClient[Litestar]]]:
         "GET /both",
         "GET /things",
         "GET /things/one",
+        "GET /things/other",
         "GET /under/struct",
         "GET /nowhere",
         "GET /parameters/7?word=a",
@@ -354,6 +379,34 @@ def test_the_plain_ones_are_short(both_ways: tuple[TestClient[Litestar], TestCli
     )
     assert prepared["struct"] is prepared["one"] is PreparedHandler
     assert PreparedHandler not in plain.values()
+
+
+def prepared_at(app: Litestar, path: str) -> PreparedHandler:
+    """The prepared handler of a path with one."""
+    handlers = [
+        handler for route in app.routes if route.path == path for handler in getattr(route, "route_handlers", ())
+    ]
+    (found,) = (handler for handler in handlers if isinstance(handler, PreparedHandler))
+    return found
+
+
+def test_declared_header_fields_go_the_short_way_but_those_of_the_content(
+    both_ways: tuple[TestClient[Litestar], TestClient[Litestar]],
+) -> None:
+    prepared, _ = both_ways
+    ways = {"/headers": True, "/documented": True, "/encoders": True, "/typed": False, "/cookies": False}
+    for path, is_short in ways.items():
+        prepared.get(path)
+        assert prepared_at(prepared.app, path)._is_plain is is_short, path
+
+
+def test_the_health_check_of_a_process_goes_the_short_way() -> None:
+    """Probes and load balancers ask often."""
+    app = application(*observability_routes(Readiness(lambda: False), MetricsPeers.of_launcher(Metrics())))
+    with TestClient(app) as client:
+        live = client.get("/health/live")
+    assert (live.json(), live.headers["cache-control"]) == ({"status": "live"}, "no-store")
+    assert prepared_at(app, "/health/live")._is_plain is True
 
 
 SEEN: list[BaseRouteHandler] = []

@@ -6,10 +6,11 @@ each of which falls back to Litestar's own way where a route needs more:
 guards        are handed the handler itself, not a copy of it; guards here read
 errors        the exception handlers of a route's layers are put together once
 dependencies  are made by the plan of ``di``, without coroutines and a check of types for each
-answers       a struct, a list or a dict becomes two messages, without response objects and their headers in between
+answers       a struct, a list or a dict becomes two messages, without response objects in between; header fields that
+              the route declares are encoded once
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from litestar import Litestar, Request, Response, delete, get, patch, post, put
@@ -19,7 +20,7 @@ from litestar.enums import MediaType
 from litestar.handlers import HTTPRouteHandler, head
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
-from litestar.serialization import encode_json
+from litestar.serialization import encode_json, get_serializer
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 from msgspec import Struct
 
@@ -38,6 +39,8 @@ class PreparedHandler(HTTPRouteHandler):
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
     _is_plain: bool | None = None
+    _own_fields: tuple[tuple[bytes, bytes], ...] = ()
+    _serializer: Callable[[Any], Any] | None = None
 
     async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """Run the guards of every layer. Litestar copies the handler for each, which costs more than the guards."""
@@ -55,39 +58,58 @@ class PreparedHandler(HTTPRouteHandler):
         if isinstance(data, Struct | list | dict):
             if self._is_plain is None:
                 self._is_plain = _is_plain(self)
+                self._own_fields = _own_fields(self)
+                # Litestar has encoders for types of its plugins, once Pydantic is installed for whatever reason.
+                encoders = self.resolve_type_encoders()
+                self._serializer = get_serializer(encoders) if encoders else None
             if self._is_plain:
-                return _PlainAnswer(self.status_code, encode_json(data))
+                return _PlainAnswer(self.status_code, self._own_fields, encode_json(data, self._serializer))
         return await super().to_response(app=app, data=data, request=request)
 
 
 def _is_plain(handler: HTTPRouteHandler) -> bool:
-    """Return whether the answer is only the handler's result as JSON, without further headers or processing."""
+    """Return whether the answer is only the handler's result as JSON, without further processing."""
     return (
         handler.resolve_return_dto() is None
         and handler.resolve_response_class() is Response
         and handler.media_type == MediaType.JSON
         and 200 <= handler.status_code not in _BODILESS
         and handler.background is None
-        and not handler.resolve_response_headers()
         and not handler.resolve_response_cookies()
-        and not handler.resolve_type_encoders()
+        and not any(header.name.lower().startswith("content-") for header in handler.resolve_response_headers())
         and not any(layer.after_request for layer in handler.ownership_layers)
     )
 
 
+def _own_fields(handler: HTTPRouteHandler) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header fields that the layers of the route declare, encoded."""
+    return tuple(
+        (header.name.lower().encode("latin-1"), (header.value or "").encode("latin-1"))
+        for header in handler.resolve_response_headers()
+        if not header.documentation_only
+    )
+
+
 class _PlainAnswer:
-    """Answer that is a JSON document."""
+    """Answer that is a JSON document.
 
-    __slots__ = ("_body", "_status")
+    Args:
+        status: Status of the answer.
+        fields: Header fields beside those of the document.
+        body: The document.
+    """
 
-    def __init__(self, status: int, body: bytes) -> None:
+    __slots__ = ("_body", "_fields", "_status")
+
+    def __init__(self, status: int, fields: tuple[tuple[bytes, bytes], ...], body: bytes) -> None:
         self._status = status
+        self._fields = fields
         self._body = body
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send the head, then the body."""
         body = self._body
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *self._fields]
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
