@@ -74,10 +74,14 @@ async def delete_author(author_id: IdentifierInPath, authors: Authors) -> None:
 
 @get("/authors/{author_id:int}/books")
 async def list_books(
-    author_id: IdentifierInPath, authors: Authors, page: PageInQuery = None, per_page: PageSizeInQuery = None
+    author_id: IdentifierInPath,
+    authors: Authors,
+    page: PageInQuery = None,
+    per_page: PageSizeInQuery = None,
+    cursor: CursorInQuery = None,
 ) -> Page[BookView]:
     """A page of an author's books."""
-    return await authors.books(BookQuery(author_id, page or 1, or_unset(per_page)))
+    return await authors.books(BookQuery(author_id, or_unset(page), or_unset(per_page), or_unset(cursor)))
 
 
 @post("/authors/{author_id:int}/books")

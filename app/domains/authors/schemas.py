@@ -74,11 +74,12 @@ class AuthorKey(Struct, frozen=True):
 
 
 class BookQuery(Struct, frozen=True):
-    """Query for a page of an author's books."""
+    """Query for a page of an author's books, with ``page`` or ``cursor`` as for authors."""
 
     author_id: Identifier
-    page: PageNumber = 1
+    page: PageNumber | UnsetType = UNSET
     per_page: PageSize | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
 
 
 class BookTitle(Struct, frozen=True):

@@ -29,6 +29,7 @@ from starpost import (
 
 MAX_BOOKS = 1000
 NO_AUTHOR = "There is no such author"
+PAGE_OR_CURSOR = FieldError("$.page", "Give either `page` or `cursor`")
 
 ADD_AUTHOR = Statement(
     insert(Author).values(name=bindparam("name")).returning(*columns(Author, AuthorView)),
@@ -95,7 +96,7 @@ class AuthorService:
                 Author, view=AuthorView, page=query.page, per_page=query.per_page, filters=filters
             )
         if query.page is not UNSET:
-            raise InvalidDataError.of([FieldError("$.page", "Give either `page` or `cursor`")])
+            raise InvalidDataError.of([PAGE_OR_CURSOR])
         return await self._statements.get_cursor_results(
             Author, view=AuthorView, cursor=query.cursor, per_page=query.per_page, filters=filters
         )
@@ -141,18 +142,23 @@ class AuthorService:
         self._events.publish(AUTHORS, AuthorEvent("deleted", deleted))
 
     async def books(self, query: BookQuery) -> Page[BookView]:
-        """A page of an author's books, oldest first.
+        """A page of an author's books, oldest first; by cursor if the query has one.
 
         Raises:
             NotFoundError: There is no such author.
+            InvalidDataError: Both a page and a cursor, or a cursor of another list.
         """
-        books = await self._statements.get_paginated_results(
-            Book,
-            view=BookView,
-            page=query.page,
-            per_page=query.per_page,
-            filters={"author_id": query.author_id},
-        )
+        filters = {"author_id": query.author_id}
+        if query.cursor is UNSET:
+            books = await self._statements.get_paginated_results(
+                Book, view=BookView, page=query.page, per_page=query.per_page, filters=filters
+            )
+        elif query.page is not UNSET:
+            raise InvalidDataError.of([PAGE_OR_CURSOR])
+        else:
+            books = await self._statements.get_cursor_results(
+                Book, view=BookView, cursor=query.cursor, per_page=query.per_page, filters=filters
+            )
         if not books.items:
             # An author without books, or none at all.
             await self._statements.one(FIND_AUTHOR, author_id=query.author_id)

@@ -113,6 +113,22 @@ async def test_pages_of_books(authors: AuthorService) -> None:
     assert (await authors.books(BookQuery(author.id, page=9, per_page=2))).meta == OffsetMeta(9, 2, 5, 3)
 
 
+async def test_books_by_cursor(authors: AuthorService) -> None:
+    author = await authors.create(AuthorNameFactory.build())
+    added = [await authors.add_book(BookCreate(author.id, title.title)) for title in BookTitleFactory.batch(3)]
+    first = await authors.books(BookQuery(author.id, cursor="", per_page=2))
+    assert isinstance(first.meta, CursorMeta)
+    assert first.meta.next is not None
+    rest = await authors.books(BookQuery(author.id, cursor=first.meta.next, per_page=2))
+    assert [*first.items, *rest.items] == added
+    assert rest.meta == CursorMeta(2, None, has_more=False)
+    with pytest.raises(InvalidDataError) as raised:
+        await authors.books(BookQuery(author.id, cursor="", page=1))
+    assert [error.path for error in raised.value.errors] == ["$.page"]
+    with pytest.raises(NotFoundError):
+        await authors.books(BookQuery(author.id + 1000, cursor=""))
+
+
 async def test_filters(authors: AuthorService) -> None:
     names = ["Anna 100%", "Bob", "annabel"]
     ids = [(await authors.create(AuthorName(name))).id for name in names]

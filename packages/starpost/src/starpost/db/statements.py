@@ -13,15 +13,21 @@ from msgspec import UNSET, UnsetType
 
 from starpost.db import cursor as cursors
 from starpost.db.database import Database
+from starpost.db.estimate import EXPLAIN, Explain, planned_rows
 from starpost.db.filters import parse
 from starpost.db.model import BaseModel
 from starpost.db.pagination import (
+    COUNT_LIMIT,
+    MAX_OFFSET,
     ApplyFilters,
     Ordering,
+    Shape,
     count_clause,
     count_statement,
     keyset_clause,
     keyset_statement,
+    matching_clause,
+    matching_statement,
     offset_clause,
     offset_statement,
     require_page,
@@ -85,10 +91,14 @@ class Statements:
         filters: Mapping[str, Any] | None = None,
         apply_filters: ApplyFilters | None = None,
         order_by: Sequence[str] = (),
+        count_limit: int | None = COUNT_LIMIT,
+        max_offset: int | None = MAX_OFFSET,
     ) -> Page[S]:
         """Return one page of a table and the number of all rows, in one statement.
 
-        A page after the last is empty, with the correct total, which takes a second statement.
+        The total is exact up to ``count_limit``, then the planner's estimate, and ``total_is_exact`` is false. A second
+        statement is needed for the estimate if there are filters, and for the total of a page after the last, which is
+        empty.
 
         Args:
             model: The table.
@@ -102,30 +112,38 @@ class Statements:
                 it from its cache.
             order_by: Column names, descending with a ``-``. The primary key is always added, which makes the order
                 stable.
+            count_limit: Number of rows that are counted; ``None`` counts all, in a time that grows with the table.
+            max_offset: Number of rows that a page may skip; ``None`` for any, in a time that grows with the offset.
 
         Raises:
-            InvalidDataError: ``page`` or ``per_page`` is out of bounds, or ``filters`` has an unknown column or a value
-                of another type; the error names every one.
+            InvalidDataError: ``page`` or ``per_page`` is out of bounds, the page skips too many rows, or ``filters``
+                has an unknown column or a value of another type; the error names every one.
         """
         page = 1 if page is UNSET else page
         per_page = self._database.default_page_size if per_page is UNSET else per_page
-        require_page(page, per_page)
+        require_page(page, per_page, max_offset)
+        offset = (page - 1) * per_page
         ordering = Ordering.of(model, tuple(order_by))
         shape, parameters = parse(model, filters)
-        limits = {**parameters, "row_limit": per_page, "row_offset": (page - 1) * per_page}
+        # One row more than is counted tells that there are more.
+        counting = {**parameters, "count_limit": None if count_limit is None else count_limit + 1}
+        limits = {**counting, "row_limit": per_page, "row_offset": offset}
         if apply_filters is None:
             rows = await self._values(offset_statement(model, view, ordering, shape), limits)
         else:
             rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
-        if rows:
-            total = rows[0][-1]
-        elif page == 1:
-            total = 0
-        elif apply_filters is None:
-            total = await self.one(count_statement(model, shape), **parameters)
-        else:
-            total = (await self._select(count_clause(model, shape, apply_filters), parameters))[0][0]
-        return Page([view(*row[:-1]) for row in rows], OffsetMeta.of(page, per_page, total))
+        items = [view(*row[:-2]) for row in rows]
+        count, estimate = rows[0][-2:] if rows else (0, None)
+        if not rows and page > 1:
+            count = await self._count(model, shape, apply_filters, counting)
+        if count_limit is None or count <= count_limit:
+            return Page(items, OffsetMeta.of(page, per_page, count))
+        if 0 < len(rows) < per_page:
+            return Page(items, OffsetMeta.of(page, per_page, offset + len(rows)))
+        if estimate is None:
+            estimate = await self._estimate(model, shape, apply_filters, parameters)
+        total = max(estimate, count, offset + len(rows))
+        return Page(items, OffsetMeta.of(page, per_page, total if rows else min(total, offset), total_is_exact=False))
 
     async def get_cursor_results(
         self,
@@ -187,7 +205,26 @@ class Statements:
         compiled = self._compile(statement)
         return compiled.values(await self._database.fetch(compiled.sql, *compiled.arguments(parameters)))
 
-    async def _select(self, clause: AnySelect, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
+    async def _count(
+        self, model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None, parameters: dict[str, Any]
+    ) -> int:
+        """Count the rows of a list, of which the page has none."""
+        if apply_filters is None:
+            return await self.one(count_statement(model, shape), **parameters)
+        return int((await self._select(count_clause(model, shape, apply_filters), parameters))[0][0])
+
+    async def _estimate(
+        self, model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None, parameters: dict[str, Any]
+    ) -> int:
+        """Ask the planner for the number of rows of a list."""
+        if apply_filters is None:
+            compiled = self._compile(matching_statement(model, shape))
+            rows: Any = await self._database.fetch(EXPLAIN + compiled.sql, *compiled.arguments(parameters))
+        else:
+            rows = await self._select(Explain(matching_clause(model, shape, apply_filters)), parameters)
+        return planned_rows(rows[0][0])
+
+    async def _select(self, clause: AnySelect | Explain, parameters: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
         """Run a statement that was built for this call."""
         async with self._database.autocommit.connect() as connection:
             return [tuple(row) for row in await connection.execute(clause, parameters)]

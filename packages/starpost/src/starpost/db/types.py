@@ -25,7 +25,9 @@ SearchText = Annotated[
 # (page - 1) * per_page stays far below the 64 bits of OFFSET.
 MAX_PAGE = 2**31 - 1
 MAX_PAGE_SIZE = 100
-PageNumber = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="counts from 1")]
+PageNumber = Annotated[
+    int, Meta(ge=1, le=MAX_PAGE, description="counts from 1; a page too far behind is refused, by `cursor` none is")
+]
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE, description="items of one page")]
 
 MAX_CURSOR = 1024

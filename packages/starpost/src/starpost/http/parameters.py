@@ -15,7 +15,14 @@ T = TypeVar("T")
 
 IdentifierInPath = Annotated[int, PathParameter(ge=1, le=MAX_BIGINT, description="identifies one row")]
 
-PageInQuery = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="counts from 1; 1 by default")]
+PageInQuery = Annotated[
+    int | None,
+    QueryParameter(
+        ge=1,
+        le=MAX_PAGE,
+        description="counts from 1; 1 by default; a page too far behind is refused, by `cursor` none is",
+    ),
+]
 PageSizeInQuery = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE_SIZE, description="items of one page")]
 CursorInQuery = Annotated[
     str | None,

@@ -7,18 +7,22 @@ from msgspec import Struct
 T = TypeVar("T")
 
 
-class OffsetMeta(Struct, frozen=True):
-    """Position of an offset page. ``page`` counts from 1; ``pages`` is 0 if ``total`` is."""
+class OffsetMeta(Struct, frozen=True, omit_defaults=True):
+    """Position of an offset page. ``page`` counts from 1; ``pages`` is 0 if ``total`` is.
+
+    ``total``, and with it ``pages``, is an estimate where ``total_is_exact`` is false; it is absent where it is true.
+    """
 
     page: int
     per_page: int
     total: int
     pages: int
+    total_is_exact: bool = True
 
     @classmethod
-    def of(cls, page: int, per_page: int, total: int) -> "OffsetMeta":
+    def of(cls, page: int, per_page: int, total: int, total_is_exact: bool = True) -> "OffsetMeta":
         """Make the meta of one page of ``total`` items."""
-        return cls(page, per_page, total, -(-total // per_page))
+        return cls(page, per_page, total, -(-total // per_page), total_is_exact)
 
 
 class CursorMeta(Struct, frozen=True):

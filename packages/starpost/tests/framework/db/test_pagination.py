@@ -5,17 +5,26 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, insert
+from sqlalchemy.orm import Mapped
 
-from starpost.db import Database, Statements
+from starpost.db import BaseModel, Database, Statements
 from starpost.db.pagination import Ordering, offset_statement
 from starpost.errors import InvalidDataError
 from starpost.protocol.pages import CursorMeta, OffsetMeta, Page
-from tests.framework.db.conftest import add_shelves
+from starpost.settings import Settings
+from tests.framework.db.conftest import Wire, add_shelves
 from tests.framework.db.shelf import Item, Shelf, ShelfView
+
+
+class Fresh(BaseModel):
+    __tablename__ = "test_Fresh 'un'"
+
+    label: Mapped[str]
 
 
 class ItemLine(msgspec.Struct, frozen=True):
@@ -43,7 +52,7 @@ async def test_pages_and_their_meta(shelves: None, statements: Statements) -> No
     assert last.meta == OffsetMeta(page=5, per_page=10, total=45, pages=5)
 
 
-@pytest.mark.parametrize("number", [4, 2**31 - 1])
+@pytest.mark.parametrize("number", [4, 501])
 async def test_a_page_after_the_last_knows_the_total(shelves: None, statements: Statements, number: int) -> None:
     assert await page(statements, number) == Page([], OffsetMeta(number, 20, 45, 3))
     assert (await page(statements, number, filters={"label": "4"})).meta == OffsetMeta(number, 20, 10, 1)
@@ -72,6 +81,87 @@ async def test_bounds(statements: Statements, number: int, per_page: int, paths:
     with pytest.raises(InvalidDataError) as raised:
         await page(statements, number, per_page)
     assert [error.path for error in raised.value.errors] == paths
+
+
+async def test_more_rows_than_are_counted_are_estimated(
+    database: Database, shelves: None, statements: Statements
+) -> None:
+    async with database.connection() as connection:
+        await connection.execute("ANALYZE test_shelf")
+    for limit, is_exact in ((45, True), (44, False), (0, False), (None, True)):
+        assert (await page(statements, 1, count_limit=limit)).meta == OffsetMeta(1, 20, 45, 3, is_exact)
+    # The planner knows the distribution of what it has analyzed, and of nothing else.
+    for filters in ({"id": list(range(1, 41))}, {"label": "shelf"}):
+        meta = (await page(statements, 1, count_limit=10, filters=filters)).meta
+        assert isinstance(meta, OffsetMeta)
+        assert not meta.total_is_exact
+        assert 20 <= meta.total <= 45
+        assert (await page(statements, 1, filters=filters)).meta == OffsetMeta.of(1, 20, 40 if "id" in filters else 45)
+    few = await page(statements, 1, count_limit=10, apply_filters=lambda rows: rows.where(Shelf.id.in_(range(1, 41))))
+    assert isinstance(few.meta, OffsetMeta)
+    assert not few.meta.total_is_exact
+    assert 20 <= few.meta.total <= 45
+
+
+async def test_an_estimate_never_contradicts_the_page(
+    database: Database, shelves: None, statements: Statements
+) -> None:
+    async with database.connection() as connection:
+        await connection.execute("DELETE FROM test_shelf WHERE id > 30")
+        await connection.execute("VACUUM ANALYZE test_shelf")
+        await connection.execute("INSERT INTO test_shelf (label) SELECT 'new ' || n FROM generate_series(1, 30) n")
+    second = await page(statements, 2, 25, count_limit=10)
+    assert second.meta == OffsetMeta(2, 25, 50, 2, total_is_exact=False), "there are 50 rows up to the end of the page"
+    last = await page(statements, 3, 25, count_limit=10)
+    assert last.meta == OffsetMeta.of(3, 25, 60), "the last page shows where the list ends"
+    after = await page(statements, 4, 25, count_limit=10)
+    assert isinstance(after.meta, OffsetMeta)
+    assert not after.meta.total_is_exact
+    assert 10 < after.meta.total <= 75, "no row is on this page, and more than ten are before it"
+
+
+async def test_a_table_that_was_never_analyzed_is_estimated(database: Database, statements: Statements) -> None:
+    async with database.connection() as connection:
+        await connection.execute("CREATE TABLE \"test_Fresh 'un'\" (LIKE test_shelf INCLUDING ALL)")
+        await connection.execute("INSERT INTO \"test_Fresh 'un'\" (label) SELECT n::text FROM generate_series(1, 99) n")
+    try:
+        meta = (await statements.get_paginated_results(Fresh, view=ShelfView, count_limit=10)).meta
+    finally:
+        async with database.connection() as connection:
+            await connection.execute("DROP TABLE \"test_Fresh 'un'\"")
+    assert isinstance(meta, OffsetMeta)
+    assert not meta.total_is_exact
+    assert meta.total >= 20
+
+
+async def test_a_page_too_far_behind_is_refused_and_the_cursor_named(shelves: None, statements: Statements) -> None:
+    assert (await page(statements, 3, max_offset=40)).meta == OffsetMeta.of(3, 20, 45)
+    with pytest.raises(InvalidDataError) as raised:
+        await page(statements, 4, max_offset=40)
+    (error,) = raised.value.errors
+    assert error.path == "$.page"
+    assert error.msg == "Expected `int` from 1 to 3 with 20 items per page; `cursor` reads on without a limit"
+    with pytest.raises(InvalidDataError, match="1 field is invalid"):
+        await page(statements, 502)
+    assert (await page(statements, 2**31 - 1, max_offset=None)).meta == OffsetMeta.of(2**31 - 1, 20, 45)
+
+
+async def test_a_page_and_its_total_are_one_statement(settings: Settings, database: Database) -> None:
+    """Beyond the count, too; only the planner's estimate of a condition takes another."""
+    own = await Database(settings).open()
+    try:
+        await own.engine.dispose()
+        wire = Wire(own)
+        async with own.connection() as connection:
+            await connection.execute("INSERT INTO test_shelf (label) SELECT n::text FROM generate_series(1, 50) n")
+            await connection.execute("ANALYZE test_shelf")
+        statements = Statements(own)
+        for options, sent in (({}, 1), ({"count_limit": 10}, 1), ({"count_limit": 10, "filters": {"label": "1"}}, 2)):
+            wire.queries.clear()
+            await page(statements, 1, 5, **options)
+            assert len([query for query in wire.queries if "test_shelf" in query]) == sent, options
+    finally:
+        await own.close()
 
 
 async def test_apply_filters_counts_what_it_shows(database: Database, shelves: None, statements: Statements) -> None:
@@ -137,7 +227,7 @@ async def walk(statements: Statements, per_page: int, **options: Any) -> list[An
     per_page=st.integers(1, 5),
     order_by=st.sampled_from([(), ("weight",), ("-weight",), ("-weight", "-title"), ("title", "weight"), ("-id",)]),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@examples(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_walking_by_cursor_sees_every_row_once_in_order(
     database: Database, statements: Statements, weights: list[int], per_page: int, order_by: tuple[str, ...]
 ) -> None:
