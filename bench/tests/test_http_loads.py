@@ -84,7 +84,7 @@ async def test_wrk_ends_with_whom_it_is_for(server: CountingServer) -> None:
     with pytest.raises(asyncio.CancelledError):
         await load
     seen = -1
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while seen != len(server.heads):
             seen = len(server.heads)
             await asyncio.sleep(0.2)

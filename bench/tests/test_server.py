@@ -37,7 +37,7 @@ def test_a_server_ends_when_its_bench_is_killed(tmp_path: Path) -> None:
         pid = int(bench.stdout.readline())
         assert is_running(pid)
         os.kill(bench.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while is_running(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_running(pid)

@@ -97,7 +97,7 @@ def change_rules(changes: dict[str, object], checkout: Path) -> None:
 def run(checkout: Path, *command: str) -> str:
     """Run a command in the copy; what it printed."""
     done = subprocess.run(
-        command, cwd=checkout, env=clean_environment(), capture_output=True, text=True, timeout=110, check=False
+        command, cwd=checkout, env=clean_environment(), capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -50,7 +50,7 @@ def run(folder: Path, *command: str, answers: str = "", **environ: str) -> subpr
         input=answers,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
 

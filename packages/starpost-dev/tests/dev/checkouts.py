@@ -19,7 +19,7 @@ from starpost_dev.layout import REALM_FILE
 from starpost_dev.services import processes
 
 ROOT = Path.cwd()
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 # With the standard library alone, so that it starts at once.
 APPLICATION = """

@@ -18,6 +18,6 @@ def run_command(name: str, *options: str, **environ: str) -> subprocess.Complete
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )

@@ -25,7 +25,7 @@ print(eval("1"))
 def typed(folder: Path, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in clean_environment().items() if name != "VIRTUAL_ENV"}
     return subprocess.run(
-        command, cwd=folder, env=environment | environ, capture_output=True, text=True, timeout=110, check=False
+        command, cwd=folder, env=environment | environ, capture_output=True, text=True, timeout=280, check=False
     )
 
 

@@ -15,7 +15,7 @@ from starpost_dev.scaffold.packet import default_summary
 
 ROOT = Path.cwd()
 PARTS = ("app", "scripts", "tests", "migrations", "docker", "actions.json", "actions.schema.json", "pyproject.toml")
-PATIENCE = 60.0
+PATIENCE = 100.0
 OPTIONS = {
     "domain": "reviews",
     "packet": "GET_REVIEWS",
@@ -66,7 +66,7 @@ def run(checkout: Path, *command: str, answers: str = "", **environ: str) -> sub
         input=answers,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=280,
         check=False,
     )
 

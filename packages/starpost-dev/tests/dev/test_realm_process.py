@@ -33,7 +33,7 @@ def own_realm(tmp_path: Path) -> Iterator[IdentityServer]:
 
 def run(*options: str) -> subprocess.CompletedProcess[str]:
     """Run a realm that is expected to end by itself."""
-    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=100, check=False)
 
 
 def is_listening(port: int) -> bool:
@@ -56,7 +56,7 @@ def test_it_says_where_it_listens_in_one_line_and_ends_at_a_signal(tmp_path: Pat
 
         process.send_signal(number)
 
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate(timeout=100)
         assert process.returncode == 0
         assert rest == ""
         assert not is_listening(int(base_url.rpartition(":")[2]))
@@ -212,7 +212,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     owner.kill()
     owner.communicate()
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while is_listening(int(base_url.rpartition(":")[2])) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_listening(int(base_url.rpartition(":")[2]))

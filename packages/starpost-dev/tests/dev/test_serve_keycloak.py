@@ -81,7 +81,7 @@ def logout_url(address: str) -> str:
     clients = plain_http.get(
         f"{address}/admin/realms/starpost/clients?clientId=starpost",
         headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
+        timeout=100,
     ).json()
     return str(clients[0]["attributes"]["backchannel.logout.url"])
 

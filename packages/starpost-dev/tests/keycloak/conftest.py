@@ -123,7 +123,7 @@ class LogoutReceiver:
 
     def next(self) -> str:
         """The next logout token."""
-        return self.tokens.get(timeout=10)
+        return self.tokens.get(timeout=100)
 
     def close(self) -> None:
         """Stop listening."""

@@ -36,7 +36,7 @@ REVOKED = (4401, "session_revoked")
 
 async def eventually(look: Callable[[], Awaitable[Any]], is_right: Callable[[Any], bool]) -> Any:
     """Look again until what is found is right; give it back."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while not is_right(found := await look()):
         assert time.monotonic() < deadline, f"still {found!r}"
         await asyncio.sleep(0.05)
@@ -64,7 +64,7 @@ class Nodes:
     async def http(self, method: str, path: str, *, node: int = 0, token: str | None = None) -> httpx.Response:
         """One request, as the administrator unless said otherwise; on a connection of its own."""
         headers = {"Authorization": f"Bearer {token or self._admin_token()}"}
-        async with httpx.AsyncClient(verify=NO_TLS, timeout=20) as http:
+        async with httpx.AsyncClient(verify=NO_TLS, timeout=100) as http:
             return await http.request(method, f"http://127.0.0.1:{self.nodes[node].port}{path}", headers=headers)
 
     async def connected(self, user: str, *, node: int = 0) -> list[Any]:
@@ -230,7 +230,7 @@ async def test_a_worker_that_starts_later_knows(
 
 async def post_logout(nodes: Nodes, token: str, *, node: int = 0) -> httpx.Response:
     url = f"http://127.0.0.1:{nodes.nodes[node].port}/auth/backchannel-logout"
-    async with httpx.AsyncClient(verify=NO_TLS, timeout=20) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, timeout=100) as http:
         return await http.post(url, data={"logout_token": token})
 
 

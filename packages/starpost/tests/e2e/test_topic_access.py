@@ -86,7 +86,7 @@ async def until_asked(postgres: "asyncpg.Connection[asyncpg.Record]", number: in
 
 
 async def until(look: Callable[[], Awaitable[Any]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not await look():  # noqa: ASYNC110 - other processes change it
             await asyncio.sleep(0.02)
 

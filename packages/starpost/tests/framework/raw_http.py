@@ -3,7 +3,7 @@
 import socket
 from http.client import HTTPResponse
 
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 
 def connected(port: int) -> socket.socket:

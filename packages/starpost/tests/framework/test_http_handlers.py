@@ -590,7 +590,7 @@ def test_providers_that_wait_do_so_side_by_side() -> None:
     met = asyncio.Barrier(2)
 
     async def meet() -> str:
-        await asyncio.wait_for(met.wait(), 5)
+        await asyncio.wait_for(met.wait(), 100)
         return "met"
 
     async def meet_too() -> str:

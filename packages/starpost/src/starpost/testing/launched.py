@@ -16,7 +16,8 @@ import httpx
 
 from starpost.testing import plain_http
 
-PATIENCE = 30.0
+PATIENCE = 100.0
+"""Seconds after which something hangs. On a machine that does much else, a worker may take ten to start."""
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 NIL = "00000000-0000-0000-0000-000000000000"
-PATIENCE = 20.0
+PATIENCE = 100.0
 
 
 class PacketClient:

@@ -82,7 +82,7 @@ class Load:
 
 async def until_used(load: Load, kid: str, running: list[asyncio.Task[None]]) -> None:
     """Wait until every way has used a token of this key."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(100):
         while not all(kid in load.used[way] for way in ("http", "handshake", "auth")):
             assert not [task for task in running if task.done()], "it ends when the test does"
             await asyncio.sleep(0.05)
@@ -133,7 +133,7 @@ async def test_what_a_removed_key_signed_is_refused_seen_before_or_not(
     for socket in sockets:
         code, closing = await socket.closed()
         assert (code, closing["reason"], closing["reconnect"]) == (4401, "invalid_token", True)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         # Each worker learns of it by itself.
         while {(await application.http("GET", "/authors", seen)).status_code for _ in range(8)} != {401}:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -185,7 +185,7 @@ async def test_keycloak_is_away_and_comes_back(
     finally:
         await asyncio.to_thread(server.start)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while (answer := await application.http("GET", "/authors", of_new_key)).status_code == 503:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert answer.status_code == 200

@@ -85,7 +85,7 @@ class Source:
 
 
 async def eventually(holds: Callable[[], bool], step: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while not holds():
             await step()
 

@@ -165,7 +165,7 @@ async def test_discard_leaves_nobody_waiting() -> None:
     waiting = asyncio.create_task(client.outbox.write("b"))
     await asyncio.sleep(0)
     client.outbox.discard()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 100)
     client.outbox.push("c")
     assert client.outbox.depth == 0
 
@@ -179,7 +179,7 @@ async def test_discard_frees_who_waits_for_the_frame_that_is_being_written() -> 
     assert client.outbox.depth == 0
     assert not reply.done()
     client.outbox.discard()
-    await asyncio.wait_for(reply, 5)
+    await asyncio.wait_for(reply, 100)
 
 
 async def test_flush_writes_what_waits_and_takes_nothing_more() -> None:
@@ -190,7 +190,7 @@ async def test_flush_writes_what_waits_and_takes_nothing_more() -> None:
     await asyncio.sleep(0)
     client.outbox.push("too late")
     assert await client.read(2) == ["a", "b"]
-    await asyncio.wait_for(flushing, 1)
+    await asyncio.wait_for(flushing, 100)
 
 
 async def test_a_failing_send_frees_who_waits() -> None:
@@ -268,7 +268,7 @@ async def test_what_comes_while_a_frame_is_not_taken_waits_in_order() -> None:
     assert not client.outbox.is_written_by_owner
     for _ in range(2):
         await client.take()
-    await asyncio.wait_for(second, 1)
+    await asyncio.wait_for(second, 100)
     await client.take()
     assert client.began == ["reply 1", "reply 2", "push"]
     assert client.outbox.writing_since is None
@@ -301,7 +301,7 @@ async def test_discard_gives_up_what_is_handed_over() -> None:
     client.outbox.discard()
     assert client.taken[-1].cancelled()
     assert client.outbox.writing_since is None
-    await asyncio.wait_for(client.outbox.flush(), 1)
+    await asyncio.wait_for(client.outbox.flush(), 100)
 
 
 async def test_discard_and_flush_with_a_frame_that_is_never_taken() -> None:
@@ -310,8 +310,8 @@ async def test_discard_and_flush_with_a_frame_that_is_never_taken() -> None:
     waiting = asyncio.create_task(client.outbox.write("b"))
     await asyncio.sleep(0)
     client.outbox.discard()
-    await asyncio.wait_for(waiting, 1)
-    await asyncio.wait_for(client.outbox.flush(), 1)
+    await asyncio.wait_for(waiting, 100)
+    await asyncio.wait_for(client.outbox.flush(), 100)
 
 
 async def test_flush_waits_for_a_frame_that_is_handed_over() -> None:
@@ -321,7 +321,7 @@ async def test_flush_waits_for_a_frame_that_is_handed_over() -> None:
     await asyncio.sleep(0)
     assert not flushing.done()
     await client.take()
-    await asyncio.wait_for(flushing, 1)
+    await asyncio.wait_for(flushing, 100)
 
 
 class Over:
@@ -360,7 +360,7 @@ async def test_an_awaitable_that_is_no_future_is_taken_like_one() -> None:
         assert outbox.writing_since is None
         await outbox.write("reply")
     outbox.push("waits")
-    await asyncio.wait_for(outbox.flush(), 1)
+    await asyncio.wait_for(outbox.flush(), 100)
     assert outbox.depth == 0
 
 

@@ -120,7 +120,7 @@ async def test_open_waits_for_a_server_that_starts_later(server: Postgres, own_s
     await asyncio.sleep(0.2)
     assert not opening.done()
     await asyncio.to_thread(server.start)
-    await asyncio.wait_for(opening, 30)
+    await asyncio.wait_for(opening, 100)
     await database.ping()
     await database.close()
 

@@ -106,7 +106,7 @@ async def test_who_is_cancelled_while_waiting_takes_no_connection_along(narrow: 
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     await pool.give_back(entry)
-    await asyncio.wait_for(narrow.fetch("SELECT 1"), 2)
+    await asyncio.wait_for(narrow.fetch("SELECT 1"), 100)
 
 
 async def test_who_is_cancelled_in_the_moment_of_getting_one_gives_it_back(narrow: Database) -> None:
@@ -118,7 +118,7 @@ async def test_who_is_cancelled_in_the_moment_of_getting_one_gives_it_back(narro
     await pool.give_back(entry)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    await asyncio.wait_for(narrow.fetch("SELECT 1"), 2)
+    await asyncio.wait_for(narrow.fetch("SELECT 1"), 100)
     assert pool.checkedout() == 0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import httpx
@@ -145,12 +146,15 @@ def wide(serve: Serve) -> Launched:
 
 
 async def test_a_large_frame_costs_more(wide: Launched, token: str) -> None:
-    packet = {"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a", "note": "x" * (60 * UNIT)}}
+    packet = {"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a", "note": "x" * (95 * UNIT)}}
     async with packet_client(wide.port, token) as client:
         await client.send_value(packet)
-        await client.send_value(packet)
-        served, refused = await client.receive(), await client.receive()
-        assert served["status_code"] == 0
+        refused = await client.receive()
+        assert refused["status_code"] == 0
+        # Again, where the machine was so busy that the units have come back meanwhile.
+        while refused["status_code"] == 0:
+            await client.send_value(packet)
+            refused = await client.receive()
         # Not decoded, so there is no id to answer with.
         assert (refused["status_code"], refused["pkg_id"], refused["req_id"]) == (6, 0, NIL)
         assert refused["data"]["code"] == "rate_limited"
@@ -177,6 +181,8 @@ async def test_a_flood_of_large_bad_frames_ends(wide: Launched, token: str) -> N
 async def test_a_batch_costs_its_packets_or_its_size(wide: Launched, token: str) -> None:
     small = [{"pkg_id": ProbeID.ECHO, "req_id": str(uuid4()), "data": {"name": "a"}} for _ in range(40)]
     large = [dict(packet, data={"name": "a", "note": "x" * UNIT}) for packet in small]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with packet_client(wide.port, token) as client:
         await client.send_value(small)
         await client.send_value(large)
@@ -184,7 +190,8 @@ async def test_a_batch_costs_its_packets_or_its_size(wide: Launched, token: str)
         first, second, third = [await client.receive() for _ in range(3)]
     assert {reply["status_code"] for reply in first} == {0}
     assert {reply["status_code"] for reply in second} == {0}
-    assert {reply["status_code"] for reply in third[20:]} == {6}
+    served = [reply["status_code"] for reply in third].count(0)
+    assert served <= 20 + 50 * (loop.time() - began) + 1
 
 
 @pytest.fixture
@@ -197,33 +204,43 @@ def ask(client: httpx.Client, path: str, token: str | None = None) -> httpx.Resp
     return client.get(path, headers={} if token is None else bearer(token))
 
 
+def ask_at_once(client: httpx.Client, path: str, token: str | None = None) -> list[httpx.Response]:
+    """More than a burst; one after the other, a busy machine would give each the token that came back meanwhile."""
+    with ThreadPoolExecutor(16) as threads:
+        return list(threads.map(lambda _: ask(client, path, token), range(4 * BURST)))
+
+
 async def test_a_flood_of_bad_tokens_is_refused_and_users_are_not(
     server: Launched, strangers: httpx.Client, issuer: Issuer
 ) -> None:
     bad = issuer.token(OTHER_RSA_KEY)
     remembered = issuer.token(sub=str(uuid4()), realm_access={"roles": ["admin"]})
     assert ask(strangers, "/connections", remembered).status_code == 200
-    assert {ask(strangers, "/connections", bad).status_code for _ in range(2 * BURST)} == {401, 429}
-    refused = ask(strangers, "/connections", bad)
-    assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+    answers = ask_at_once(strangers, "/connections", bad)
+    assert {answer.status_code for answer in answers} == {401, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["code"] == "rate_limited"
     assert refused.headers["ratelimit-policy"] == '"address";q=20;w=2'
     # The same address, with a token that has been seen: a request and a handshake.
     assert ask(strangers, "/connections", remembered).status_code == 200
     async with packet_client(server.port, remembered) as client:
         assert (await client.ask(ProbeID.WHO))["status_code"] == 0
     assert ask(strangers, "/health/ready").status_code == 200, "a balancer must not take the node for dead"
-    assert {ask(strangers, "/").status_code for _ in range(BURST)} >= {429}, "what is public counts, too"
+    assert 429 in {answer.status_code for answer in ask_at_once(strangers, "/")}, "what is public counts, too"
 
 
 async def test_handshakes_without_a_valid_token_are_limited(server: Launched, issuer: Issuer) -> None:
     bad = issuer.token(OTHER_RSA_KEY)
     answers = []
-    for token in [bad, None] * BURST:
+
+    async def shake_hands(token: str | None) -> None:
         try:
             async with packet_client(server.port, token):
                 pass
         except InvalidStatus as refused:
             answers.append(refused.response)
+
+    await asyncio.gather(*map(shake_hands, [bad, None] * BURST))
     assert answers
     for answer in answers:
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")

@@ -21,7 +21,7 @@ from tests.framework.probe import ProbeID
 
 RATE = 400
 BURST = 2 * RATE
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 
 class Worker:

@@ -85,7 +85,7 @@ async def test_what_is_left_out_is_told_when_the_window_ends_though_nothing_more
     monkeypatch.setattr(security_log, "WINDOW", 0.05)
     counted = Counted()
     with capture_logs() as lines:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while not written(lines, "security_events_left_out"):
                 for _ in range(LINES_PER_ADDRESS + 1):
                     counted.log.record("denied", address="192.0.2.7")

@@ -67,7 +67,7 @@ class Worker:
 
 
 async def until(is_right: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while True:
         found = is_right()
         if await found if asyncio.iscoroutine(found) else found:

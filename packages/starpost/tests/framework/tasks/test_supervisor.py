@@ -238,7 +238,7 @@ async def test_a_vital_task_that_goes_on_after_a_failure_is_well_again(clients: 
 
     async with supervised(clients, BackgroundTask(vital, is_vital=True)) as running:
         await until(lambda: tries == 2, "the second try")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while True:
                 try:
                     await running.check()
@@ -268,7 +268,7 @@ async def test_who_failed_and_waits_for_another_worker_to_end_is_not_failing(
         await until(lambda: tries, "a failure")
         async with connected(valkey) as others, supervised(others, task(healthy), domain=domain):
             await began.wait()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 while True:
                     try:
                         await first.check()
@@ -320,7 +320,7 @@ async def test_a_change_of_the_worker_does_not_run_a_periodic_task_too_early(
         return bool(await clients.main.exists(f"{clients.keys.lease(f'{domain}.hourly')}:last"))
 
     async with supervised(clients, task("a"), domain=domain):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while not await noted():  # noqa: ASYNC110 - it is in Redis
                 await asyncio.sleep(0.01)
     async with connected(valkey) as others, supervised(others, task("b"), domain=domain) as second:

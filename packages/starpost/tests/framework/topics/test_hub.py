@@ -24,7 +24,7 @@ from starpost.topics.topic import Topics
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
 
-PATIENCE = 20.0
+PATIENCE = 100.0
 answers: dict[int, "asyncio.Future[bool]"] = {}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.pkg_ids import PkgID
+from starpost.packets import SystemPacket
 from starpost.testing import Issuer, packet_client
 from starpost.testing.launched import PATIENCE, until
 from starpost.testing.plain_http import NO_TLS, get
@@ -63,13 +63,13 @@ async def test_another_server_serves_the_application_and_says_what_is_missing(
     name: str, service_environment: Mapping[str, str], issuer: Issuer, tmp_path: Path
 ) -> None:
     port, log = free_port(), tmp_path / "log"
-    token = issuer.token(realm_access={"roles": ["author-reader"]}, resource_access=None)
+    token = issuer.token(realm_access={"roles": ["admin"]}, resource_access=None)
     with running(COMMANDS[name], port, log, environment(service_environment, issuer)):
         async with packet_client(port, token) as client:
-            assert (await client.ask(PkgID.GET_AUTHORS))["status_code"] == 0
+            assert (await client.ask(SystemPacket.PING))["status_code"] == 0
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(verify=NO_TLS, headers=headers) as http:
-            assert (await http.get(f"http://127.0.0.1:{port}/authors")).status_code == 200
+            assert (await http.get(f"http://127.0.0.1:{port}/connections")).status_code == 200
     (said,) = lines(log, "no_launcher")
     assert said["level"] == "warning"
     assert any("drain" in part for part in said["missing"])
@@ -85,11 +85,11 @@ def test_a_command_that_only_looks_says_nothing_and_needs_no_service(tmp_path: P
         return done.stdout
 
     routes = litestar("routes")
-    assert "/authors" in routes
+    assert "/connections" in routes
     assert "/web" in routes
     assert "no_launcher" not in routes
     litestar("schema", "openapi", "--output", str(tmp_path / "openapi.json"))
-    assert "/authors" in json.loads((tmp_path / "openapi.json").read_bytes())["paths"]
+    assert "/connections" in json.loads((tmp_path / "openapi.json").read_bytes())["paths"]
 
 
 def test_the_launcher_makes_no_second_application() -> None:
