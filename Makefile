@@ -156,6 +156,12 @@ handler_options = $(foreach name,DOMAIN PACKET FIELDS REPLY RULE SUMMARY,$(if $(
 new-ws-handlers: $(VENV)/.stamp ## Write a packet: number, structs, handler, rule and test (DOMAIN= PACKET= FIELDS= REPLY= RULE=; else it asks)
 	@exec $(PY) -m scripts.new_ws_handler $(handler_options)
 
+domain_options = $(foreach name,NAME SINGULAR FIELDS READER EDITOR ADMIN,$(if $(filter command,$(origin $(name))),--$(shell echo $(name) | tr A-Z a-z) '$(subst ','\'',$($(name)))'))
+
+.PHONY: new-domain
+new-domain: $(VENV)/.stamp ## Write a domain: table, migration, service, packets, routes, rules, topic, seed, tests (NAME= FIELDS=; else it asks)
+	@exec $(PY) -m scripts.new_domain $(domain_options)
+
 .PHONY: remove-example
 remove-example: $(VENV)/.stamp ## Remove the example's domain (DOMAIN= another one; KEEP_MIGRATIONS=1 drops its tables by a migration; FORCE=1)
 	@exec $(PY) -m scripts.remove_example $(if $(filter command,$(origin DOMAIN)),--domain "$(DOMAIN)") \

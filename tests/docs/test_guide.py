@@ -30,7 +30,10 @@ STEPS = (
 domain comes before the table, and the rest after it.
 """
 
-GENERATED = {"update", "vendor-source", "remove-example"}
+ELSEWHERE = {"add-a-domain.md": "packages/starpost-dev/tests/dev/test_new_domain.py"}
+"""Pages that another test follows."""
+
+GENERATED = {"update", "vendor-source"}
 """Commands of a generated project alone."""
 
 PARTS = (
@@ -130,7 +133,9 @@ def short_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_page_with_code_is_followed() -> None:
     written = {page.name for page in GUIDE.glob("*.md") if fences(page, "python", "sh")}
-    assert written == {page for page, _ in STEPS}, "follow it in the test above"
+    assert written == {page for page, _ in STEPS} | ELSEWHERE.keys(), "follow it in the test above"
+    for page, file in ELSEWHERE.items():
+        assert f"docs/guide/{page}" in (ROOT / file).read_text()
 
 
 def test_every_command_of_the_pages_is_one() -> None:

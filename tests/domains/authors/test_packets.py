@@ -11,6 +11,7 @@ from app.pkg_ids import PkgID
 from starpost.db import Database
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
+from tests.domains.answers import answered, refused
 from tests.domains.authors.conftest import ADMIN, EDITOR, READER
 from tests.domains.authors.factories import AuthorNameFactory
 
@@ -22,17 +23,6 @@ async def socket(
     """An administrator on a socket."""
     async with packet_client(application.port, tokens[ADMIN], codec=request.param) as client:
         yield client
-
-
-async def answered(socket: PacketClient, pkg_id: int, data: Any = None) -> Any:
-    reply = await socket.ask(pkg_id, data)
-    assert reply["status_code"] == 0, reply
-    return reply["data"]
-
-
-async def refused(socket: PacketClient, pkg_id: int, data: Any = None) -> tuple[int, str, list[str]]:
-    reply = await socket.ask(pkg_id, data)
-    return reply["status_code"], reply["data"].get("code"), [each["path"] for each in reply["data"].get("errors", [])]
 
 
 async def test_an_authors_life(socket: PacketClient) -> None:

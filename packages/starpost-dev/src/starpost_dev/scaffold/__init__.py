@@ -14,6 +14,6 @@ Nothing is overwritten: a file that has changed meanwhile stops everything befor
 from starpost_dev.scaffold.changes import Changes
 from starpost_dev.scaffold.errors import ScaffoldError
 from starpost_dev.scaffold.packet import Packet, parse_fields, parse_reply, parse_rule
-from starpost_dev.scaffold.plan import plan
+from starpost_dev.scaffold.plan import Plan, plan
 
-__all__ = ["Changes", "Packet", "ScaffoldError", "parse_fields", "parse_reply", "parse_rule", "plan"]
+__all__ = ["Changes", "Packet", "Plan", "ScaffoldError", "parse_fields", "parse_reply", "parse_rule", "plan"]

@@ -54,6 +54,20 @@ class Plan:
         self.edit(path, str)
         return self.contents[self.root / path]
 
+    def tidy(self) -> None:
+        """Format the Python that is new or has changed, as ``make format`` would.
+
+        Raises:
+            ScaffoldError: It is no Python.
+        """
+        changed = {
+            path.relative_to(self.root): text
+            for path, text in self.contents.items()
+            if path.suffix == ".py" and text != self.originals[path]
+        }
+        for path, text in source.tidy(changed, self.root).items():
+            self.contents[self.root / path] = text
+
 
 def plan(packet: Packet, root: Path, actions: Path) -> Plan:
     """Plan all changes for a packet.
@@ -82,9 +96,7 @@ def plan(packet: Packet, root: Path, actions: Path) -> Plan:
     if not (root / tests / "__init__.py").exists():
         made.create(tests / "__init__.py", "")
     made.create(tests / f"test_{packet.function}.py", templates.test(packet, roles_of(packet.rule)))
-    for path, text in made.contents.items():
-        if path.suffix == ".py" and text != made.originals[path]:
-            made.contents[path] = source.tidy(text, path)
+    made.tidy()
     return made
 
 

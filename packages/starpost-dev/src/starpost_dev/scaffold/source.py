@@ -1,13 +1,15 @@
 """Edits of source text at places that the parser finds. The rest of the text stays as it is."""
 
 import ast
-import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from starpost_dev.scaffold.errors import ScaffoldError
+from starpost_dev.scaffold.json_text import JSONText
 
 
 def add_to_module(text: str, imports: list[str], block: str) -> str:
@@ -69,57 +71,36 @@ def add_rule(text: str, number: int, rule: Any) -> str:
     Raises:
         ScaffoldError: The file does not have the form of a permission table.
     """
-    table = json.loads(text)
-    if str(number) in table.get("ws", {}):
+    table = JSONText(text)
+    if table.has(("ws", str(number))):
         raise ScaffoldError(f"actions.json has a rule for {number} already, and no packet has that number")
-    entry = f'"{number}": {json.dumps(rule)}'
-    start, end = _object_span(text, "ws")
-    inside = text[start:end]
-    separator = "," if inside.strip() else ""
-    edited = f"{text[:start]}{inside.rstrip()}{separator}\n    {entry}\n  {text[end:]}"
-    if json.loads(edited) != table | {"ws": table.get("ws", {}) | {str(number): rule}}:
-        raise ScaffoldError("actions.json cannot be edited: its `ws` was not found where it should be")
-    return edited
+    if not isinstance(table.value.get("ws"), dict):
+        raise ScaffoldError("actions.json has no 'ws'")
+    table.add(("ws",), str(number), rule)
+    return table.text
 
 
-def _object_span(text: str, member: str) -> tuple[int, int]:
-    """Return start and end of the content of an object that is a member of the root."""
-    decoder = json.JSONDecoder()
-    index = text.index("{") + 1
-    while True:
-        index = _skip(text, index, " \t\r\n,")
-        if text[index] == "}":
-            raise ScaffoldError(f"actions.json has no {member!r}")
-        name, index = decoder.raw_decode(text, index)
-        index = _skip(text, index, " \t\r\n:")
-        value, end = decoder.raw_decode(text, index)
-        if name == member and isinstance(value, dict):
-            return index + 1, end - 1
-        index = end
-
-
-def _skip(text: str, index: int, characters: str) -> int:
-    while text[index] in characters:
-        index += 1
-    return index
-
-
-def tidy(text: str, path: Path) -> str:
+def tidy(texts: Mapping[Path, str], root: Path) -> dict[Path, str]:
     """Sort the imports and format, as ``make format`` would.
 
+    Args:
+        texts: By their paths in the project.
+        root: Of the project, for its settings.
+
     Raises:
-        ScaffoldError: The text is not valid Python.
+        ScaffoldError: A text is not valid Python.
     """
-    # Ruff treats modules that are not written yet as first-party, because pyproject.toml names their packages.
-    for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(path), "-"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ScaffoldError(f"{path} cannot be formatted: {done.stderr.strip() or done.stdout.strip()}")
-        text = done.stdout
-    return text
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(text.encode())
+        # Ruff treats modules that are not written yet as first-party, because pyproject.toml names their packages.
+        config = ("--quiet", "--no-cache", "--config", str(root / "pyproject.toml"), ".")
+        for command in (("check", "--select", "I", "--fix", *config), ("format", *config)):
+            done = subprocess.run(
+                [sys.executable, "-m", "ruff", *command], cwd=folder, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise ScaffoldError(f"it cannot be formatted: {done.stderr.strip() or done.stdout.strip()}")
+        return {path: (folder / path).read_bytes().decode() for path in texts}

@@ -1,0 +1,86 @@
+"""``make new-domain``: write a domain - table, migration, service, packets, routes, rules, topic, seed and tests.
+
+What no option says is asked for. Nothing is overwritten; when anything fails, or is interrupted, everything that was
+written is taken back.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from starpost.rbac import ActionsError, ActionTable
+from starpost.settings import SettingsError
+from starpost_dev.commands import writing
+from starpost_dev.commands.questions import Questions
+from starpost_dev.project import Project
+from starpost_dev.scaffold import ScaffoldError
+from starpost_dev.scaffold.columns import COLUMNS
+from starpost_dev.scaffold.domain import (
+    NewDomain,
+    check_plural,
+    check_role,
+    check_singular,
+    parse_table,
+    singular_of,
+)
+from starpost_dev.scaffold.domain_plan import plan_domain
+
+
+def ask_for_domain(options: dict[str, str | None], roles: Sequence[str]) -> NewDomain:
+    """What is to be written."""
+    questions = Questions(options, ("name",))
+    name = questions.ask("name", "Domain, in the plural (such as reviews)", check_plural)
+    singular = questions.ask(
+        "singular", "One of them", lambda text: check_singular(text, name), _singular(name, options)
+    )
+    kinds = ", ".join(COLUMNS)
+    fields = questions.ask("fields", f"Fields, as name:type, … ({kinds}; line? may be null, line:unique)", parse_table)
+    stem = singular.replace("_", "-")
+    reader = questions.ask("reader", "Role that reads", check_role, f"{stem}-reader")
+    editor = questions.ask("editor", "Role that adds and changes", check_role, f"{stem}-editor")
+    admin = questions.ask("admin", "Role that deletes", check_role, "admin" if "admin" in roles else editor)
+    return NewDomain(name=name, singular=singular, fields=fields, reader=reader, editor=editor, admin=admin)
+
+
+def _singular(name: str, options: dict[str, str | None]) -> str | None:
+    """Singular by the rule.
+
+    Raises:
+        ScaffoldError: There is none, and nobody can be asked.
+    """
+    try:
+        return singular_of(name)
+    except ScaffoldError:
+        if options["name"] is not None and options["singular"] is None:
+            raise
+        return None
+
+
+def main(project: Project, arguments: Sequence[str] | None = None) -> int:
+    """Read the command line, ask for what it leaves out, and write."""
+    parser = argparse.ArgumentParser(prog="new_domain", description=__doc__)
+    parser.add_argument("--name", help="a new folder of app/domains, in the plural: reviews")
+    parser.add_argument("--singular", help="one row: review; needed where the plural has no `s`")
+    parser.add_argument("--fields", help="of the table: 'title:line:unique, rating:int, note:text?'")
+    parser.add_argument("--reader", help="role that reads; default: review-reader")
+    parser.add_argument("--editor", help="role that adds and changes; default: review-editor")
+    parser.add_argument("--admin", help="role that deletes; default: admin")
+    options: dict[str, Any] = vars(parser.parse_args(arguments))
+    writing.listen()
+    try:
+        actions = Path(project.settings.load().actions_file_path)
+        domain = ask_for_domain(options, sorted(ActionTable.load(actions).roles))
+        writing.refuse_unless_it_starts()
+        written = writing.write(plan_domain(domain, Path.cwd(), actions, project.module))
+    except (ScaffoldError, ActionsError, SettingsError, OSError) as error:
+        print(f"new-domain: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nnew-domain: interrupted; nothing was written", file=sys.stderr)
+        return writing.INTERRUPTED
+    for path in written:
+        print(path)
+    print(f"{domain.name} is ready: make migrate, make check test", file=sys.stderr)
+    return 0
