@@ -52,7 +52,7 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
         table = ActionTable.load(actions)
         packet = ask_for_packet(options, sorted(table.roles))
         writing.refuse_unless_it_starts()
-        written = writing.write(plan(packet, Path.cwd(), actions))
+        written = writing.write(plan(packet, Path.cwd(), actions, project.module))
     except (ScaffoldError, ActionsError, SettingsError, OSError) as error:
         print(f"new-ws-handlers: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,6 @@ from starpost_dev.scaffold import source, templates
 from starpost_dev.scaffold.errors import ScaffoldError
 from starpost_dev.scaffold.packet import Packet
 
-NUMBERS = Path("app/pkg_ids.py")
 RECORD = Path("tests/contract/pkg_ids.json")
 
 
@@ -69,33 +68,34 @@ class Plan:
             self.contents[self.root / path] = text
 
 
-def plan(packet: Packet, root: Path, actions: Path) -> Plan:
+def plan(packet: Packet, root: Path, actions: Path, module: str) -> Plan:
     """Plan all changes for a packet.
 
     Args:
         packet: The packet.
         root: The checkout.
         actions: Path of the permission table, relative to the checkout.
+        module: Package of the application.
 
     Raises:
         ScaffoldError: A name is taken, or a file does not have the expected form.
     """
     made = Plan(root)
-    folder = Path("app/domains") / packet.domain
+    folder = Path(module, "domains", packet.domain)
     if not (root / folder).exists():
-        for name, text in templates.new_domain(packet).items():
+        for name, text in templates.new_domain(packet, module).items():
             made.create(folder / name, text)
     elif not (root / folder / "__init__.py").is_file():
         raise ScaffoldError(f"{folder} is there, and is no domain: it has no __init__.py")
     number = _number(made, packet)
-    made.edit(NUMBERS, lambda text: source.add_number(text, packet.name, number))
+    made.edit(Path(module, "pkg_ids.py"), lambda text: source.add_number(text, packet.name, number))
     made.edit(actions, lambda text: source.add_rule(text, number, packet.rule))
     _add_structs(made, packet, folder / "schemas.py")
-    _add_handler(made, packet, folder / "packets.py")
+    _add_handler(made, packet, folder / "packets.py", module)
     tests = Path("tests/domains") / packet.domain
     if not (root / tests / "__init__.py").exists():
         made.create(tests / "__init__.py", "")
-    made.create(tests / f"test_{packet.function}.py", templates.test(packet, roles_of(packet.rule)))
+    made.create(tests / f"test_{packet.function}.py", templates.test(packet, roles_of(packet.rule), module))
     made.tidy()
     return made
 
@@ -135,12 +135,12 @@ def _add_structs(made: Plan, packet: Packet, path: Path) -> None:
     made.edit(path, lambda text: source.add_to_module(text, imports, block))
 
 
-def _add_handler(made: Plan, packet: Packet, path: Path) -> None:
+def _add_handler(made: Plan, packet: Packet, path: Path, module: str) -> None:
     text = made.text(path)
     router = source.router_of(text)
     if router is None:
         raise ScaffoldError(f"{path} has no `pkg_router = PackageRouter()`")
-    imports, block = templates.handler(packet, router)
+    imports, block = templates.handler(packet, router, module)
     brought = source.names_of("\n".join(imports))
     if packet.function in source.names_of(text) | brought:
         raise ScaffoldError(f"{path} has a {packet.function} already")

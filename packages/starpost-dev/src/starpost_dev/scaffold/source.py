@@ -62,7 +62,7 @@ def add_number(text: str, name: str, number: int) -> str:
             lines = text.splitlines()
             lines.insert(node.body[-1].end_lineno or node.lineno, f"    {name} = {number}")
             return "\n".join([*lines, ""])
-    raise ScaffoldError("app/pkg_ids.py has no class PkgID")
+    raise ScaffoldError("pkg_ids.py has no class PkgID")
 
 
 def add_rule(text: str, number: int, rule: Any) -> str:

@@ -6,13 +6,13 @@ from typing import Any
 from starpost_dev.scaffold.packet import Member, Packet
 
 
-def new_domain(packet: Packet) -> dict[str, str]:
+def new_domain(packet: Packet, module: str) -> dict[str, str]:
     """Return the modules of a new domain, without the packet."""
     title = packet.domain.replace("_", " ").capitalize()
     return {
         "__init__.py": f'''"""{title}."""
 
-from app.domains.{packet.domain}.packets import pkg_router
+from {module}.domains.{packet.domain}.packets import pkg_router
 from starpost import Domain
 
 domain = Domain(name="{packet.domain}", packets=[pkg_router])
@@ -47,13 +47,13 @@ def _struct(name: str, docstring: str, members: Iterable[Member]) -> str:
     return "\n".join(lines)
 
 
-def handler(packet: Packet, router: str) -> tuple[list[str], str]:
+def handler(packet: Packet, router: str, module: str) -> tuple[list[str], str]:
     """Return imports and handler. Members of the reply come from the payload if it has them, else they are examples."""
     imports = ["from starpost import RequestModel"] if packet.fields else []
-    imports.append("from app.pkg_ids import PkgID")
+    imports.append(f"from {module}.pkg_ids import PkgID")
     used = [name for name, is_used in _structs(packet) if is_used]
     if used:
-        imports.append(f"from app.domains.{packet.domain}.schemas import {', '.join(used)}")
+        imports.append(f"from {module}.domains.{packet.domain}.schemas import {', '.join(used)}")
     request = f"request: RequestModel[{packet.request_class}]" if packet.fields else ""
     body = []
     shared = [member for member in packet.reply.members if _is_shared(member, packet)]
@@ -104,12 +104,13 @@ def _value(member: Member, packet: Packet) -> str:
     return "None" if member.is_optional else member.sample_code
 
 
-def test(packet: Packet, roles: list[str]) -> str:
+def test(packet: Packet, roles: list[str], module: str) -> str:
     """Return a test that sends the packet over a real socket: allowed, refused and, if possible, with invalid data.
 
     Args:
         packet: The packet.
         roles: Roles that together satisfy the rule.
+        module: Package of the application.
     """
     data = {member.name: member.sample for member in packet.fields}
     answer = _answer(packet, data)
@@ -117,7 +118,7 @@ def test(packet: Packet, roles: list[str]) -> str:
     tests = [
         f'''"""{packet.name} over a real socket."""
 
-from app.pkg_ids import PkgID
+from {module}.pkg_ids import PkgID
 from starpost.testing import Issuer, Serve, packet_client
 
 
