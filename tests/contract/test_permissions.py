@@ -1,4 +1,4 @@
-"""Who may do what, as the application's permission table says: nobody gets in by what the table does not mean.
+"""Permission table of the application: nobody gets in by what the table does not mean.
 
 Each domain has its own matrix of packets and routes beside its other tests.
 """
@@ -17,7 +17,7 @@ from starpost.composition.blueprint import Blueprint
 ROOT = Path.cwd()
 
 ANONYMOUS = re.compile(r"/health/(live|ready)|/metrics|/schema(/.*)?|/auth/backchannel-logout|/|/console(/.*)?")
-"""What the contract lets callers without a token have, and static pages, which hold nobody's data."""
+"""Paths that the contract gives to callers without a token, and static pages, which hold nobody's data."""
 
 
 @pytest.fixture(scope="module")

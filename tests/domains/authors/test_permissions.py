@@ -1,4 +1,4 @@
-"""Who may do what with authors, for every packet, route and kind of user."""
+"""Permissions of authors, for every packet, route and kind of user."""
 
 from pathlib import Path
 

@@ -170,7 +170,7 @@ def test_what_does_not_start_is_taken_back(checkout: Path) -> None:
     (domain / "__init__.py").write_text('from starpost import Domain\n\ndomain = Domain(name="quiet")\n')
     (domain / "packets.py").write_text("from starpost import PackageRouter\n\npkg_router = PackageRouter()\n")
     said = refused(checkout, domain="quiet")
-    assert "the application does not start with the packet" in said
+    assert "the application does not start with what was written" in said
     assert "GET_REVIEWS" in said
 
 

@@ -1,7 +1,6 @@
 """``make new-domain``: write a domain - table, migration, service, packets, routes, rules, topic, seed and tests.
 
-What no option says is asked for. Nothing is overwritten; when anything fails, or is interrupted, everything that was
-written is taken back.
+The command asks for what no option says. It overwrites nothing, and undoes all changes if it fails or is interrupted.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from starpost_dev.scaffold.domain_plan import plan_domain
 
 
 def ask_for_domain(options: dict[str, str | None], roles: Sequence[str]) -> NewDomain:
-    """What is to be written."""
+    """Return the domain to write, from options and answers."""
     questions = Questions(options, ("name",))
     name = questions.ask("name", "Domain, in the plural (such as reviews)", check_plural)
     singular = questions.ask(
@@ -45,7 +44,7 @@ def ask_for_domain(options: dict[str, str | None], roles: Sequence[str]) -> NewD
 
 
 def _singular(name: str, options: dict[str, str | None]) -> str | None:
-    """Singular by the rule.
+    """Return the singular by the rule, None if there is none and somebody can be asked.
 
     Raises:
         ScaffoldError: There is none, and nobody can be asked.
@@ -59,7 +58,7 @@ def _singular(name: str, options: dict[str, str | None]) -> str | None:
 
 
 def main(project: Project, arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, ask for what it leaves out, and write."""
+    """Read the command line, ask for missing values, and write the domain."""
     parser = argparse.ArgumentParser(prog="new_domain", description=__doc__)
     parser.add_argument("--name", help="a new folder of app/domains, in the plural: reviews")
     parser.add_argument("--singular", help="one row: review; needed where the plural has no `s`")

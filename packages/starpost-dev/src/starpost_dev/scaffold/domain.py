@@ -1,4 +1,4 @@
-"""A domain that is asked for: its names, the fields of its table, and who may; checked."""
+"""Domain to be written: its names, the fields of its table and its roles, checked."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Field:
 
     @property
     def words(self) -> str:
-        """Its name in a sentence."""
+        """Name in a sentence."""
         return self.name.replace("_", " ")
 
     @property
@@ -75,7 +75,7 @@ class Field:
 
     @property
     def is_searched(self) -> bool:
-        """Whether lists can be filtered by it. A parameter of a route cannot have a name that Litestar gives."""
+        """True if lists can be filtered by it: a route cannot have a parameter of a name that Litestar gives."""
         return self.kind.is_searched and self.name not in GIVEN and not hasattr(builtins, self.name)
 
 
@@ -123,7 +123,7 @@ class NewDomain:
 
     @property
     def path(self) -> str:
-        """Where the routes are."""
+        """Path of the routes."""
         return f"/{self.name.replace('_', '-')}"
 
     @property

@@ -103,7 +103,7 @@ def _schemas(domain: NewDomain) -> str:
     searched = "".join(f"    {field.name}: SearchText | UnsetType = UNSET\n" for field in domain.searched)
     if searched:
         imports.append("from starpost import SearchText")
-    return f'''"""What comes in and what goes out, over the socket and over HTTP."""
+    return f'''"""Payloads and replies, the same over the socket and over HTTP."""
 
 {_lines(dict.fromkeys(imports))}
 
@@ -121,15 +121,15 @@ class {domain.model}View(Struct, frozen=True):
 
 
 class {domain.model}Filters(Struct, frozen=True):
-    """Which {domain.many}; all conditions hold together."""
+    """Filter of {domain.many}; all conditions must hold."""
 
     id: Identifier | Identifiers | UnsetType = UNSET
 {searched}
 
 class {domain.model}Query(Struct, frozen=True):
-    """Which page of which {domain.many}.
+    """Query for a page of {domain.many}.
 
-    With ``cursor`` (empty to begin) there is no ``page`` and no total.
+    With ``cursor`` (empty for the first page) there is no ``page`` and no total.
     """
 
     page: PageNumber | UnsetType = UNSET
@@ -158,7 +158,7 @@ class {domain.model}Key(Struct, frozen=True):
 
 
 def _topics(domain: NewDomain, package: str, module: str) -> str:
-    return f'''"""What the domain pushes."""
+    return f'''"""Topics of the domain."""
 
 from typing import Literal
 
@@ -170,7 +170,7 @@ from starpost import Topic
 
 
 class {domain.model}Event(Struct, frozen=True):
-    """What happened to {article(domain.one)}, which is shown as it is now, or was before it was deleted."""
+    """Event about {article(domain.one)}, which is shown as it is now, or was before its deletion."""
 
     event: Literal["created", "updated", "deleted"]
     {domain.singular}: {domain.model}View
@@ -195,7 +195,7 @@ def _service(domain: NewDomain, package: str) -> str:
     taken = f"The {domain.unique[0].words}" if len(domain.unique) == 1 else "A field that is unique"
     conflict = f"            ConflictError: {taken} is taken.\n" if domain.unique else ""
     raises = f"\n\n        Raises:\n{conflict}        " if conflict else ""
-    return f'''"""What can be done with {many}; packets and HTTP do it through this alone."""
+    return f'''"""Service of {many}, which packets and routes share."""
 
 import msgspec
 from litestar.di import NamedDependency

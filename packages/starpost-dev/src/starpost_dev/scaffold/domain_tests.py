@@ -46,7 +46,7 @@ READER, EDITOR, ADMIN = "{domain.reader}", "{domain.editor}", "{domain.admin}"
 
 
 def {domain.singular}(number: int = 1) -> dict[str, Any]:
-    """What a client sends; another number, up to 28, has other values."""
+    """Payload of a client; another number, up to 28, has other values."""
     return {{{"".join(_wire(field) for field in domain.fields)}}}
 
 
@@ -188,7 +188,7 @@ def _permissions(domain: NewDomain, module: str) -> str:
         for path, methods in rules.items()
         for method, role in methods.items()  # type: ignore[attr-defined]
     )
-    return f'''"""Who may do what with {domain.many}, for every packet, route and kind of user."""
+    return f'''"""Permissions of {domain.many}, for every packet, route and kind of user."""
 
 from pathlib import Path
 
