@@ -53,6 +53,6 @@ def create(drain: DrainSignal) -> Litestar:
     http = {path: rules for path, rules in table["http"].items() if not path.startswith("/authors")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "actions.json")
-        file.write_text(json.dumps({"roles": table["roles"], "ws": {"9": "author-reader"}, "http": http}))
+        file.write_text(json.dumps({"roles": ["author-reader", "admin"], "ws": {"9": "author-reader"}, "http": http}))
         settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=str(file))
         return create_app(settings, drain=drain, domains=[page.domain], pkg_ids=page.PkgID, title="Test")

@@ -1,4 +1,4 @@
-"""What a packet is answered, for tests of packets."""
+"""Packets that are sent and answered, for tests."""
 
 from typing import Any
 

@@ -132,7 +132,7 @@ def test_what_is_written_is_good(checkout: Path, pytestconfig: pytest.Config) ->
     for command in (
         ("ruff", "check", *written),
         ("ruff", "format", "--check", *written),
-        ("interrogate", "--quiet", "app/domains"),
+        ("starpost_dev.checks.docstrings", "app"),
         ("vulture", "app/domains", "--min-confidence", "80"),
         ("mypy", "--no-warn-unused-configs", f"--cache-dir={known}", *written),
         ("pytest", "-q", "tests/contract/test_pkg_ids.py", *generated_tests),

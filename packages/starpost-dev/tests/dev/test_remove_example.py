@@ -67,13 +67,21 @@ def test_the_tables_are_dropped_by_a_migration_where_installations_have_them(che
     succeeds(checkout, "ruff", "check", "migrations")
 
 
-def test_a_database_of_ones_own_is_left_alone(checkout: Path) -> None:
+def test_a_database_of_ones_own_and_files_beside_are_left_alone(checkout: Path) -> None:
     (checkout / ".env").write_text("DB_HOST=db.invalid\n")
+    (checkout / "bench").mkdir()
+    (checkout / "bench/page.py").write_text("from app.domains.authors.models import Author\n")
+    (checkout / "bench/packet.py").write_text("PkgID.GET_AUTHORS\n")
+    (checkout / "bench/other.py").write_text("PkgID.GET_OTHERS\n")
+    commit(checkout)
 
     said = succeeds(checkout, "scripts.remove_example")
 
     assert "the database is your own (db.invalid)" in said
     assert "make migrate REVISION=base" in said
+    assert "use authors, left as they are:\n  bench/packet.py\n  bench/page.py\n" in said
+    assert "bench/other.py" not in said
+    assert (checkout / "bench/page.py").read_text().startswith("from app.domains.authors")
 
 
 def test_nothing_is_done_with_uncommitted_changes(checkout: Path) -> None:

@@ -29,7 +29,7 @@ from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.services import POSTGRES
 from starpost_dev.services.state import checkout_state
 
-NOT_OF_THE_APPLICATION = ("packages/", "bench/")
+NOT_OF_THE_APPLICATION = ("packages/", "bench/", "template/")
 """Folders beside an application, which are left alone."""
 
 
@@ -53,6 +53,19 @@ def read_tree(root: Path) -> dict[str, bytes]:
         for name in done.stdout.split("\0")
         if (root / name).is_file() and not name.startswith(NOT_OF_THE_APPLICATION)
     }
+
+
+def users_beside(root: Path, module: str, domain: str, numbers: Sequence[str]) -> list[str]:
+    """Return the files beside the application that use the domain: they are for somebody to change."""
+    pattern = rf"\b{module}[./]domains[./]{domain}\b|\bPkgID\.({'|'.join([*numbers, domain])})\b"
+    done = subprocess.run(
+        ["git", "grep", "--files-with-matches", "--extended-regexp", pattern, "--", *NOT_OF_THE_APPLICATION],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines()
 
 
 def refuse_uncommitted_changes(root: Path) -> None:
@@ -167,6 +180,10 @@ def remove(project: Project, domain: str, *, keep_migrations: bool, force: bool)
     if removal.left:
         print(f"\nWhat still names {domain}, for you to read:")
         for line in removal.left:
+            print(f"  {line}")
+    if beside := users_beside(root, project.module, domain, removal.numbers):
+        print(f"\nFiles beside the application that use {domain}, left as they are:")
+        for line in beside:
             print(f"  {line}")
 
 

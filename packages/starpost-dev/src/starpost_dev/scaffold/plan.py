@@ -128,7 +128,7 @@ def _add_structs(made: Plan, packet: Packet, path: Path) -> None:
     if not block:
         return
     if path not in {each.relative_to(made.root) for each in made.contents} and not (made.root / path).exists():
-        made.create(path, '"""What comes in and what goes out."""\n')
+        made.create(path, '"""Payloads and replies."""\n')
     taken = source.names_of(made.text(path)) & {packet.request_class, packet.reply_class}
     if taken:
         raise ScaffoldError(f"{path} has a {min(taken)} already")

@@ -43,6 +43,7 @@ class Removal:
         said: Sentences about what went.
         left: Places that still name the domain, or something of it.
         undone: Revisions whose files went: a database that has them must be brought back before.
+        numbers: Names of the packets' numbers that went.
         dropping: Path of the migration that drops the tables, where the domain's own migrations stay.
     """
 
@@ -50,6 +51,7 @@ class Removal:
     said: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     undone: list[Revision] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
     dropping: str | None = None
 
 
@@ -156,6 +158,7 @@ class _Remover:
                 if record.has((name,)):
                     record.remove((name,))
             self._removal.tree[RECORD] = record.text.encode()
+        self._removal.numbers = list(self._numbers)
         self._say(f"removed the numbers {', '.join(self._numbers)}")
 
     def _remove_rules(self) -> None:

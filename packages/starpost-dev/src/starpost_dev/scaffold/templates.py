@@ -17,7 +17,7 @@ from starpost import Domain
 
 domain = Domain(name="{packet.domain}", packets=[pkg_router])
 ''',
-        "schemas.py": '"""What comes in and what goes out."""\n',
+        "schemas.py": '"""Payloads and replies."""\n',
         "packets.py": f'''"""{title} over the socket."""
 
 from starpost import PackageRouter
@@ -31,10 +31,10 @@ def schemas(packet: Packet) -> tuple[list[str], str]:
     """Return imports and structs."""
     structs = []
     if packet.fields:
-        structs.append(_struct(packet.request_class, f"What {packet.name} takes.", packet.fields))
+        structs.append(_struct(packet.request_class, f"Payload of {packet.name}.", packet.fields))
     if packet.reply.members:
-        said = "One of those that" if packet.reply.is_list else "What"
-        structs.append(_struct(packet.reply_class, f"{said} {packet.name} answers.", packet.reply.members))
+        said = "Item of the reply" if packet.reply.is_list else "Reply"
+        structs.append(_struct(packet.reply_class, f"{said} to {packet.name}.", packet.reply.members))
     imports = {member.kind.imports for member in (*packet.fields, *packet.reply.members)} - {""}
     return [*sorted(imports), "from msgspec import Struct"], "\n\n\n".join(structs)
 

@@ -41,12 +41,14 @@ def test_what_is_left_works_and_names_nothing_of_it(tmp_path: Path, pytestconfig
     assert [revision.name for revision in made.undone] == ["0001"]
 
     write_tree(made.tree, tmp_path)
-    known = pytestconfig.cache.mkdir("mypy")
+    known = pytestconfig.cache.mkdir("mypy_removal")
     for command in (
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
         # Kept between runs, so that mypy looks only at what is new.
         ("mypy", "--no-warn-unused-configs", f"--cache-dir={known}", "app", "scripts", "tests"),
+        ("starpost_dev.checks.docstrings", "app", "scripts"),
+        ("starpost_dev.checks.dependencies",),
         ("scripts.check_actions",),
         # In a server of its own: every user is answered a PING, the migrations are run, and there are none.
         ("pytest", "-q", "-p", "no:cacheprovider", "tests"),

@@ -47,14 +47,14 @@ def test_adding_leaves_everything_else_as_it_was() -> None:
 def test_imports_of_one_module_become_one() -> None:
     path = Path("app/x.py")
     text = "from app.b import z\nimport os\nfrom app.b import a\nfrom msgspec import Struct\n\n\nx = 1\n"
-    assert tidy({path: text}, ROOT) == {
+    assert tidy({path: text}, Path.cwd()) == {
         path: "import os\n\nfrom msgspec import Struct\n\nfrom app.b import a, z\n\nx = 1\n"
     }
 
 
 def test_what_is_no_python_is_refused() -> None:
     with pytest.raises(ScaffoldError, match=r"(?s)cannot be formatted.*app/x\.py"):
-        tidy({Path("app/x.py"): "def"}, ROOT)
+        tidy({Path("app/x.py"): "def"}, Path.cwd())
 
 
 def test_numbers() -> None:
