@@ -243,6 +243,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     default_page_size: Annotated[int, Meta(ge=1, le=100, description="default of `per_page`")] = 20
 
+    ws_port: Annotated[
+        Port, Meta(description="a second port for sockets alone, a faster one, which needs the package picows; 0: none")
+    ] = 0
+    ws_public_url: Annotated[
+        str,
+        Meta(
+            pattern="^$|^wss?://",
+            description="the socket as clients reach it through a proxy; empty: by the ports here",
+        ),
+    ] = ""
     ws_query_token: Annotated[bool, Meta(description="accept the token in the query `?Authorization=Bearer%20…`")] = (
         True
     )
@@ -419,6 +429,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 re.compile(pattern)
             except re.error as error:
                 faults.append(f"EXCLUDED_PATHS: {pattern!r} is no regular expression: {error}")
+        if self.ws_public_url and not _is_socket_address(self.ws_public_url):
+            faults.append("WS_PUBLIC_URL: ws:// or wss:// and a host, as the path is always /web")
+        if self.ws_port and self.ws_port == self.port:
+            faults.append(f"WS_PORT: the same as PORT ({self.port})")
         if self.ws_max_anonymous > self.ws_max_connections:
             faults.append(f"WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS ({self.ws_max_connections})")
         if self.debug_auth:
@@ -523,6 +537,14 @@ def is_loopback(host: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return False
+
+
+def _is_socket_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and parts.path in ("", "/", "/web") and not parts.query and not parts.fragment
 
 
 def _host_of(url: str) -> str:

@@ -20,6 +20,7 @@ FREE_OF_FRAMEWORKS = (
 FRAMEWORKS = {"litestar", "sqlalchemy", "advanced_alchemy", "asyncpg", "redis", "granian", "starlette"}
 
 LATE_IMPORTS = {
+    ("composition/services.py", "starpost.sockets.listener"): "picows is an extra, needed with WS_PORT alone",
     ("auth/keycloak.py", "keycloak"): "a tenth of the start, and most workers never call Keycloak",
     ("auth/keycloak.py", "keycloak.exceptions"): "the same",
     ("server/launcher.py", "watchfiles"): "a development dependency, wanted with RELOAD alone",

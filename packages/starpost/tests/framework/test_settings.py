@@ -435,6 +435,21 @@ def test_strangers_have_a_tenth_unless_it_is_said(connections: str, anonymous: s
     assert settings.anonymous_places == places
 
 
+def test_the_second_port_is_another_one() -> None:
+    assert faults_of(PORT="8001", WS_PORT="8001") == ["WS_PORT: the same as PORT (8001)"]
+    assert Settings.from_strings({"PORT": "0", "WS_PORT": "0"}).ws_port == 0
+
+
+@pytest.mark.parametrize("url", ["wss://app.example.com", "ws://app.example.com:8001/", "wss://[::1]/web"])
+def test_the_public_address_of_the_socket(url: str) -> None:
+    assert Settings.from_strings({"WS_PUBLIC_URL": url}).ws_public_url == url
+
+
+@pytest.mark.parametrize("url", ["https://app.example.com", "wss://", "wss://a/other", "wss://a/web?b", "wss://[a"])
+def test_what_is_no_address_of_the_socket(url: str) -> None:
+    assert faults_of(WS_PUBLIC_URL=url)[0].startswith("WS_PUBLIC_URL: ")
+
+
 def test_strangers_cannot_have_more_places_than_there_are() -> None:
     with pytest.raises(SettingsError, match="WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS"):
         Settings.from_strings({"WS_MAX_CONNECTIONS": "10", "WS_MAX_ANONYMOUS": "11"})

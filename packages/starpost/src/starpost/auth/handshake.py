@@ -98,4 +98,5 @@ def _is_same_origin(origin: str, scope: ScopeLike) -> bool:
     default = _DEFAULT_PORTS.get(page.scheme)
     if default is None or not page.hostname or (scope.get("scheme") == "wss" and page.scheme != "https"):
         return False
-    return (page.hostname, port or default) == (called.hostname, called_port or default)
+    # A socket's own port has no pages: they are those of the first port.
+    return page.hostname == called.hostname and (port or default) in {called_port or default, scope.get("page_port")}

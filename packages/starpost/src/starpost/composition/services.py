@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from litestar import Litestar
@@ -18,9 +19,10 @@ from starpost.auth import Authenticator, DebugSignIn, KeycloakClient, MemoryRevo
 from starpost.auth.logout_token import LogoutTokenVerifier
 from starpost.composition.blueprint import Blueprint
 from starpost.connections import Audiences, ConnectionHub, ConnectionLimits, Endpoint
+from starpost.connections.endpoint import SOCKET_PATH
 from starpost.connections.places import Places
 from starpost.db import Database, UnitOfWork, translate
-from starpost.errors import UnavailableError
+from starpost.errors import StartError, UnavailableError
 from starpost.http.disconnects import RunningRequests
 from starpost.http.headers import security_headers
 from starpost.http.refusal import refuse
@@ -36,6 +38,7 @@ from starpost.redis import RedisClients, translate_redis
 from starpost.redis.tasks import end_task
 from starpost.server import DrainSignal
 from starpost.server.drain import FLUSH_SECONDS
+from starpost.server.port import PICOWS_MISSING
 from starpost.sessions import (
     RedisConnectionRegistry,
     Revocations,
@@ -48,6 +51,9 @@ from starpost.tasks import Leases, Supervisor
 from starpost.topics import Broker, Publisher
 from starpost.topics.hub import TopicHub
 from starpost.topics.presence import Presence
+
+if TYPE_CHECKING:
+    from starpost.sockets.listener import Listener
 
 TRANSLATORS = (translate, translate_redis)
 """Functions that turn exceptions of PostgreSQL and Redis into errors for clients."""
@@ -137,6 +143,7 @@ class Services:
         self.broker.on_control_joined(self.connection_registry.renew_soon)
         # An application without pushes joins no channels of users and roles.
         self.audiences = Audiences(self.hub, self.broker, blueprint.table.roles) if blueprint.has_pushes else None
+        self.door: Listener | None = None
         self.endpoint = self._make_endpoint(blueprint, topic_hub)
         self.tasks = Supervisor(
             blueprint.tasks,
@@ -223,7 +230,7 @@ class Services:
             raise UnavailableError("The realm's keys are not known")
 
     @asynccontextmanager
-    async def running(self, _app: Litestar) -> AsyncIterator[None]:
+    async def running(self, app: Litestar) -> AsyncIterator[None]:
         """Start every service, those that listen last; stop them in the reverse order."""
         async with AsyncExitStack() as stack:
             # Called last, so that the line of the last request is written too.
@@ -257,13 +264,37 @@ class Services:
             stack.push_async_callback(self.requests.stop)
             await self.tasks.start()
             stack.push_async_callback(self.tasks.stop)
+            if self.settings.ws_port:
+                self.door = await stack.enter_async_context(self._make_door(app))
             draining = asyncio.create_task(self._drain_when_asked(), name="drain")
             stack.push_async_callback(end_task, draining)
             await stack.enter_async_context(self.drain.watched())
             yield
 
+    def _make_door(self, app: Litestar) -> "Listener":
+        """The second door for sockets.
+
+        Raises:
+            StartError: The package for it is not there.
+        """
+        try:
+            from starpost.sockets.listener import Listener  # noqa: PLC0415 - an extra of the distribution
+        except ModuleNotFoundError as error:
+            raise StartError(PICOWS_MISSING) from error
+        settings = self.settings
+        return Listener(
+            app,
+            path=SOCKET_PATH,
+            host=settings.host,
+            port=settings.ws_port,
+            max_message_bytes=settings.ws_max_message_bytes,
+            page_port=settings.port,
+        )
+
     async def _drain_when_asked(self) -> None:
         await self.drain.requested.wait()
+        if self.door is not None:
+            self.door.refuse()
         try:
             await self.hub.drain(spread=self.settings.drain_spread, grace=self.settings.drain_timeout)
             await self.broker.flush(FLUSH_SECONDS)

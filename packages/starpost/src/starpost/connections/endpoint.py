@@ -7,7 +7,7 @@ code that says nothing, and dependencies would live as long as the connection.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
@@ -30,6 +30,8 @@ from starpost.protocol.close_codes import CloseCode, Verdict
 from starpost.protocol.codecs import JSON, MSGPACK
 from starpost.topics.hub import TopicHub
 
+SOCKET_PATH: Final = "/web"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -49,7 +51,7 @@ class Endpoint:
     is_query_token_accepted: bool
     places: Places
 
-    def route(self, path: str = "/web") -> WebsocketRouteHandler:
+    def route(self, path: str = SOCKET_PATH) -> WebsocketRouteHandler:
         """Return the Litestar route."""
 
         @websocket(path, name="packets")

@@ -31,14 +31,17 @@ class Transport(NamedTuple):
 
     @property
     def is_eager(self) -> bool:
-        """True if ``send`` begins at the call, as Granian's does; others return a coroutine.
+        """True if ``send`` begins at the call, as Granian's and our own listener's do; others return a coroutine.
 
         Granian returns a ``PyFutureAwaitable``, whose result is ``None`` even if the client did not get the frame. It
         returns a ``PyEmptyAwaitable`` once it knows that the client is gone, and a ``PyErrAwaitable`` for a message
         that it cannot send; neither has the methods of a future.
         Source: https://github.com/emmett-framework/granian/blob/v2.8.7/src/asgi/io.rs, ``ASGIWebsocketProtocol``.
         """
-        return self.is_direct and type(getattr(self.send, "__self__", None)).__module__ == "granian._granian"
+        owner = getattr(self.send, "__self__", None)
+        return self.is_direct and (
+            getattr(owner, "begins_at_call", False) or type(owner).__module__ == "granian._granian"
+        )
 
 
 class TransportRecorder:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from itertools import count
 from typing import Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from litestar import get
@@ -336,8 +337,16 @@ def _packets_channel(settings: Settings, messages: Mapping[str, Any]) -> dict[st
 
 
 def _servers(settings: Settings) -> dict[str, Any]:
-    host = {"host": {"default": f"{settings.host}:{settings.port}", "description": "where this document came from"}}
+    """The address that a client is to use: the proxy's, or the second door's, or the one of this document."""
     security = [{"$ref": f"#/components/securitySchemes/{name}"} for name in _security_schemes(settings)]
+    if settings.ws_public_url:
+        public = urlsplit(settings.ws_public_url)
+        return {"public": {"host": public.netloc, "protocol": public.scheme, "security": security}}
+    if settings.ws_port:
+        name = {"name": {"default": settings.host, "description": "name of the host where this document came from"}}
+        address = f"{{name}}:{settings.ws_port}"
+        return {"sockets": {"host": address, "protocol": "ws", "variables": name, "security": security}}
+    host = {"host": {"default": f"{settings.host}:{settings.port}", "description": "where this document came from"}}
     return {
         "plain": {"host": "{host}", "protocol": "ws", "variables": host, "security": security},
         "tls": {"host": "{host}", "protocol": "wss", "variables": host, "security": security},

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,7 @@ from granian.server.mp import MPServer, WorkerProcess
 from starpost.observability.logs import configure_logs, stdlib_config
 from starpost.observability.peers import DIRECTORY_VARIABLE
 from starpost.server.drain import drain_limit
-from starpost.server.port import PortError, reserve_port
+from starpost.server.port import PICOWS_MISSING, PortError, reserve_port
 from starpost.server.reports import Phase, WorkerReports
 from starpost.server.respawns import Respawns
 from starpost.server.worker import WorkerStart
@@ -51,6 +52,9 @@ KILL_TIMEOUT: Final = 10
 
 SPARE_FILES: Final = 512
 """Files that a worker opens in addition to its sockets: pools, logs, modules."""
+
+HANDSHAKES: Final = 2048
+"""Connections to ``WS_PORT`` of a worker whose handshake has yet to come."""
 
 TICK: Final = 0.05
 """Seconds between two checks of the workers, for changes that no report announces."""
@@ -235,14 +239,17 @@ def launch(settings: Settings, target: str) -> int:
         log.warning("insecure_in_production", accepted=accepted)
     if settings.reload and importlib.util.find_spec("watchfiles") is None:
         return _refuse("RELOAD needs the package watchfiles, which `make install` installs")
+    if settings.ws_port and importlib.util.find_spec("picows") is None:
+        return _refuse(PICOWS_MISSING)
     try:
         reserved = reserve_port(settings.host, settings.port)
+        second = reserve_port(settings.host, settings.ws_port) if settings.ws_port else nullcontext()
     except PortError as error:
         return _refuse(str(error))
     # Not `fork`: a forked worker would inherit the launcher's imported modules (nothing to reload), its threads' locks,
     # and the writing end of the lifeline, which could then never read as closed. macOS spawns by default, too.
     multiprocessing.set_start_method("spawn", force=True)
-    with reserved, tempfile.TemporaryDirectory(prefix="workers-") as directory:
+    with reserved, second, tempfile.TemporaryDirectory(prefix="workers-") as directory:
         # The workers' sockets are here: a worker that is asked for metrics answers for all of them.
         os.environ[DIRECTORY_VARIABLE] = directory
         return _serve(settings, target, reserved.getsockname()[:2])
@@ -253,7 +260,7 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
     # Nobody writes to `_held`. The kernel closes it however this process ends, and the workers wait for that.
     lifeline, _held = multiprocessing.Pipe(duplex=False)
     connections = settings.ws_max_connections + HTTP_HEADROOM
-    _raise_file_limit(connections + SPARE_FILES)
+    _raise_file_limit(connections + SPARE_FILES + (HANDSHAKES if settings.ws_port else 0))
     server = DrainingServer(
         reports=WorkerReports(report_reader),
         # A worker spreads its closes over DRAIN_SPREAD, and gives running packets DRAIN_TIMEOUT. It keeps these limits

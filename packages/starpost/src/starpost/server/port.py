@@ -1,6 +1,9 @@
 """Reservation of the port, so that no other launcher shares it."""
 
 import socket
+from typing import Final
+
+PICOWS_MISSING: Final = "WS_PORT needs the package picows, which starpost[picows] brings"
 
 
 class PortError(Exception):

@@ -1,8 +1,10 @@
 """Launcher in a process of its own, for tests over real sockets."""
 
+import copy
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +30,14 @@ def until(condition: Callable[[], Any], what: str) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"not within {PATIENCE} s: {what}")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def is_running(pid: int) -> bool:
@@ -71,6 +81,8 @@ class Launched:
         self.environ = {**os.environ, "LOG_FORMAT": "json", "PORT": "0", "WS_MAX_CONNECTIONS": "100"}
         self.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), **environ}
         self.port = 0
+        """Port of its sockets: ``PORT``, or ``WS_PORT`` for ``at_second_door``."""
+        self.http_port = 0
 
     def __enter__(self) -> Self:
         with self.output.open("wb") as output:
@@ -111,8 +123,14 @@ class Launched:
             return bool(self.lines("listening"))
 
         until(look, "listening")
-        self.port = self.lines("listening")[0]["port"]
+        self.port = self.http_port = self.lines("listening")[0]["port"]
         return self
+
+    def at_second_door(self) -> Self:
+        """The same server, whose sockets are opened at ``WS_PORT``."""
+        door = copy.copy(self)
+        door.port = int(self.environ["WS_PORT"])
+        return door
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
@@ -133,8 +151,8 @@ class Launched:
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         """Send a ``GET``, on a connection of its own."""
-        return plain_http.get(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+        return plain_http.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=PATIENCE, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
         """Send a ``POST``, on a connection of its own."""
-        return plain_http.post(f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE, **options)
+        return plain_http.post(f"http://127.0.0.1:{self.http_port}{path}", timeout=PATIENCE, **options)

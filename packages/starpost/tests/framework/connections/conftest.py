@@ -1,7 +1,7 @@
 import pytest
 
 from starpost.testing import Serve
-from starpost.testing.launched import Launched
+from starpost.testing.launched import Launched, free_port
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,14 @@ def without_fast_paths(serve: Serve) -> Launched:
     return serve(FAST_PATHS="false")
 
 
-@pytest.fixture(params=["probe", "parallel", "without_fast_paths"])
+@pytest.fixture(scope="session")
+def second_door(serve: Serve) -> Launched:
+    """The same as ``probe``, whose sockets come by the second door."""
+    return serve(WS_PORT=str(free_port())).at_second_door()
+
+
+@pytest.fixture(params=["probe", "parallel", "without_fast_paths", "second_door"])
 def either(request: pytest.FixtureRequest) -> Launched:
-    """One packet at a time, several, and without the fast paths: what holds for all."""
+    """One packet at a time, several, without the fast paths, and by the second door: what holds for all."""
     server: Launched = request.getfixturevalue(request.param)
     return server

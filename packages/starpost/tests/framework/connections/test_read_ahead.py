@@ -76,7 +76,9 @@ async def test_a_client_waits_when_much_of_it_waits(either: Launched, token: str
     assert order.index(ping) > order.index(running[0])
 
 
-async def test_a_frame_that_is_too_big_is_not_kept(either: Launched, token: str) -> None:
+async def test_a_frame_that_is_too_big_is_not_kept(either: Launched, token: str, second_door: Launched) -> None:
+    if either is second_door:
+        pytest.skip("it is refused while it arrives: tests/framework/sockets")
     async with packet_client(either.port, token) as client:
         running = await sleep(client, 25, slots_of(either))
         await client.send_frame("x" * 1_048_577)

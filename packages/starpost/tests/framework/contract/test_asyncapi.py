@@ -201,6 +201,25 @@ def test_query_is_no_way_in_where_it_is_switched_off(settings: Settings, applica
     assert [way["name"] for way in document["x-ways-in"]] == ["header", "subprotocol", "packet"]
 
 
+@pytest.mark.parametrize(
+    ("given", "server"),
+    [
+        ({"ws_public_url": "wss://app.example.org/web", "ws_port": 8001}, ("public", "wss", "app.example.org")),
+        ({"ws_port": 8001}, ("sockets", "ws", "{name}:8001")),
+        ({}, ("plain", "ws", "{host}")),
+    ],
+)
+def test_the_address_that_clients_are_to_use(
+    settings: Settings, application: Litestar, given: dict[str, Any], server: tuple[str, str, str]
+) -> None:
+    blueprint = application.state.blueprint
+    there = msgspec.structs.replace(settings, **given)
+    document = asyncapi_document(there, blueprint.registry, blueprint.table, title="Test", version="1")
+    name, found = next(iter(document["servers"].items()))
+    assert (name, found["protocol"], found["host"]) == server
+    assert found["security"]
+
+
 class Word(Struct):
     word: str
 

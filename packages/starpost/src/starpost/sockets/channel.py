@@ -1,0 +1,321 @@
+"""One socket's ASGI ``receive`` and ``send``, over picows.
+
+picows reads and writes frames. What RFC 6455 asks for beyond that is here: messages of several frames, bits that no
+extension has given a meaning, text that is none, pings, and the close handshake.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
+
+from starpost.sockets.handshake import HANDSHAKE_RESPONSE
+
+HELD_BYTES: Final = 65_536
+"""Size of the frames, each counted with ``FRAME_COST``, behind which nothing more is read until they are taken."""
+
+FRAME_COST: Final = 64
+"""Bytes that a frame is counted with beside its own: a client may send many empty ones."""
+
+CLOSE_WAIT: Final = 1.0
+"""Seconds in which a client answers our close frame, and takes what was sent before; then the socket is cut."""
+
+LONGEST_REASON: Final = 123
+"""Bytes of a close frame's reason (RFC 6455, section 5.5)."""
+
+NORMAL: Final = 1000
+PROTOCOL_ERROR: Final = 1002
+NO_CODE: Final = 1005
+ABNORMAL: Final = 1006
+INVALID_TEXT: Final = 1007
+TOO_BIG: Final = 1009
+INTERNAL_ERROR: Final = 1011
+
+Message = dict[str, Any]
+
+
+class _Yielded:
+    """Awaitable that suspends once: whoever drives the application's coroutine goes on from there."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+class Channel(WSListener):
+    """Both ends of a socket that the application holds, and picows's listener for its frames.
+
+    Before the application has answered the handshake, ``send`` notes the answer; picows writes it.
+
+    Args:
+        loop: The worker's.
+        max_message_bytes: Size of a message of several frames; a frame's own is bounded by picows.
+        on_end: Called when the socket is closed.
+    """
+
+    __slots__ = (
+        "_arrived", "_end_timer", "_fragments", "_frames", "_held", "_is_blocked", "_is_paused", "_is_text",
+        "_loop", "_max_message_bytes", "_on_end", "_pong", "_taken", "_transport", "_untaken", "answer", "is_accepted",
+        "is_closing",
+    )  # fmt: skip
+
+    begins_at_call = True
+    """``send`` begins at the call, and returns a future that is done when the kernel has the frame."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_message_bytes: int, on_end: Callable[["Channel"], None]
+    ) -> None:
+        self._loop = loop
+        self._max_message_bytes = max_message_bytes
+        self._on_end = on_end
+        self._transport: WSTransport | None = None
+        self._frames: deque[str | bytes | Message] = deque([{"type": "websocket.connect"}])
+        self._held = 0
+        self._is_paused = False
+        self._arrived: asyncio.Future[None] | None = None
+        self._fragments: bytearray | None = None
+        self._is_text = False
+        self._pong: bytes | None = None
+        self._taken: asyncio.Future[None] = loop.create_future()
+        self._taken.set_result(None)
+        self._is_blocked = False
+        """The kernel has not taken all that was sent."""
+        self._untaken: list[asyncio.Future[None]] = []
+        """Futures of what was sent since: one each, as whoever waits for one may cancel it."""
+        self._end_timer: asyncio.TimerHandle | None = None
+        self.answer: WSUpgradeResponse | None = None
+        """To the handshake; ``None`` while the application has given none."""
+        self.is_accepted = False
+        self.is_closing = False
+        """A close frame was sent, or has come."""
+
+    # ---- the application's ends --------------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """ASGI ``receive``."""
+        frames = self._frames
+        if not frames:
+            self._arrived = self._loop.create_future()
+            await self._arrived
+        frame = frames.popleft()
+        if type(frame) is dict:
+            return frame
+        self._held -= len(frame) + FRAME_COST
+        if self._is_paused and self._held <= HELD_BYTES // 2:
+            self._resume_reading()
+        return {"type": "websocket.receive", "text" if type(frame) is str else "bytes": frame}
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """ASGI ``send``. It has begun when it returns.
+
+        Returns:
+            A future that is done when the kernel has all of it, or the client is gone.
+        """
+        if message["type"] == "websocket.send":
+            transport = self._transport
+            if transport is not None:
+                text = message.get("text")
+                if text is None:
+                    transport.send(WSMsgType.BINARY, message["bytes"])
+                else:
+                    transport.send(WSMsgType.TEXT, text)
+        else:
+            answered = self._send_other(message)
+            if answered is not None:
+                return answered
+        if not self._is_blocked:
+            return self._taken
+        untaken: asyncio.Future[None] = self._loop.create_future()
+        self._untaken.append(untaken)
+        return untaken
+
+    def _send_other(self, message: Message) -> Awaitable[None] | None:
+        kind = message["type"]
+        if kind == "websocket.close" and self.is_accepted:
+            self.close(message.get("code", NORMAL), message.get("reason") or "")
+        elif self.answer is not None and kind != f"{HANDSHAKE_RESPONSE}.body":
+            raise RuntimeError(f"unexpected message {kind!r}: the handshake was answered")
+        elif kind == "websocket.accept":
+            self.answer = WSUpgradeResponse.create_101_response(_texts(message.get("headers", ())))
+            if subprotocol := message.get("subprotocol"):
+                self.answer.headers["Sec-WebSocket-Protocol"] = subprotocol
+            self.is_accepted = True
+            return _Yielded()
+        elif kind == "websocket.close":
+            self.answer = WSUpgradeResponse.create_error_response(403)
+        elif kind == f"{HANDSHAKE_RESPONSE}.start":
+            # picows counts the body itself.
+            headers = [(name, value) for name, value in message["headers"] if name.lower() != b"content-length"]
+            self.answer = WSUpgradeResponse.create_error_response(message["status"], None, _texts(headers))
+        elif kind == f"{HANDSHAKE_RESPONSE}.body" and self.answer is not None:
+            self.answer.body = (self.answer.body or b"") + message.get("body", b"")
+        else:
+            raise RuntimeError(f"unexpected message {kind!r}")
+        return None
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame, and cut the socket when the client has answered, or has had time to."""
+        transport = self._transport
+        if transport is None or self.is_closing:
+            return
+        self._begin_end(code)
+        transport.send_close(code, reason.encode()[:LONGEST_REASON])  # type: ignore[arg-type]  # any code
+
+    def abort(self) -> None:
+        """Cut the socket."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    # ---- picows's callbacks ------------------------------------------------------------------------------------------
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """The handshake's answer is written."""
+        self._transport = transport
+        # A frame counts as taken when the kernel has all of it: `pause_writing` is to tell of the first byte left.
+        transport.underlying_transport.set_write_buffer_limits(0)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame has come."""
+        kind = frame.msg_type
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._fail(PROTOCOL_ERROR, "reserved bit")
+        elif kind == WSMsgType.CLOSE:
+            self._on_close(transport, frame.get_payload_as_bytes())
+        elif self.is_closing:
+            return
+        elif kind == WSMsgType.PING:
+            self._on_ping(transport, frame.get_payload_as_bytes())
+        elif kind != WSMsgType.PONG:
+            self._on_data(frame, kind)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The socket is closed."""
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+        # picows closes by itself what breaks the protocol, and says so nowhere else.
+        closed: Any = transport.close_handshake
+        self._leave(ABNORMAL if closed is None or closed.sent is None else int(closed.sent.code))
+        self.is_closing = True
+        self._transport = None
+        self.resume_writing()
+        self._on_end(self)
+
+    def pause_writing(self) -> None:
+        """The kernel has no room for what was sent."""
+        self._is_blocked = True
+
+    def resume_writing(self) -> None:
+        """The kernel has all that was sent."""
+        self._is_blocked = False
+        for untaken in self._untaken:
+            if not untaken.done():
+                untaken.set_result(None)
+        self._untaken.clear()
+        if self._pong is not None and self._transport is not None:
+            pong, self._pong = self._pong, None
+            self._transport.send_pong(pong)
+
+    # ---- frames ------------------------------------------------------------------------------------------------------
+
+    def _on_data(self, frame: WSFrame, kind: WSMsgType) -> None:
+        fragments = self._fragments
+        if fragments is None:
+            if kind == WSMsgType.CONTINUATION:
+                self._fail(PROTOCOL_ERROR, "nothing to continue")
+            elif not frame.fin:
+                self._is_text = kind == WSMsgType.TEXT
+                self._fragments = bytearray(frame.get_payload_as_bytes())
+            elif kind == WSMsgType.TEXT:
+                try:
+                    self._put(frame.get_payload_as_utf8_text())
+                except UnicodeDecodeError:
+                    self._fail(INVALID_TEXT, "invalid UTF-8")
+            else:
+                self._put(frame.get_payload_as_bytes())
+        elif kind != WSMsgType.CONTINUATION:
+            self._fail(PROTOCOL_ERROR, "the message before is not complete")
+        elif len(fragments) + frame.payload_size > self._max_message_bytes:
+            self._fail(TOO_BIG, "message_too_big")
+        else:
+            fragments += frame.get_payload_as_memoryview()
+            if frame.fin:
+                self._fragments = None
+                self._put_joined(fragments)
+
+    def _put_joined(self, fragments: bytearray) -> None:
+        try:
+            self._put(fragments.decode() if self._is_text else bytes(fragments))
+        except UnicodeDecodeError:
+            self._fail(INVALID_TEXT, "invalid UTF-8")
+
+    def _put(self, frame: str | bytes) -> None:
+        self._frames.append(frame)
+        self._held += len(frame) + FRAME_COST
+        if self._held > HELD_BYTES and not self._is_paused and self._transport is not None:
+            # TCP makes the client wait.
+            self._is_paused = True
+            self._transport.underlying_transport.pause_reading()
+        self._wake()
+
+    def _wake(self) -> None:
+        arrived, self._arrived = self._arrived, None
+        if arrived is not None and not arrived.done():
+            arrived.set_result(None)
+
+    def _resume_reading(self) -> None:
+        self._is_paused = False
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
+
+    def _on_ping(self, transport: WSTransport, payload: bytes) -> None:
+        if self._is_blocked:
+            # The newest is the one to be answered (RFC 6455, section 5.5.3); all would fill memory.
+            self._pong = payload
+        else:
+            transport.send_pong(payload)
+
+    # ---- the end -----------------------------------------------------------------------------------------------------
+
+    def _on_close(self, transport: WSTransport, payload: bytes) -> None:
+        """Answer the client's close frame, or take its answer to ours; then the socket is not needed."""
+        # picows has looked at the reason, and at most codes.
+        code = int.from_bytes(payload[:2]) if payload else NO_CODE
+        if not self.is_closing:
+            answer = NORMAL if not payload else code if _may_be_sent(code) else PROTOCOL_ERROR
+            self._begin_end(code, payload[2:].decode())
+            transport.send_close(answer)  # type: ignore[arg-type]  # any code
+        transport.disconnect()
+
+    def _fail(self, code: int, reason: str) -> None:
+        """End a socket whose client does not keep to the protocol."""
+        self._frames.clear()
+        self._held = 0
+        self.close(code, reason)
+
+    def _begin_end(self, code: int, reason: str = "") -> None:
+        """Nothing more is read but a close frame, and the time for that is bounded."""
+        self.is_closing = True
+        self._fragments = self._pong = None
+        if self._is_paused:
+            self._resume_reading()
+        self._end_timer = self._loop.call_later(CLOSE_WAIT, self.abort)
+        self._leave(code, reason)
+
+    def _leave(self, code: int, reason: str = "") -> None:
+        """Tell the application, once."""
+        if not self._frames or type(self._frames[-1]) is not dict or self._frames[-1]["type"] != _DISCONNECT:
+            self._frames.append({"type": _DISCONNECT, "code": code, "reason": reason})
+            self._wake()
+
+
+_DISCONNECT: Final = "websocket.disconnect"
+
+
+def _may_be_sent(code: int) -> bool:
+    """Return True if a close frame may have this code (RFC 6455, section 7.4; 1004 to 1006 are never sent)."""
+    return NORMAL <= code <= 1003 or INVALID_TEXT <= code <= 1014 or 3000 <= code < 5000
+
+
+def _texts(headers: Any) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
