@@ -117,6 +117,7 @@ def test_who_follows_the_pages_has_a_domain_that_works(short_folder: Path) -> No
     # The page on tests has one file in place of the two that the command wrote.
     for name in ("get_review", "create_review"):
         (checkout / f"tests/domains/reviews/test_{name}.py").unlink()
+    run(checkout, sys.executable, "-m", "starpost_dev.checks.check", "docstrings", "permissions")
     run(checkout, sys.executable, "-m", "ruff", "check", "app", "tests")
     run(checkout, sys.executable, "-m", "ruff", "format", "--check", "app", "tests")
     tested = run(
