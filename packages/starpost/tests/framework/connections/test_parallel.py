@@ -84,7 +84,7 @@ async def test_bad_frames_count_as_ever(parallel: Launched, token: str) -> None:
 
 
 async def test_what_runs_is_finished_before_the_close(parallel: Launched, issuer: Issuer) -> None:
-    async with packet_client(parallel.port, issuer.token(exp=int(time.time()) + 3)) as client:
+    async with packet_client(parallel.port, issuer.token(exp=int(time.time()) + 5)) as client:
         await client.ask(ProbeID.WHO)
         slow = await client.send(ProbeID.SLEEP, {"seconds": 30})
         assert (await client.reply_to(slow))["status_code"] == 8
