@@ -1,4 +1,4 @@
-"""The application with the bench's packets beside its own domains'; a target for the launcher."""
+"""The application that is measured, a domain with a table and the bench's own packets; a target for the launcher."""
 
 import json
 import os
@@ -11,13 +11,22 @@ from typing import Any, Final, cast
 import msgspec
 from litestar import Litestar, get
 
-from app import domains
-from app.pkg_ids import PkgID
-from bench.numbers import ANNOUNCE, ANNOUNCED, FIRST_OF_MANY, HANDLERS_VARIABLE, TOPIC, TRIVIAL, TYPED
+from bench import authors
+from bench.numbers import (
+    ANNOUNCE,
+    ANNOUNCED,
+    CREATE,
+    CREATED,
+    FIRST_OF_MANY,
+    HANDLERS_VARIABLE,
+    PAGE,
+    TOPIC,
+    TRIVIAL,
+    TYPED,
+)
 from bench.shapes import Announcement, Small, Typed
 from starpost import Domain, NoData, PackageRouter, Publisher, RequestModel, Topic
 from starpost.composition.application import create_app
-from starpost.composition.blueprint import find_domains
 from starpost.server import DrainSignal
 from starpost.settings import Settings
 
@@ -61,17 +70,17 @@ def create(drain: DrainSignal) -> Litestar:
     for number in many:
         router.register(number)(_handler())
     domain = Domain(name="bench", packets=[bench_router, router], routes=[small], topics=[ANNOUNCEMENTS])
-    numbers = {number.name: int(number) for number in PkgID} | {"TRIVIAL": TRIVIAL, "TYPED": TYPED}
-    numbers |= {"ANNOUNCE": ANNOUNCE, "ANNOUNCED": ANNOUNCED}
+    numbers = {"TRIVIAL": TRIVIAL, "TYPED": TYPED, "ANNOUNCE": ANNOUNCE, "ANNOUNCED": ANNOUNCED}
+    numbers |= {"PAGE": PAGE, "CREATE": CREATE, "CREATED": CREATED}
     numbers |= {f"HANDLER_{number}": number for number in many}
     with tempfile.NamedTemporaryFile("wb", suffix=".json", delete=False) as file:
-        file.write(_actions([TRIVIAL, TYPED, ANNOUNCE, *many]))
+        file.write(_actions([TRIVIAL, TYPED, ANNOUNCE, PAGE, CREATE, *many]))
     settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=file.name)
     try:
         return create_app(
             settings,
             drain=drain,
-            domains=[*find_domains(domains), domain],
+            domains=[authors.domain, domain],
             pkg_ids=cast("type[IntEnum]", IntEnum("BenchNumbers", numbers)),
             title="Bench",
         )
@@ -90,10 +99,13 @@ def _handler() -> Callable[..., Awaitable[NoData]]:
 
 
 def _actions(numbers: list[int]) -> bytes:
-    """Return the project's permission table, with rules for the bench's packets and route."""
-    table: dict[str, Any] = json.loads(Path("actions.json").read_bytes())
-    table.pop("$schema", None)
-    table["ws"] |= {str(number): ROLE for number in numbers}
-    table["http"]["/bench/small"] = {"GET": ROLE}
-    table["topics"][TOPIC] = ROLE
+    """A permission table for the bench's packets and routes; those of the framework have the project's rules."""
+    project: dict[str, Any] = json.loads(Path("actions.json").read_bytes())
+    http = project["http"] | {path: {"GET": ROLE} for path in ("/authors", "/bench/small")}
+    table = {
+        "roles": [*{ROLE, *project["roles"]}],
+        "ws": {str(number): ROLE for number in numbers},
+        "http": {path: rules for path, rules in http.items() if not path.startswith("/authors/")},
+        "topics": {TOPIC: ROLE, authors.AUTHORS.name: ROLE},
+    }
     return json.dumps(table).encode()

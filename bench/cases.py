@@ -4,12 +4,11 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from app.pkg_ids import PkgID
 from bench.loads import handshakes, http, sockets, wrk
 from bench.loads.sockets import EVENT_MARK, MakeFrames
 from bench.loads.window import Throughput
 from bench.measurement import Case, Goal, Measure, Metric, Sample, Side
-from bench.numbers import ANNOUNCE, FIRST_OF_MANY, HANDLERS_VARIABLE, TOPIC, TRIVIAL, TYPED
+from bench.numbers import ANNOUNCE, CREATE, FIRST_OF_MANY, HANDLERS_VARIABLE, PAGE, TOPIC, TRIVIAL, TYPED
 from bench.packets import TYPED as TYPED_DATA
 from bench.packets import Frames, constant, creations, encode, in_turn, packet
 from bench.server import Subject
@@ -45,12 +44,12 @@ def _typed(_: int) -> Frames:
 
 
 def _page(_: int) -> Frames:
-    return constant(PkgID.GET_AUTHORS, {"page": 3, "per_page": PER_PAGE})
+    return constant(PAGE, {"page": 3, "per_page": PER_PAGE})
 
 
 def _creations(number: int) -> Frames:
     # Unique over all rounds and sides; the table is emptied after each, but a late one may slip through.
-    return creations(PkgID.CREATE_AUTHOR, f"{time.monotonic_ns()}-{number}")
+    return creations(CREATE, f"{time.monotonic_ns()}-{number}")
 
 
 def _sample(seen: Throughput) -> Sample:

@@ -1,4 +1,4 @@
-"""Numbers of the bench's packets, far from those of the domains."""
+"""Numbers of the bench's packets."""
 
 from typing import Final
 
@@ -6,6 +6,9 @@ TRIVIAL: Final = 900_001
 TYPED: Final = 900_002
 ANNOUNCE: Final = 900_003
 ANNOUNCED: Final = 900_004
+PAGE: Final = 900_005
+CREATE: Final = 900_006
+CREATED: Final = 900_007
 FIRST_OF_MANY: Final = 910_000
 
 TOPIC: Final = "bench"

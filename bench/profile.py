@@ -21,13 +21,12 @@ from typing import Any, Final
 
 import uvloop
 
-from app.pkg_ids import PkgID
 from bench import application
 from bench.cases import CASES, CONNECTIONS, GUARDED_PATH, PAGE_PATH, PER_PAGE
 from bench.cores import pin
 from bench.in_process import Send, packets, requests
 from bench.measurement import Side
-from bench.numbers import TRIVIAL, TYPED
+from bench.numbers import PAGE, TRIVIAL, TYPED
 from bench.packets import TYPED as TYPED_DATA
 from bench.packets import Frames, constant
 from bench.server import Subject
@@ -58,7 +57,7 @@ _STEPS: Final = (
     ("/starpost/packets/", "dispatcher: find, permit, decode, encode"),
     ("/starpost/http/", "route handler: parameters, encode"),
     ("/starpost/db/", "database: connection, statement, rows"),
-    ("app/domains/", "the domain's handler and service"),
+    ("bench/authors.py", "the domain's handler and service"),
     ("bench/application.py", "handler"),
     ("/litestar/", "Litestar"),
     ("/sqlalchemy/", "SQLAlchemy"),
@@ -101,7 +100,7 @@ KINDS: Final = (
     Kind("trivial", _packets(constant(TRIVIAL, {})), 20_000),
     Kind("typed", _packets(constant(TYPED, TYPED_DATA)), 20_000),
     Kind("batch-16", _packets(constant(TRIVIAL, {}, batch=16)), 20_000, packets=16),
-    Kind("page", _packets(constant(PkgID.GET_AUTHORS, {"page": 3, "per_page": PER_PAGE})), 5_000),
+    Kind("page", _packets(constant(PAGE, {"page": 3, "per_page": PER_PAGE})), 5_000),
     Kind("http-guarded", requests(GUARDED_PATH, clients=CONNECTIONS), 10_000),
     Kind("http-page", requests(PAGE_PATH, clients=CONNECTIONS), 5_000),
 )

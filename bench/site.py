@@ -1,11 +1,8 @@
 """Environment of a run: a durable PostgreSQL, Valkey, a signing realm, a filled table, and the servers under test."""
 
 import asyncio
-import os
 import resource
 import secrets
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,10 +12,13 @@ from typing import Final
 from uuid import uuid4
 
 import asyncpg
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
+from bench.authors import BenchAuthor
 from bench.cores import Cores, pin
 from bench.realm import SigningRealm
-from bench.server import ROOT, Server, Subject
+from bench.server import Server, Subject
 from starpost_dev.services.ephemeral import ephemeral_services
 
 AUTHORS: Final = 1000
@@ -63,15 +63,24 @@ class Site:
         # Several workers need several cores, even if they share them with the load.
         return Server(subject, self.environ, self.cores.server if subject.workers == 1 else None, log)
 
+    async def create_table(self) -> None:
+        """Create the table that pages are read from."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            create = CreateTable(BenchAuthor.__table__)  # type: ignore[arg-type]
+            await connection.execute(str(create.compile(dialect=postgresql.dialect())))  # type: ignore[no-untyped-call]
+        finally:
+            await connection.close()
+
     async def refill(self) -> None:
         """Restore the table: the rows of the pages and no others, and no dead ones."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            await connection.execute("TRUNCATE author RESTART IDENTITY CASCADE")
+            await connection.execute("TRUNCATE bench_author RESTART IDENTITY")
             await connection.copy_records_to_table(
-                "author", columns=["name"], records=[(f"Author {number:04}",) for number in range(AUTHORS)]
+                "bench_author", columns=["name"], records=[(f"Author {number:04}",) for number in range(AUTHORS)]
             )
-            await connection.execute("VACUUM ANALYZE author")
+            await connection.execute("VACUUM ANALYZE bench_author")
         finally:
             await connection.close()
 
@@ -107,9 +116,6 @@ def site(*, is_pinned: bool) -> Iterator[Site]:
         services = stack.enter_context(ephemeral_services(postgres_settings={}))
         realm = stack.enter_context(SigningRealm())
         environ = {**services.environment(), **_production(realm)}
-        subprocess.run(
-            [sys.executable, "-m", "starpost.db.migrate"], cwd=ROOT, env={**os.environ, **environ}, check=True
-        )
         postgres = services.postgres.endpoint
         made = Site(
             cores=cores,
@@ -120,6 +126,7 @@ def site(*, is_pinned: bool) -> Iterator[Site]:
             realm=realm,
             _stack=stack,
         )
+        asyncio.run(made.create_table())
         asyncio.run(made.refill())
         yield made
 

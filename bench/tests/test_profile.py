@@ -17,7 +17,7 @@ from bench.profile import KINDS, by_step, step_of
         ("/x/packages/starpost/src/starpost/auth/middleware.py", "authentication"),
         ("/x/packages/starpost/src/starpost/auth/redaction.py", "access log"),
         ("/x/packages/starpost/src/starpost/http/handlers.py", "route handler: parameters, encode"),
-        ("/x/app/domains/authors/service.py", "the domain's handler and service"),
+        ("/x/bench/authors.py", "the domain's handler and service"),
         ("/x/bench/profile.py", ""),
         ("/x/bench/in_process.py", ""),
     ],

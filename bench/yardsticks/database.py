@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from app.pkg_ids import PkgID
+from bench.numbers import PAGE
 from bench.yardsticks.lifespan import ASGIApp, Receive, Scope, Send, live
 from bench.yardsticks.statements import CREATE, encode_reply, make_pool, read_page
 from starpost.server import DrainSignal
@@ -15,7 +15,7 @@ from starpost.settings import Settings
 
 
 def create(drain: DrainSignal) -> ASGIApp:
-    """The application: packets 1 and 2, answered as the real ones are."""
+    """The application: packets PAGE and CREATE, answered as the real ones are."""
     settings = Settings.load(dotenv=None)
     pool: asyncpg.Pool[asyncpg.Record]
 
@@ -29,7 +29,7 @@ def create(drain: DrainSignal) -> ASGIApp:
     async def answer(request: dict[str, Any]) -> str:
         """Answer one packet."""
         data = request["data"]
-        if request["pkg_id"] == PkgID.GET_AUTHORS:
+        if request["pkg_id"] == PAGE:
             return encode_reply(request, *await read_page(pool, data["page"], data["per_page"]))
         return encode_reply(request, dict(await pool.fetchrow(CREATE, data["name"]) or {}))
 

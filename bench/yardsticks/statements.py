@@ -8,9 +8,10 @@ import msgspec
 from starpost.settings import Settings
 
 PAGE: Final = (
-    "SELECT id, name, created_at, (SELECT count(*) FROM author) AS total FROM author ORDER BY id LIMIT $1 OFFSET $2"
+    "SELECT id, name, created_at, (SELECT count(*) FROM bench_author) AS total "
+    "FROM bench_author ORDER BY id LIMIT $1 OFFSET $2"
 )
-CREATE: Final = "INSERT INTO author (name) VALUES ($1) RETURNING id, name, created_at"
+CREATE: Final = "INSERT INTO bench_author (name) VALUES ($1) RETURNING id, name, created_at"
 
 
 def make_pool(settings: Settings) -> "asyncpg.Pool[asyncpg.Record]":
