@@ -12,7 +12,7 @@ ROOT = Path.cwd()
 BREAKS = {
     "packages/starpost/src/starpost/errors.py": "import app.pkg_ids",
     "app/pkg_ids.py": "import starpost_dev.layout",
-    "app/domains/authors/service.py": "from starpost.db.pool import StatementPool",
+    "app/domains/__init__.py": "from starpost.db.pool import StatementPool",
     "packages/starpost/src/starpost/db/pool.py": "import starpost.topics.hub",
     "packages/starpost-dev/src/starpost_dev/layout.py": "import starpost_dev.commands.serve",
     "packages/starpost/src/starpost/protocol/pages.py": "import redis.asyncio",
