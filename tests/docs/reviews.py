@@ -11,7 +11,8 @@ from msgspec import Struct
 from starpost import OffsetMeta, Page, create_app
 from starpost.server import DrainSignal
 from starpost.settings import Settings
-from tests.docs.pages import ROOT, run
+from tests.docs.pages import run
+from tests.specimen import ACTIONS_FILE
 
 
 class ReviewView(Struct, frozen=True):
@@ -49,7 +50,7 @@ NAMES = {"ReviewView": ReviewView, "ReviewService": ReviewService, "provide_revi
 def create(drain: DrainSignal) -> Litestar:
     """The page's application, with the rule that the page names."""
     page = run("docs/packets.md", **NAMES)
-    table = json.loads((ROOT / "actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     http = {path: rules for path, rules in table["http"].items() if not path.startswith("/authors")}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "actions.json")

@@ -10,7 +10,8 @@ from litestar import Litestar
 from starpost import create_app
 from starpost.server import DrainSignal
 from starpost.settings import Settings
-from tests.docs.pages import ROOT, run
+from tests.docs.pages import run
+from tests.specimen import ACTIONS_FILE
 
 PAGE = "docs/coming-from-fastapi.md"
 
@@ -18,7 +19,7 @@ PAGE = "docs/coming-from-fastapi.md"
 def create(drain: DrainSignal) -> Litestar:
     """The page's application, with rules for its role."""
     page = run(PAGE)
-    table = json.loads((ROOT / "actions.json").read_bytes())
+    table = json.loads(ACTIONS_FILE.read_bytes())
     http = {path: rules for path, rules in table["http"].items() if not path.startswith("/authors")}
     rules = {
         "roles": ["editor", "admin"],
