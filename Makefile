@@ -52,7 +52,12 @@ lock: | $(UV) ## Lock the dependencies again, after a change of pyproject.toml (
 	trap 'mv pyproject.toml.old pyproject.toml' EXIT
 	$(WITHOUT_PINS) pyproject.toml.old > pyproject.toml
 	$$compile $(wildcard packages/starpost/pyproject.toml) pyproject.toml -o requirements/runtime.lock
-	$$compile $(MEMBERS:=/pyproject.toml) pyproject.toml --group dev -c requirements/runtime.lock -o requirements/dev.lock
+	# Without files: a wheel can be no constraint.
+	mkdir -p $(TOOLS)
+	awk '/^[^ ]+==/ && sub(/ \\$$/, "")' requirements/runtime.lock > $(TOOLS)/runtime.lock
+	$$compile $(MEMBERS:=/pyproject.toml) pyproject.toml --group dev -c $(TOOLS)/runtime.lock -o requirements/dev.lock
+	sed -i.old 's|-c $(TOOLS)/runtime.lock|-c requirements/runtime.lock|' requirements/dev.lock
+	rm requirements/dev.lock.old
 	for name in uv copier; do
 		echo $$name | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade) -o requirements/$$name.txt
 	done

@@ -23,9 +23,11 @@ architecture: $(VENV)/.stamp ## Draw docs/architecture.svg from the imports
 	@$(PY) -m starpost_dev.checks.architecture
 
 .PHONY: lock-template
-lock-template: | $(UV) ## Lock the environment of the exporter again, after `make lock`
+lock-template: | $(UV) ## Lock the environments of the exporter and its tests again, after `make lock`
 	@printf '%s\n' ruff tomlkit 'uv-build>=0.13,<0.14' | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet \
 		-c requirements/dev.lock -o template/requirements.lock
+	printf '%s\n' 'cookiecutter>=2.7.1' copier | $(UV) pip compile - --universal --generate-hashes --no-header --no-annotate --quiet \
+		-o template/tests/requirements.lock
 
 # The server is fetched beforehand, so that no test waits for it; status 3 means that it cannot run here.
 .PHONY: test-keycloak

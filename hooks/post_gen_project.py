@@ -7,4 +7,7 @@ import sys
 
 LINES = pathlib.Path(".copier-answers.yml").read_text(encoding="utf-8").splitlines()
 CHECKOUT = next(json.loads(line.split(": ", 1)[1]) for line in LINES if line.startswith("_checkout: "))
-sys.exit(subprocess.call([sys.executable, str(pathlib.Path(CHECKOUT, "template", "generate.py"))]))
+STATUS = subprocess.call([sys.executable, str(pathlib.Path(CHECKOUT, "template", "generate.py"))])
+if STATUS == 0:
+    sys.stdout.write(f"Next: cd {pathlib.Path.cwd().name} && git init && make serve\n")
+sys.exit(STATUS)

@@ -68,7 +68,7 @@ def _edit_locks(files: Files, answers: Answers, wheels: Mapping[str, locks.Wheel
     for path, needed in LOCKS.items():
         chosen = [wheels[name] for name in needed]
         if path.endswith("dev.lock"):
-            via = ("-c requirements/runtime.lock", *wheels["starpost"].via, "starpost-dev")
+            via = (*wheels["starpost"].via, "starpost-dev")
             chosen[0] = locks.Wheel("starpost", chosen[0].path, chosen[0].sha256, via)
         files.write(path, locks.edited(files.text(path), answers.project_slug, dropped, chosen))
 

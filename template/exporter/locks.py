@@ -55,6 +55,8 @@ def edited(text: str, project: str, dropped: Collection[str], wheels: Collection
         dropped: Packages that this repository alone asks for.
         wheels: Of the framework.
     """
+    # As uv writes it.
+    project = project.replace("_", "-")
     pins = {pin.name: pin for pin in map(_pin, _HEAD.split(text)[1:])}
     for pin in pins.values():
         via = [re.sub(rf"^{HERE} (?=\(pyproject\.toml)", f"{project} ", name) for name in pin.via]
@@ -75,7 +77,8 @@ def edited(text: str, project: str, dropped: Collection[str], wheels: Collection
 
 
 def _pin(block: str) -> Pin:
-    requirement, _, comment = block.partition("    # via")
+    # The last one is followed by what was left out.
+    requirement, _, comment = block.partition("\n# The following packages")[0].partition("    # via")
     via = [line.strip().removeprefix("#").strip() for line in comment.splitlines()]
     return Pin(re.split(r"[=\[ ]", requirement, maxsplit=1)[0], requirement, [name for name in via if name])
 

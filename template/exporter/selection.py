@@ -12,6 +12,7 @@ NOT_EXPORTED = (
     "packages",
     "template",
     "tests/docs",
+    "tests/test_other_servers.py",
     "tests/test_project.py",
     "{{cookiecutter.project_slug}}",
     "CHANGELOG.md",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from template.exporter import checkout, vendor
+from template.exporter import checkout, environment, vendor
 from template.exporter.answers import Answers
 from template.exporter.export import exported
 from template.exporter.formatting import format_python
@@ -60,4 +60,5 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
     }
     # The caches of packages are the user's: they are what makes this quick.
     cache = kept.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Programs(kept | {"HOME": str(home), "XDG_CACHE_HOME": cache, "GIT_CONFIG_NOSYSTEM": "1"})
+    python = environment.python(ROOT / "template" / "tests" / "requirements.lock")
+    return Programs(kept | {"HOME": str(home), "XDG_CACHE_HOME": cache, "GIT_CONFIG_NOSYSTEM": "1"}, str(python))

@@ -47,8 +47,9 @@ def test_every_way_to_name_the_repository(
 
 
 def test_the_slug_is_derived(programs: Programs, repository: Path, tmp_path: Path) -> None:
-    programs.cookiecutter(str(repository), "project_name=Tom's Läden & Söhne", "module_name=shop", cwd=tmp_path)
+    said = programs.cookiecutter(str(repository), "project_name=Tom's Läden & Söhne", "module_name=shop", cwd=tmp_path)
 
+    assert said == "Next: cd tom_s_laden_sohne && git init && make serve\n"
     answers = questions.checked(answers_in(tmp_path / "tom_s_laden_sohne"))
     assert answers == Answers("Tom's Läden & Söhne", "tom_s_laden_sohne", "shop")
 

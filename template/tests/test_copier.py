@@ -1,7 +1,6 @@
 """Copier itself, over real git repositories: the same projects, and updates of them."""
 
 import keyword
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,45 +11,27 @@ from template.exporter import answers as questions
 from template.exporter.answers import DEPENDENCIES, OWN_NAMES, Answers
 from template.exporter.command import MANIFEST
 from template.tests.conftest import Export
-from template.tests.repositories import Programs, answers_in, content_of, copied, without_answers
+from template.tests.repositories import (
+    ALSO_GONE,
+    GONE,
+    Programs,
+    answers_in,
+    append,
+    checked_out,
+    content_of,
+    copied,
+    generated,
+    replace,
+    two_versions,
+    without_answers,
+)
 
 ROOT = Path.cwd()
-
-GONE = "scripts/report.py"
-ALSO_GONE = "scripts/statistics.py"
 
 
 @pytest.fixture(scope="module")
 def repository(programs: Programs, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two versions: the older one has two files more, the newer one another framework, module, page and lock."""
-    folder = copied(tmp_path_factory.mktemp("repositories") / "origin")
-    for name in (GONE, ALSO_GONE):
-        (folder / name).write_text(f'"""Of the first version: {name}."""\n')
-    programs.commit(folder, "v0.1.0")
-    for name in (GONE, ALSO_GONE):
-        (folder / name).unlink()
-    (folder / "scripts" / "added.py").write_text('"""Of the second version."""\n')
-    append(folder / "packages" / "starpost" / "src" / "starpost" / "errors.py", "\n# A second version.\n")
-    append(folder / "app" / "domains" / "authors" / "packets.py", "\n# A second version.\n")
-    append(folder / "template" / "files" / "README.md", "\nOf the second version.\n")
-    replace(folder / "app" / "asgi.py", '"""The application:', '"""The whole application:')
-    programs.commit(folder, "v0.2.0")
-    return folder
-
-
-def append(file: Path, text: str) -> None:
-    file.write_text(file.read_text() + text)
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert text.count(old) == 1
-    file.write_text(text.replace(old, new))
-
-
-def checked_out(programs: Programs, repository: Path, version: str, folder: Path) -> Path:
-    programs.git("clone", "--quiet", "--branch", version, str(repository), str(folder), cwd=folder.parent)
-    return folder
+    return two_versions(programs, tmp_path_factory.mktemp("repositories") / "origin")
 
 
 def test_it_copies_what_cookiecutter_writes(programs: Programs, repository: Path, tmp_path: Path) -> None:
@@ -104,25 +85,6 @@ def test_the_names_that_are_refused_are_those_of_the_exporter() -> None:
     assert all(questions.module_fault(name) for name in names & ours)
 
 
-def generated(programs: Programs, repository: Path, folder: Path, door: str) -> Path:
-    """Make a project of the first version, committed, with local edits."""
-    if door == "cookiecutter":
-        clone = checked_out(programs, repository, "v0.1.0", folder.parent / "clone")
-        programs.cookiecutter(str(clone), cwd=folder.parent)
-        programs.git("checkout", "--quiet", "v0.2.0", cwd=clone)
-    else:
-        programs.copier("copy", str(repository), str(folder), "--vcs-ref", "v0.1.0", cwd=folder.parent)
-    programs.commit(folder)
-    replace(
-        folder / "app" / "domains" / "authors" / "packets.py", '"""Add an author."""', '"""Add an author of mine."""'
-    )
-    shutil.copytree(folder / "app" / "domains" / "authors", folder / "app" / "domains" / "reviews")
-    replace(folder / "README.md", "# My project", "# My own project")
-    append(folder / GONE, "\n# Mine.\n")
-    programs.commit(folder)
-    return folder
-
-
 @pytest.mark.parametrize("door", ["cookiecutter", "copier"])
 def test_an_update_keeps_local_edits_and_takes_the_rest(
     programs: Programs, repository: Path, tmp_path: Path, door: str
@@ -136,7 +98,7 @@ def test_an_update_keeps_local_edits_and_takes_the_rest(
     handlers = (project / "app" / "domains" / "authors" / "packets.py").read_text()
     assert '"""Add an author of mine."""' in handlers
     assert handlers.endswith("# A second version.\n")
-    assert (project / "app" / "domains" / "reviews" / "service.py").is_file()
+    assert (project / "app" / "mine.py").is_file()
     readme = (project / "README.md").read_text()
     assert readme.startswith("# My own project\n")
     assert readme.endswith("Of the second version.\n")
@@ -157,7 +119,7 @@ def test_make_update_says_what_it_does_and_what_is_left_to_do(
 ) -> None:
     """The command without its environment and the checks after it."""
     project = generated(programs, repository, tmp_path / "my_project", "cookiecutter")
-    update = (sys.executable, "-m", "scripts.update")
+    update = (programs.python, "-m", "scripts.update")
     replace(project / "app" / "asgi.py", '"""The application:', '"""My application:')
     said = programs.run(*update, cwd=project, status=1)
     assert said == "Commit or stash your changes first:\nM app/asgi.py\n"

@@ -60,7 +60,7 @@ def test_a_project_has_what_it_needs_and_nothing_else(project: Files, answers: A
     }  # fmt: skip
     for name in (
         "LICENSE", "bench", "cookiecutter.json", "copier.yml", "examples", "framework.mk", "hooks", "packages",
-        "starpost_checkout.py", "template", "tests/docs", "tests/test_project.py",
+        "starpost_checkout.py", "template", "tests/docs", "tests/test_other_servers.py", "tests/test_project.py",
     ):  # fmt: skip
         assert not [path for path in project.tree if path == name or path.startswith(f"{name}/")]
     if answers.module_name != "app":
