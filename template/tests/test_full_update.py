@@ -12,6 +12,7 @@ def test_a_project(programs: Programs, tmp_path: Path) -> None:
     project = generated(programs, repository, tmp_path / "my_project", "cookiecutter")
     service = project / "app" / "domains" / "authors" / "service.py"
     replace(service, "class AuthorService:\n", "# Mine.\nclass AuthorService:\n")
+    make(programs, project, "new-domain", "NAME=reviews", "FIELDS=title:line, rating:int")
     programs.commit(project)
 
     said = make(programs, project, "update")
@@ -23,6 +24,7 @@ def test_a_project(programs: Programs, tmp_path: Path) -> None:
     assert answers_in(project)["_commit"] == "v0.2.0"
     assert "# Mine.\n" in service.read_text()
     assert (project / "app" / "mine.py").is_file()
+    assert (project / "app" / "domains" / "reviews" / "service.py").is_file()
     assert (project / GONE).read_text().endswith("# Mine.\n")
     assert not (project / ALSO_GONE).exists()
     assert (project / "app" / "domains" / "authors" / "packets.py").read_text().endswith("# A second version.\n")
