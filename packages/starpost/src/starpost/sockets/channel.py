@@ -33,6 +33,13 @@ INVALID_TEXT: Final = 1007
 TOO_BIG: Final = 1009
 INTERNAL_ERROR: Final = 1011
 
+# To look a member of an enumeration up takes longer than all else that is asked of a frame.
+_TEXT: Final = WSMsgType.TEXT
+_BINARY: Final = WSMsgType.BINARY
+_CONTINUATION: Final = WSMsgType.CONTINUATION
+_CLOSE: Final = WSMsgType.CLOSE
+_PING: Final = WSMsgType.PING
+
 Message = dict[str, Any]
 
 
@@ -117,9 +124,9 @@ class Channel(WSListener):
             if transport is not None:
                 text = message.get("text")
                 if text is None:
-                    transport.send(WSMsgType.BINARY, message["bytes"])
+                    transport.send(_BINARY, message["bytes"])
                 else:
-                    transport.send(WSMsgType.TEXT, text)
+                    transport.send(_TEXT, text)
         else:
             answered = self._send_other(message)
             if answered is not None:
@@ -180,14 +187,14 @@ class Channel(WSListener):
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(PROTOCOL_ERROR, "reserved bit")
-        elif kind == WSMsgType.CLOSE:
+        elif kind is _CLOSE:
             self._on_close(transport, frame.get_payload_as_bytes())
         elif self.is_closing:
             return
-        elif kind == WSMsgType.PING:
-            self._on_ping(transport, frame.get_payload_as_bytes())
-        elif kind != WSMsgType.PONG:
+        elif kind is _TEXT or kind is _BINARY or kind is _CONTINUATION:
             self._on_data(frame, kind)
+        elif kind is _PING:
+            self._on_ping(transport, frame.get_payload_as_bytes())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket is closed."""
@@ -221,19 +228,19 @@ class Channel(WSListener):
     def _on_data(self, frame: WSFrame, kind: WSMsgType) -> None:
         fragments = self._fragments
         if fragments is None:
-            if kind == WSMsgType.CONTINUATION:
+            if kind is _CONTINUATION:
                 self._fail(PROTOCOL_ERROR, "nothing to continue")
             elif not frame.fin:
-                self._is_text = kind == WSMsgType.TEXT
+                self._is_text = kind is _TEXT
                 self._fragments = bytearray(frame.get_payload_as_bytes())
-            elif kind == WSMsgType.TEXT:
+            elif kind is _TEXT:
                 try:
                     self._put(frame.get_payload_as_utf8_text())
                 except UnicodeDecodeError:
                     self._fail(INVALID_TEXT, "invalid UTF-8")
             else:
                 self._put(frame.get_payload_as_bytes())
-        elif kind != WSMsgType.CONTINUATION:
+        elif kind is not _CONTINUATION:
             self._fail(PROTOCOL_ERROR, "the message before is not complete")
         elif len(fragments) + frame.payload_size > self._max_message_bytes:
             self._fail(TOO_BIG, "message_too_big")

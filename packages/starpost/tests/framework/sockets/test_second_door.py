@@ -64,6 +64,13 @@ async def test_the_ways_in(door: Launched, token: str, way: str, codec: Any) -> 
         assert (await client.ask(ProbeID.ECHO, {"name": "a"}))["data"]["name"] == "a"
 
 
+async def test_without_fast_paths(serve: Serve, token: str) -> None:
+    """Litestar's own way to the route answers a handshake without a wait, too."""
+    door = serve(WS_PORT=str(free_port()), FAST_PATHS="false").at_second_door()
+    async with packet_client(door.port, token) as client:
+        assert (await client.ask(ProbeID.ECHO, {"name": "a"}))["data"]["name"] == "a"
+
+
 async def test_a_bad_token_is_told_by_the_close_code(door: Launched) -> None:
     async with packet_client(door.port, "no.good.token") as client:
         code, closing = await client.closed()
