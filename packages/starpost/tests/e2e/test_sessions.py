@@ -16,7 +16,7 @@ from websockets.exceptions import WebSocketException
 
 from starpost.testing import Serve
 from starpost.testing.issuer import RSA_KEY, Issuer, SigningKey
-from starpost.testing.launched import Launched, is_running
+from starpost.testing.launched import Launched, free_port, is_running
 from starpost.testing.packet_client import PacketClient, packet_client
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services.ephemeral import ephemeral_valkey
@@ -44,7 +44,7 @@ async def eventually(look: Callable[[], Awaitable[Any]], is_right: Callable[[Any
 
 
 class Nodes:
-    """A node of two workers, and another node; ``open`` connects, and closes at the end of the test."""
+    """A node of two workers, and another, by its second door; ``open`` connects, and closes at the end of the test."""
 
     def __init__(self, nodes: list[Launched], admin_token: Callable[[], str]) -> None:
         self.nodes = nodes
@@ -65,7 +65,7 @@ class Nodes:
         """One request, as the administrator unless said otherwise; on a connection of its own."""
         headers = {"Authorization": f"Bearer {token or self._admin_token()}"}
         async with httpx.AsyncClient(verify=NO_TLS, timeout=100) as http:
-            return await http.request(method, f"http://127.0.0.1:{self.nodes[node].port}{path}", headers=headers)
+            return await http.request(method, f"http://127.0.0.1:{self.nodes[node].http_port}{path}", headers=headers)
 
     async def connected(self, user: str, *, node: int = 0) -> list[Any]:
         """The connections of a user, as the administrator sees them."""
@@ -127,7 +127,7 @@ def limited(serve: Serve, valkey: Valkey) -> list[Launched]:
     limit = {"WS_MAX_CONNECTIONS_PER_USER": str(LIMIT)}
     return [
         serve(target=SPECIMEN, **settings(valkey, "one", WORKERS="2", **limit)),
-        serve(target=SPECIMEN, **settings(valkey, "two", **limit)),
+        serve(target=SPECIMEN, **settings(valkey, "two", WS_PORT=str(free_port()), **limit)).at_second_door(),
     ]
 
 
@@ -229,7 +229,7 @@ async def test_a_worker_that_starts_later_knows(
 
 
 async def post_logout(nodes: Nodes, token: str, *, node: int = 0) -> httpx.Response:
-    url = f"http://127.0.0.1:{nodes.nodes[node].port}/auth/backchannel-logout"
+    url = f"http://127.0.0.1:{nodes.nodes[node].http_port}/auth/backchannel-logout"
     async with httpx.AsyncClient(verify=NO_TLS, timeout=100) as http:
         return await http.post(url, data={"logout_token": token})
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from starpost.testing import Serve
 from starpost.testing.issuer import Issuer
-from starpost.testing.launched import Launched
+from starpost.testing.launched import Launched, free_port
 from starpost.testing.packet_client import PacketClient
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
@@ -26,11 +26,11 @@ CREATE_AUTHOR, UPDATE_AUTHOR, DELETE_AUTHOR, AUTHOR_EVENT = 2, 4, 5, 8
 
 @pytest.fixture(scope="module")
 def nodes(serve: Serve) -> list[Launched]:
-    """A node of two workers, and another node."""
+    """A node of two workers, and another one, by its second door."""
     common = {"REDIS_PREFIX": "topics", "PRESENCE_LEASE": "3", "WS_MAX_CONNECTIONS_PER_USER": "500"}
     return [
         serve(target=SPECIMEN, WORKERS="2", **common),
-        serve(target=SPECIMEN, PORT="0", **common),
+        serve(target=SPECIMEN, WS_PORT=str(free_port()), **common).at_second_door(),
     ]
 
 
