@@ -29,6 +29,11 @@ HTTP_LOAD, _saturate = ("own client", http.saturate) if wrk.PROGRAM is None else
 APPLICATION: Final = Subject("application", "bench.application:create")
 ECHO: Final = Subject("echo", "bench.yardsticks.echo:create")
 BROADCAST: Final = Subject("bare broadcast", "bench.yardsticks.broadcast:create")
+SECOND_DOOR: Final = replace(APPLICATION, name="application, second door", uses_second_door=True)
+PICOWS: Final = Subject("bare picows", "bench.yardsticks.picows_echo:create", uses_second_door=True)
+PICOWS_BROADCAST: Final = Subject(
+    "bare picows broadcast", "bench.yardsticks.picows_echo:broadcast", uses_second_door=True
+)
 RAW_DATABASE: Final = Subject("raw asyncpg", "bench.yardsticks.database:create")
 OPEN_LITESTAR: Final = Subject("open Litestar", "bench.yardsticks.open_litestar:create")
 
@@ -92,8 +97,14 @@ def _socket_case(
         ours=ours,
         theirs=theirs,
         metrics=_throughput("packet", goal),
-        measure=_socket_measure(make_frames, connections, is_against_echo=theirs.target == ECHO.target),
+        measure=_socket_measure(
+            make_frames, connections, is_against_echo=theirs.target in (ECHO.target, PICOWS.target)
+        ),
     )
+
+
+def _second_door_case(name: str, title: str, make_frames: MakeFrames, *, connections: int = CONNECTIONS) -> Case:
+    return _socket_case(name, title, make_frames, connections=connections, ours=SECOND_DOOR, theirs=PICOWS)
 
 
 def _create_case() -> Case:
@@ -186,7 +197,7 @@ def _latency_case() -> Case:
     )
 
 
-def _idle_case() -> Case:
+def _idle_case(*, name: str = "idle", ours: Subject = APPLICATION, theirs: Subject = ECHO) -> Case:
     async def measure(site: Site, side: Side, _: float) -> Sample:
         # One connection first, so that the cost of the very first is not part of the cost of each.
         async with sockets.idle(side.server, site.token, _trivial, connections=100, is_echo=side.is_yardstick):
@@ -199,12 +210,12 @@ def _idle_case() -> Case:
         return {"memory": grown / IDLE_CONNECTIONS / 1024, "database": held}
 
     return Case(
-        name="idle",
-        title=f"{IDLE_CONNECTIONS:,} idle connections",
-        ours=replace(APPLICATION, name="application, idle"),
-        theirs=replace(ECHO, name="echo, idle"),
+        name=name,
+        title=f"{IDLE_CONNECTIONS:,} idle connections" + (", second door" if ours.uses_second_door else ""),
+        ours=replace(ours, name=f"{ours.name}, idle"),
+        theirs=replace(theirs, name=f"{theirs.name}, idle"),
         metrics=(
-            Metric("memory", "KiB/connection", Goal(1.3, is_minimum=False)),
+            Metric("memory", "KiB/connection", None if ours.uses_second_door else Goal(1.3, is_minimum=False)),
             Metric("database", "more database connections", is_compared=False),
         ),
         measure=measure,
@@ -243,7 +254,9 @@ def _handlers_case(number: int) -> Case:
     return replace(case, measure=measure)
 
 
-def _fan_out_case(subscribers: int) -> Case:
+def _fan_out_case(
+    subscribers: int, *, name: str = "fan-out", ours: Subject = APPLICATION, theirs: Subject = BROADCAST
+) -> Case:
     announcement = {"number": 1, "text": EVENT_MARK.decode()}
     subscription = encode("json", packet(SystemPacket.SUBSCRIBE, {"topic": TOPIC}))
 
@@ -259,10 +272,10 @@ def _fan_out_case(subscribers: int) -> Case:
         return {**_sample(seen), "last": until_the_last * 1000}
 
     return Case(
-        name=f"fan-out-{subscribers}",
-        title=f"one event to {subscribers:,} subscribers",
-        ours=APPLICATION,
-        theirs=BROADCAST,
+        name=f"{name}-{subscribers}",
+        title=f"one event to {subscribers:,} subscribers" + (", second door" if ours.uses_second_door else ""),
+        ours=ours,
+        theirs=theirs,
         metrics=(
             Metric("rate", "deliveries/s"),
             Metric("cpu", "server µs/delivery"),
@@ -307,6 +320,14 @@ CASES: Final[dict[str, Case]] = {
         _http_case("http-page", "HTTP, page of 20 with total", PAGE_PATH, Goal(0.9)),
         _idle_case(),
         *(_fan_out_case(number) for number in (100, 1000, 5000)),
+        _second_door_case("door-trivial", "trivial packet, second door", _trivial),
+        _second_door_case("door-typed", "packet with ten typed fields, second door", _typed),
+        _second_door_case("door-500", "trivial packet, 500 connections, second door", _trivial, connections=500),
+        _idle_case(name="door-idle", ours=SECOND_DOOR, theirs=PICOWS),
+        *(
+            _fan_out_case(number, name="door-fan-out", ours=SECOND_DOOR, theirs=PICOWS_BROADCAST)
+            for number in (100, 1000)
+        ),
     )
 }
 """Cases by name."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from bench.serve import CORES_VARIABLE
+from starpost.testing.launched import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 120.0
@@ -30,6 +31,8 @@ class Subject:
     name: str
     target: str
     workers: int = 1
+    uses_second_door: bool = False
+    """Sockets are opened at ``WS_PORT``."""
     environ: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
@@ -47,6 +50,8 @@ class Server:
         self.subject = subject
         self._environ = {**os.environ, **environ, **subject.environ, "WORKERS": str(subject.workers), "PORT": "0"}
         self._environ |= {"LOG_FORMAT": "json", CORES_VARIABLE: ",".join(map(str, sorted(cores or ())))}
+        if subject.uses_second_door:
+            self._environ["WS_PORT"] = str(free_port())
         self._log = log
         self.port = 0
 
@@ -77,7 +82,8 @@ class Server:
     @property
     def socket_url(self) -> str:
         """URL of its WebSocket."""
-        return f"ws://127.0.0.1:{self.port}/web"
+        port = self._environ["WS_PORT"] if self.subject.uses_second_door else self.port
+        return f"ws://127.0.0.1:{port}/web"
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its workers have used so far; 0 where ``/proc`` is missing."""
