@@ -185,12 +185,13 @@ class Channel(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come."""
         kind = frame.msg_type
-        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+        if self.is_closing:
+            if kind is _CLOSE:
+                self._on_close(transport, frame.get_payload_as_bytes())
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._fail(PROTOCOL_ERROR, "reserved bit")
         elif kind is _CLOSE:
             self._on_close(transport, frame.get_payload_as_bytes())
-        elif self.is_closing:
-            return
         elif kind is _TEXT or kind is _BINARY or kind is _CONTINUATION:
             self._on_data(frame, kind)
         elif kind is _PING:

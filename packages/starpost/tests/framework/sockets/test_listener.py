@@ -282,6 +282,21 @@ async def test_the_application_hears_of_a_client_that_is_gone() -> None:
     assert message == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 
 
+async def test_the_application_hears_once_of_a_client_that_breaks_the_protocol_again() -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None})
+        heard.put_nowait(await receive())
+
+    async with listening(note) as port, raw(port) as client:
+        # In one read: the application is awake for the first, and goes on when all have been looked at.
+        client.send(frame(TEXT, b"a"), *[frame(TEXT, b"a", reserved=4)] * 2)
+        message = await asyncio.wait_for(heard.get(), PATIENCE)
+    assert message == {"type": "websocket.disconnect", "code": 1002, "reason": ""}
+
+
 async def test_a_listener_that_refuses_keeps_what_is_open() -> None:
     port = free_port()
     listener = Listener(echo, path="/web", host="127.0.0.1", port=port, max_message_bytes=1000)
