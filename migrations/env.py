@@ -7,6 +7,7 @@ from advanced_alchemy.base import metadata_registry
 from alembic import context
 
 import app.domains
+from starpost.db.operations import autogenerate_options
 
 
 def load_models() -> None:
@@ -18,10 +19,12 @@ def load_models() -> None:
 
 load_models()
 config = context.config
+connection = config.attributes["connection"]
 context.configure(
-    connection=config.attributes["connection"],
+    connection=connection,
     target_metadata=metadata_registry.get(None),
     version_table=config.version_table_name,  # type: ignore[attr-defined]  # advanced-alchemy's config
+    **autogenerate_options(connection),
     compare_type=True,
     compare_server_default=True,
     # One migration that fails leaves those before it in place and nothing of itself behind.

@@ -7,6 +7,8 @@ After: nothing
 import sqlalchemy as sa
 from alembic import op
 
+from starpost.db.operations import create_search_indexes, drop_search_indexes
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -23,6 +25,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_author")),
         sa.UniqueConstraint("name", name=op.f("uq_author_name")),
     )
+    create_search_indexes("author", "name")
     op.create_table(
         "book",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -41,4 +44,5 @@ def downgrade() -> None:
     """Undo it."""
     op.drop_index(op.f("ix_book_author_id"), table_name="book")
     op.drop_table("book")
+    drop_search_indexes("author", "name")
     op.drop_table("author")

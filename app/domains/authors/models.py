@@ -3,9 +3,10 @@
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from starpost import BaseModel, refusal
+from starpost import BaseModel, refusal, searchable
 
 
+@searchable("name")
 class Author(BaseModel):
     """Author of books. Names are unique."""
 

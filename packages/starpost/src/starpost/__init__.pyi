@@ -16,6 +16,7 @@ from .db import (
     UnitOfWork as UnitOfWork,
     columns as columns,
     refusal as refusal,
+    searchable as searchable,
 )
 from .domain import Domain as Domain
 from .errors import (

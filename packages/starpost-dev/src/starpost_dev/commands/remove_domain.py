@@ -24,6 +24,7 @@ from starpost_dev.project import Project
 from starpost_dev.scaffold import Changes, ScaffoldError
 from starpost_dev.scaffold.removal import EXAMPLE, Removal, remove_domain
 from starpost_dev.scaffold.revisions import Revision
+from starpost_dev.scaffold.source import tidy
 from starpost_dev.services.client import attach, external_services
 from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.services import POSTGRES
@@ -168,6 +169,9 @@ def remove(project: Project, domain: str, *, keep_migrations: bool, force: bool)
     if not force:
         refuse_uncommitted_changes(root)
     removal = remove_domain(tree, domain, project.module, keep_migrations=keep_migrations)
+    if removal.dropping is not None:
+        path = Path(removal.dropping)
+        removal.tree[removal.dropping] = tidy({path: removal.tree[removal.dropping].decode()}, root)[path].encode()
     refuse_what_does_not_start(removal.tree, root)
     said = list(removal.said)
     if removal.undone:

@@ -71,12 +71,16 @@ def _models(domain: NewDomain) -> str:
             for field in domain.unique
         )
         constraints = f"    __table_args__ = ({each})\n\n"
+    searchable = ""
+    if domain.searched:
+        imports.append("from starpost import searchable")
+        searchable = f"@searchable({', '.join(repr(field.name) for field in domain.searched)})\n"
     return f'''"""The table of {domain.many}."""
 
 {_lines(imports)}
 
 
-class {domain.model}(BaseModel):
+{searchable}class {domain.model}(BaseModel):
     """{title(article(domain.one))}."""
 
 {constraints}{_lines(_column(field) for field in domain.fields)}

@@ -97,10 +97,15 @@ def _migration(domain: NewDomain, root: Path) -> tuple[Path, str]:
         raise ScaffoldError(f"{taken[-1]} has to do with a table {domain.table!r} already")
     name = next_name(revisions, domain.name)
     arguments = [f'"{domain.table}"', *_columns(domain), *_constraints(domain)]
-    upgrade = f"op.create_table({', '.join(arguments)},)"
-    text = write_revision(
-        name, heads[0] if heads else None, f"Add {domain.many}", upgrade, f'op.drop_table("{domain.table}")'
-    )
+    upgrade = [f"op.create_table({', '.join(arguments)},)"]
+    downgrade = [f'op.drop_table("{domain.table}")']
+    imports = []
+    for field in domain.searched:
+        upgrade.append(f'create_search_indexes("{domain.table}", "{field.name}")')
+        downgrade.insert(0, f'drop_search_indexes("{domain.table}", "{field.name}")')
+        imports = ["from starpost.db.operations import create_search_indexes, drop_search_indexes"]
+    before = heads[0] if heads else None
+    text = write_revision(name, before, f"Add {domain.many}", "\n".join(upgrade), "\n".join(downgrade), imports)
     return Path(FOLDER, f"{name}_add_{domain.name}.py"), text
 
 

@@ -13,7 +13,7 @@ FOLDER: Final = "migrations/versions"
 
 _FIRST: Final = {
     "create_table", "drop_table", "add_column", "drop_column", "alter_column", "rename_table", "batch_alter_table",
-    "create_table_comment", "drop_table_comment",
+    "create_table_comment", "drop_table_comment", "create_search_indexes", "drop_search_indexes",
 }  # fmt: skip
 """Operations whose first argument is the table."""
 
@@ -158,8 +158,9 @@ def _read(path: str, text: str) -> Iterator[Revision]:
 
 def _tables(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            place = 0 if node.func.attr in _FIRST else 1 if node.func.attr in _SECOND else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            place = 0 if name in _FIRST else 1 if name in _SECOND else None
             if place is None:
                 continue
             given = node.args[place : place + 1]

@@ -25,6 +25,7 @@ from starpost.db.database import Database, DatabaseStartError
 from starpost.db.dependencies import database_dependencies
 from starpost.db.errors import translate
 from starpost.db.model import BaseModel, refusal
+from starpost.db.search import searchable
 from starpost.db.statement import Statement, columns
 from starpost.db.statements import Statements
 from starpost.db.types import Cursor, Identifier, Line, Name, PageNumber, PageSize, SearchText
@@ -47,5 +48,6 @@ __all__ = [
     "columns",
     "database_dependencies",
     "refusal",
+    "searchable",
     "translate",
 ]

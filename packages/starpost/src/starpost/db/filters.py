@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
-from sqlalchemy import ARRAY, ColumnElement, any_, bindparam
+from sqlalchemy import ARRAY, ColumnElement, any_, bindparam, func
 from sqlalchemy.orm import InstrumentedAttribute
 
 from starpost.db.model import BaseModel
+from starpost.db.search import MIN_PART, is_searchable
 from starpost.db.types import MAX_BIGINT
 from starpost.errors import FieldError, InvalidDataError
 
@@ -20,7 +21,7 @@ MAX_ALTERNATIVES = 1000
 
 
 class Condition(NamedTuple):
-    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains`` or ``null``."""
+    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains``, ``begins`` or ``null``."""
 
     column: str
     kind: str
@@ -36,7 +37,7 @@ class Filters(NamedTuple):
 def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
     """Parse filters: a string means contained, ignoring case; a list IN; ``None`` IS NULL; other values equality.
 
-    ``msgspec.UNSET`` means no filter.
+    One or two letters mean the beginning if the column is ``searchable``. ``msgspec.UNSET`` means no filter.
 
     Raises:
         InvalidDataError: An unknown column, a value of another type than the column, or one that PostgreSQL cannot
@@ -52,10 +53,12 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
         if fault is not None:
             errors.append(FieldError(f"$.filters.{name}", fault))
             continue
-        kind = _kind(value)
+        kind = _kind(getattr(model, name), value)
         shape.append(Condition(name, kind))
         if kind == "contains":
             parameters[f"filter_{name}"] = f"%{escape_like(value)}%"
+        elif kind == "begins":
+            parameters[f"filter_{name}"] = f"{escape_like(value)}%"
         elif kind != "null":
             parameters[f"filter_{name}"] = value
     if errors:
@@ -82,14 +85,18 @@ def _condition(column: InstrumentedAttribute[Any], kind: str, parameter: str) ->
             return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
         case "contains":
             return column.ilike(bindparam(parameter, type_=column.type), escape="\\")
+        case "begins":
+            # ILIKE compares in lower case, too, but not by an ordinary index.
+            beginning = func.lower(func.left(column, MIN_PART - 1))
+            return beginning.like(func.lower(bindparam(parameter, type_=column.type)), escape="\\")
     return column == bindparam(parameter, type_=column.type)
 
 
-def _kind(value: Any) -> str:
+def _kind(column: InstrumentedAttribute[Any], value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return "contains"
+        return "begins" if 0 < len(value) < MIN_PART and is_searchable(column) else "contains"
     return "in" if isinstance(value, list | tuple | set | frozenset) else "equal"
 
 

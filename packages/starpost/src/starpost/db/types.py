@@ -18,9 +18,8 @@ LINE_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$(?!\n)"
 Line = Annotated[str, Meta(pattern=LINE_PATTERN, description="one line without control characters")]
 Name = Annotated[Line, Meta(min_length=1, max_length=100)]
 MAX_SEARCH_TEXT = 100
-SearchText = Annotated[
-    Line, Meta(max_length=MAX_SEARCH_TEXT, description="found anywhere in the value, in either case")
-]
+SEARCH_TEXT = "found anywhere in the value, in either case; where it is indexed, one or two letters at its beginning"
+SearchText = Annotated[Line, Meta(max_length=MAX_SEARCH_TEXT, description=SEARCH_TEXT)]
 
 # (page - 1) * per_page stays far below the 64 bits of OFFSET.
 MAX_PAGE = 2**31 - 1

@@ -9,7 +9,15 @@ from typing import Annotated, TypeVar
 from litestar.params import PathParameter, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from starpost.db.types import LINE_PATTERN, MAX_BIGINT, MAX_CURSOR, MAX_PAGE, MAX_PAGE_SIZE, MAX_SEARCH_TEXT
+from starpost.db.types import (
+    LINE_PATTERN,
+    MAX_BIGINT,
+    MAX_CURSOR,
+    MAX_PAGE,
+    MAX_PAGE_SIZE,
+    MAX_SEARCH_TEXT,
+    SEARCH_TEXT,
+)
 
 T = TypeVar("T")
 
@@ -33,9 +41,7 @@ CursorInQuery = Annotated[
 ]
 SearchTextInQuery = Annotated[
     str | None,
-    QueryParameter(
-        max_length=MAX_SEARCH_TEXT, pattern=LINE_PATTERN, description="found anywhere in the value, in either case"
-    ),
+    QueryParameter(max_length=MAX_SEARCH_TEXT, pattern=LINE_PATTERN, description=SEARCH_TEXT),
 ]
 
 
