@@ -5,7 +5,9 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from bench import growth
 from bench.cases import CASES, HTTP_LOAD
 from bench.chart import bars, svg
 from bench.measurement import Case
@@ -13,11 +15,18 @@ from bench.report import record, table
 from bench.runner import run
 from bench.site import site
 
+GROWTH: Final = "growth"
+"""Name of the case that has no yardstick: the lists' cost by the size of the table."""
+CALLS: Final = 200
+"""Calls of each of its lists."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Measure the application against its yardsticks.")
-    parser.add_argument("--cases", default="", help="names or beginnings of names, comma-separated; default: all")
+    parser.add_argument(
+        "--cases", default="", help="names or beginnings of names, comma-separated; default: all; growth: the data's"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="default: 5")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each side of a case in a round; default: 2")
     parser.add_argument("--pin", action="store_true", help="the servers on one core, everything else on the others")
@@ -27,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.list:
         print("\n".join(f"{case.name:<18} {case.title}" for case in CASES.values()))
+        return 0
+    if options.cases == GROWTH:
+        print(growth.run(CALLS))
         return 0
     try:
         cases = chosen(options.cases)

@@ -27,9 +27,11 @@ from starpost import (
     Topic,
     columns,
     or_unset,
+    searchable,
 )
 
 
+@searchable("name")
 class BenchAuthor(BaseModel):
     """Table that is read and written."""
 

@@ -13,7 +13,7 @@ BASE = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
 PACKETS = [
     (-1, {"sent": "by a client"}),  # PING
     (2, {"name": f"Author {uuid4()}"}),  # CREATE_AUTHOR
-    (1, {"per_page": 5}),  # GET_AUTHORS
+    (1, {"per_page": 5, "cursor": ""}),  # GET_AUTHORS; `next` in `meta` is the cursor of the next page
 ]
 
 
