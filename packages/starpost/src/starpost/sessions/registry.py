@@ -1,7 +1,8 @@
 """Registry of the connections of all workers, in Redis, which also counts the connections of each user.
 
 Every entry has a lease that its worker renews. The entries of a dead worker expire with their leases, and the next call
-about that user removes them. Entering costs one round trip, a packet none.
+about that user removes them. Entering takes one round trip, which handshakes that come together share; a packet takes
+none.
 
 While Redis is away, no new connection is accepted. Open ones stay, and are entered anew when Redis is back, whatever it
 has lost: renewing a lease writes the whole entry.
@@ -9,9 +10,10 @@ has lost: renewing a lease writes the whole entry.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +26,7 @@ from starpost.connections.registry import TooManyConnectionsError
 from starpost.errors import UnavailableError
 from starpost.redis import REDIS_FAULTS, RedisClients, Script, log_fault
 from starpost.redis.tasks import end_task
+from starpost.sessions.entrance import Entrance, Entrant
 
 ENTER_TIMEOUT: Final = 3.0
 """Longest wait of a client for a slow Redis, in seconds, before it is refused with 1013."""
@@ -53,26 +56,30 @@ _ENTER: Final = (
     _DROP_EXPIRED
     + """
 local lease, limit, at = tonumber(ARGV[1]), tonumber(ARGV[2]), 3
+local answers = {}
 for k = 1, #KEYS, 2 do
   local leases, entries = KEYS[k], KEYS[k + 1]
   drop_expired(leases, entries)
   local last = at + 2 * tonumber(ARGV[at])
   for i = at + 1, last, 2 do
     if limit > 0 and redis.call('ZCARD', leases) >= limit and not redis.call('ZSCORE', leases, ARGV[i]) then
-      return 0
+      answers[#answers + 1] = 0
+    else
+      redis.call('ZADD', leases, now + lease, ARGV[i])
+      redis.call('HSET', entries, ARGV[i], ARGV[i + 1])
+      answers[#answers + 1] = 1
     end
-    redis.call('ZADD', leases, now + lease, ARGV[i])
-    redis.call('HSET', entries, ARGV[i], ARGV[i + 1])
   end
   redis.call('PEXPIRE', leases, lease)
   redis.call('PEXPIRE', entries, lease)
   at = last + 1
 end
-return 1
+return answers
 """
 )
 """KEYS: leases and entries of each user. ARGV: the lease in ms, the most connections of a user (0: any), and for each
-user the number of connections, then id and entry of each."""
+user the number of connections, then id and entry of each. Returns, in their order, 1 for each connection that was
+entered, and 0 for one that its user has no room for."""
 
 _LEAVE: Final = """
 local at = 1
@@ -160,7 +167,13 @@ class RedisConnectionRegistry:
         self._enter = clients.script(_ENTER, database="auth")
         self._leave = clients.script(_LEAVE, database="auth")
         self._list = clients.script(_LIST, database="auth")
-        self._users_per_call = 1 if isinstance(clients.auth, RedisCluster) else USERS_PER_CALL
+        self._is_cluster = isinstance(clients.auth, RedisCluster)
+        self._users_per_call = 1 if self._is_cluster else USERS_PER_CALL
+        self._entrance = Entrance(
+            self._enter_together,
+            lambda entrant: self._mark_left(entrant.user_id, entrant.connection_id),
+            size=USERS_PER_CALL,
+        )
         self._members: dict[str, _Member] = {}
         self._of_user: dict[str, set[str]] = {}
         self._entering: Counter[str] = Counter()
@@ -208,28 +221,42 @@ class RedisConnectionRegistry:
         # Checked here too, since Redis may hang, and the number of a user's connections that wait must be bounded.
         if len(self._of_user.get(user_id, ())) + self._entering[user_id] >= self._limit:
             raise TooManyConnectionsError
-        entry = self._entry(connection_id, principal, since)
+        entrant = Entrant(user_id, connection_id, self._entry(connection_id, principal, since))
         self._entering[user_id] += 1
         try:
-            async with asyncio.timeout(ENTER_TIMEOUT):
-                is_in = await self._enter(
-                    keys=self._keys_of(user_id), args=[self._lease_ms, self._limit, 1, connection_id, entry]
-                )
-        except BaseException as error:
-            # The answer is lost, by an error or a cancellation, but the connection may have been entered.
-            self._mark_left(user_id, connection_id)
-            if isinstance(error, REDIS_FAULTS):
-                log.warning("connection_not_entered", connection_id=connection_id, cause=repr(error))
-                raise UnavailableError("Connections cannot be counted now") from error
-            raise
+            is_in = await self._entrance.pass_through(entrant, self._place_of(user_id))
+        except REDIS_FAULTS as error:
+            log.warning("connection_not_entered", connection_id=connection_id, cause=repr(error))
+            raise UnavailableError("Connections cannot be counted now") from error
         finally:
             self._entering[user_id] -= 1
             if not self._entering[user_id]:
                 del self._entering[user_id]
         if not is_in:
             raise TooManyConnectionsError
-        self._members[connection_id] = _Member(user_id, since, entry)
+        self._members[connection_id] = _Member(user_id, since, entrant.entry)
         self._of_user.setdefault(user_id, set()).add(connection_id)
+
+    async def _enter_together(self, entrants: Sequence[Entrant]) -> list[bool]:
+        """Enter connections of one place; return, in their order, which of them their users had room for."""
+        of_user: dict[str, list[Entrant]] = {}
+        for entrant in entrants:
+            of_user.setdefault(entrant.user_id, []).append(entrant)
+        keys: list[str] = []
+        args: list[Any] = [self._lease_ms, self._limit]
+        for user_id, theirs in of_user.items():
+            keys += self._keys_of(user_id)
+            args.append(len(theirs))
+            for entrant in theirs:
+                args += [entrant.connection_id, entrant.entry]
+        async with asyncio.timeout(ENTER_TIMEOUT):
+            answers = await self._enter(keys=keys, args=args)
+        is_in = dict(zip(chain.from_iterable(of_user.values()), answers, strict=True))
+        return [bool(is_in[entrant]) for entrant in entrants]
+
+    def _place_of(self, user_id: str) -> str:
+        """Return the part of the registry that answers by one call: all of it, or on a cluster a user's keys."""
+        return user_id if self._is_cluster else ""
 
     def update(self, connection_id: str, principal: Principal) -> None:
         """Record a connection's new token; Redis gets it in the background."""

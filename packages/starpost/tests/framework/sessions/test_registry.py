@@ -213,6 +213,109 @@ async def test_two_applications_do_not_see_each_other(redis: dict[str, str]) -> 
             assert len(await first.entries()) == LIMIT
 
 
+# ---- connections that come together ----------------------------------------------------------------------------------
+
+
+async def calls_of_scripts(registry: RedisConnectionRegistry) -> int:
+    stats = await registry._clients.auth.info("commandstats")
+    return sum(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"] for command in ("eval", "evalsha"))
+
+
+async def test_connections_that_come_together_share_a_call(worker_of_valkey: MakeWorker) -> None:
+    registry = await worker_of_valkey(is_running=False)
+    await registry.enter("first", principal("alice"), NOW)
+    before = await calls_of_scripts(registry)
+
+    await asyncio.gather(*(registry.enter(f"c{n}", principal(f"user{n}"), NOW) for n in range(module.USERS_PER_CALL)))
+
+    assert await calls_of_scripts(registry) == before + 1
+    assert len(await registry.entries()) == 1 + module.USERS_PER_CALL
+
+
+async def test_connections_that_come_during_a_call_share_the_next(worker_of_valkey: MakeWorker, valkey: Valkey) -> None:
+    registry = await worker_of_valkey(is_running=False)
+    await registry.enter("first", principal("alice"), NOW)
+    before = await calls_of_scripts(registry)
+    pid = valkey.pid
+    assert pid is not None
+    signalled(pid, signal.SIGSTOP)
+    try:
+        entering = []
+        for n in range(10):
+            entering.append(asyncio.create_task(registry.enter(f"c{n}", principal(f"user{n}"), NOW)))
+            await asyncio.sleep(0.01)
+    finally:
+        signalled(pid, signal.SIGCONT)
+    await asyncio.gather(*entering)
+
+    assert await calls_of_scripts(registry) == before + 2
+
+
+async def test_who_has_too_many_is_refused_alone(worker: MakeWorker) -> None:
+    one, two = await worker("one"), await worker("two")
+    for n in range(LIMIT):
+        await one.enter(f"a{n}", principal("alice"), NOW)
+
+    outcomes = await asyncio.gather(
+        *(two.enter(f"{user}-{n}", principal(user), NOW) for n in (1, 2) for user in ("bob", "alice", "carol")),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), TooManyConnectionsError, type(None)] * 2
+    found = {held.connection_id for held in await one.entries()}
+    assert found == {"a0", "a1", "a2", "bob-1", "bob-2", "carol-1", "carol-2"}
+
+
+async def test_a_user_has_room_for_some_of_those_that_come_together(worker: MakeWorker) -> None:
+    one, two = await worker("one"), await worker("two")
+    await one.enter("a", principal("alice"), NOW)
+
+    outcomes = await asyncio.gather(
+        *(two.enter(f"a{n}", principal("alice"), NOW) for n in range(LIMIT)), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), TooManyConnectionsError]
+
+
+async def test_what_redis_refuses_for_one_is_no_refusal_of_the_others(worker: MakeWorker) -> None:
+    registry = await worker(is_running=False)
+    await registry._clients.auth.set(registry._keys_of("alice-id")[0], "no sorted set")
+
+    outcomes = await asyncio.gather(
+        *(registry.enter(user, principal(user), NOW) for user in ("bob", "alice", "carol")), return_exceptions=True
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), UnavailableError, type(None)]
+    await registry._clients.auth.delete(registry._keys_of("alice-id")[0])
+    assert {held.connection_id for held in await registry.entries()} == {"bob", "carol"}
+
+
+async def test_who_leaves_before_the_call_is_not_entered(worker: MakeWorker) -> None:
+    registry = await worker(is_running=False)
+    gone = asyncio.create_task(registry.enter("gone", principal("alice"), NOW))
+    there = asyncio.create_task(registry.enter("there", principal("alice"), NOW))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone, there])
+
+    assert gone.cancelled()
+    assert [held.connection_id for held in await registry.entries()] == ["there"]
+
+
+async def test_who_leaves_during_the_call_is_taken_out_again(worker: MakeWorker) -> None:
+    registry = await worker()
+    gone = asyncio.create_task(registry.enter("gone", principal("alice"), NOW))
+    there = asyncio.create_task(registry.enter("there", principal("bob"), NOW))
+    for _ in range(3):  # the call is on its way
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone, there])
+
+    assert gone.cancelled()
+    await until(registry, lambda found: [held.connection_id for held in found] == ["there"])
+    assert not registry._entering
+
+
 # ---- Redis is away ---------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +379,29 @@ async def test_a_lost_answer_leaves_nothing_behind(
         signalled(pid, signal.SIGCONT)
     found = await until(registry, lambda found: [held.connection_id for held in found] == ["c1"])
     assert len(found) == 1
+
+
+async def test_who_comes_during_a_call_that_takes_too_long_waits_no_longer_than_it(
+    worker_of_valkey: MakeWorker, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = await worker_of_valkey()
+    await registry.enter("c1", principal("alice"), NOW)
+    monkeypatch.setattr(module, "ENTER_TIMEOUT", 0.3)
+    pid = valkey.pid
+    assert pid is not None
+    signalled(pid, signal.SIGSTOP)
+    try:
+        first = asyncio.create_task(registry.enter("c2", principal("alice"), NOW))
+        await asyncio.sleep(0.1)
+        monkeypatch.setattr(module, "ENTER_TIMEOUT", 60.0)
+        with pytest.raises(UnavailableError):
+            await registry.enter("c3", principal("bob"), NOW)
+        with pytest.raises(UnavailableError):
+            await first
+    finally:
+        signalled(pid, signal.SIGCONT)
+    await until(registry, lambda found: [held.connection_id for held in found] == ["c1"])
+    await registry.enter("c4", principal("bob"), NOW)
 
 
 def signalled(pid: int, number: int) -> None:
