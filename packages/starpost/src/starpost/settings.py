@@ -81,6 +81,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, Meta(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="port to listen on")] = 8000
     workers: Annotated[Positive, Meta(description="worker processes")] = 1
+    worker_cpus: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[0-9]{1,4}(-[0-9]{1,4})?$")], ...],
+        Meta(description="cores of the workers, one each, such as 0-3,6; empty: as the kernel decides (Linux)"),
+    ] = ()
     reload: Annotated[bool, Meta(description="restart on a change of the code (development)")] = False
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="the least severe level that is logged")
@@ -305,6 +309,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 5.0
 
     @property
+    def worker_cores(self) -> list[int]:
+        """Numbers of the cores in ``WORKER_CPUS``, in their order."""
+        cores: list[int] = []
+        for text in self.worker_cpus:
+            first, _, last = text.partition("-")
+            cores += range(int(first), int(last or first) + 1)
+        return cores
+
+    @property
     def anonymous_places(self) -> int:
         """Most sockets of a worker that may be strangers: ``WS_MAX_ANONYMOUS``, or a tenth if that is 0."""
         return self.ws_max_anonymous or max(1, self.ws_max_connections // 10)
@@ -433,6 +446,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             faults.append("WS_PUBLIC_URL: ws:// or wss:// and a host, as the path is always /web")
         if self.ws_port and self.ws_port == self.port:
             faults.append(f"WS_PORT: the same as PORT ({self.port})")
+        faults += [
+            f"WORKER_CPUS: {text!r} ends before it begins"
+            for text in self.worker_cpus
+            if "-" in text and int(text.partition("-")[0]) > int(text.partition("-")[2])
+        ]
         if self.ws_max_anonymous > self.ws_max_connections:
             faults.append(f"WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS ({self.ws_max_connections})")
         if self.debug_auth:

@@ -453,3 +453,21 @@ def test_what_is_no_address_of_the_socket(url: str) -> None:
 def test_strangers_cannot_have_more_places_than_there_are() -> None:
     with pytest.raises(SettingsError, match="WS_MAX_ANONYMOUS: more than WS_MAX_CONNECTIONS"):
         Settings.from_strings({"WS_MAX_CONNECTIONS": "10", "WS_MAX_ANONYMOUS": "11"})
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [("", []), ("0", [0]), ("0-3,6", [0, 1, 2, 3, 6]), ("7, 2-2 ,5", [7, 2, 5]), ("3,0-1,3", [3, 0, 1, 3])],
+)
+def test_cores_are_listed_by_number_and_by_range(text: str, cores: list[int]) -> None:
+    assert Settings.from_strings({"WORKER_CPUS": text}).worker_cores == cores
+
+
+@pytest.mark.parametrize("text", ["a", "0-", "-1", "1-2-3", "0x1", "1.5", "all", "99999", "٣", "0;1"])
+def test_what_names_no_core_is_refused(text: str) -> None:
+    (fault,) = faults_of(WORKER_CPUS=text)
+    assert fault.startswith("WORKER_CPUS: ")
+
+
+def test_a_range_of_cores_does_not_end_before_it_begins() -> None:
+    assert faults_of(WORKER_CPUS="0,3-1") == ["WORKER_CPUS: '3-1' ends before it begins"]

@@ -19,7 +19,7 @@ S = TypeVar("S", bound=Settings)
 
 MISSING: Final = (
     "drain: on a stop, sockets are dropped and packets cut off",
-    "HOST, PORT, WORKERS, RELOAD: the server has options of its own",
+    "HOST, PORT, WORKERS, WORKER_CPUS, RELOAD: the server has options of its own",
     "Granian's limits for sockets and headers",
     "metrics of all workers in one answer",
 )

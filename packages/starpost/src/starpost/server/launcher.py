@@ -14,8 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from starpost.observability.logs import configure_logs, stdlib_config
 from starpost.observability.peers import DIRECTORY_VARIABLE
+from starpost.server.cores import CoresError, check_cores, core_of
 from starpost.server.drain import drain_limit
 from starpost.server.port import PICOWS_MISSING, PortError, reserve_port
 from starpost.server.reports import Phase, WorkerReports
@@ -68,13 +70,15 @@ class DrainingServer(MPServer):
     Args:
         reports: Reports of the workers.
         drain_limit: Seconds that a drain may take.
+        cores: Cores that the workers are bound to, in turn; none: they are not bound.
         options: Granian's own.
     """
 
-    def __init__(self, *, reports: WorkerReports, drain_limit: float, **options: Any) -> None:
+    def __init__(self, *, reports: WorkerReports, drain_limit: float, cores: Sequence[int], **options: Any) -> None:
         super().__init__(**options)
         self._reports = reports
         self._drain_limit = drain_limit
+        self._cores = cores
         self._respawns = Respawns(self.workers)
         self._stop_signals = 0
         self._has_started = False
@@ -138,6 +142,13 @@ class DrainingServer(MPServer):
     def _all_in(self, phase: Phase) -> bool:
         workers = list(self.wrks)
         return len(workers) == self.workers and all(self._reports.of(worker.inner.pid) == phase for worker in workers)
+
+    def _spawn_worker(  # type: ignore[override]  # as MPServer has it, and not its own base
+        self, idx: int, target: Any, callback_loader: Callable[..., Any]
+    ) -> WorkerProcess:
+        """Make a worker, bound to the core of its place, which its successors get too."""
+        start = partial(callback_loader, core_of(idx, self._cores))
+        return super()._spawn_worker(idx, target, start)
 
     def _serve_loop(self, spawn_target: Callable[..., None], target_loader: Callable[..., Any]) -> None:
         """Wait for the stop, and restart workers that ended: Granian's loop with another rule.
@@ -232,7 +243,7 @@ def launch(settings: Settings, target: str) -> int:
 
     Returns:
         The exit status: 0 after a clean stop, 1 if the application did not start or no worker could be restarted, 2 if
-        the settings cannot be met: the port is taken, or a package is missing.
+        the settings cannot be met: the port is taken, a core or a package is missing.
     """
     configure_logs(settings.log_level, settings.log_format)
     for accepted in settings.accepted_insecurities:
@@ -242,9 +253,10 @@ def launch(settings: Settings, target: str) -> int:
     if settings.ws_port and importlib.util.find_spec("picows") is None:
         return _refuse(PICOWS_MISSING)
     try:
+        check_cores(settings.worker_cores)
         reserved = reserve_port(settings.host, settings.port)
         second = reserve_port(settings.host, settings.ws_port) if settings.ws_port else nullcontext()
-    except PortError as error:
+    except (CoresError, PortError) as error:
         return _refuse(str(error))
     # Not `fork`: a forked worker would inherit the launcher's imported modules (nothing to reload), its threads' locks,
     # and the writing end of the lifeline, which could then never read as closed. macOS spawns by default, too.
@@ -266,6 +278,7 @@ def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:
         # A worker spreads its closes over DRAIN_SPREAD, and gives running packets DRAIN_TIMEOUT. It keeps these limits
         # itself. The launcher's limit is for a worker that hangs, and must not cut off one that is just in time.
         drain_limit=drain_limit(timeout=settings.drain_timeout, spread=settings.drain_spread),
+        cores=settings.worker_cores,
         target=target,
         address=settings.host,
         port=address[1],

@@ -18,6 +18,7 @@ from starpost.errors import StartError
 from starpost.observability.logs import LogFormat, LogLevel, configure_logs
 from starpost.observability.peers import DIRECTORY_VARIABLE
 from starpost.server.collector import settle, suspend
+from starpost.server.cores import bind
 from starpost.server.drain import DrainSignal
 from starpost.server.reports import Reporter
 from starpost.server.signals import MissedSignals
@@ -59,12 +60,18 @@ class WorkerStart:
         self._log_format: LogFormat = log_format
         self._sets_collector = sets_collector
 
-    def __call__(self) -> Any:
+    def __call__(self, core: int | None = None) -> Any:
         """Prepare the process and return the application.
+
+        Args:
+            core: Core that the process is bound to.
 
         Raises:
             SystemExit: The application could not be made; the reason is in the log.
         """
+        if core is not None:
+            # First of all: threads that were there before would stay where they are.
+            bind(core)
         # The launcher handles a closed terminal (SIGHUP) and Ctrl-C (SIGINT). SIGUSR1 is ignored until the application
         # listens for it.
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGUSR1):

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -322,6 +323,58 @@ def test_two_workers_share_one_port_and_answer_for_each_other(tmp_path: Path) ->
         server.process.terminate()
         assert server.ended() == 0
     assert not folder.exists()
+
+
+CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+
+needs_linux = pytest.mark.skipif(not CORES, reason="only Linux binds a process to a core")
+
+
+def cores_of(pid: int) -> set[str]:
+    """The cores of each thread of the process, as the kernel lists them."""
+    statuses = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    return {
+        line.split()[1] for status in statuses for line in status.splitlines() if line.startswith("Cpus_allowed_li")
+    }
+
+
+@needs_linux
+def test_each_worker_is_bound_to_a_core_with_all_its_threads(tmp_path: Path) -> None:
+    """In the order of the list, which starts again."""
+    listed = f"{CORES[-1]},{CORES[0]}-{CORES[0]}"
+    with Launched(tmp_path, DRAINABLE, WORKERS="3", WORKER_CPUS=listed) as server:
+        cores = [cores_of(pid) for pid in sorted(server.started().workers())]
+        assert all(len(of_threads) == 1 for of_threads in cores)
+        bound = [of_threads.pop() for of_threads in cores]
+        assert sorted(bound) == sorted([str(CORES[-1]), str(CORES[0]), str(CORES[-1])])
+        assert cores_of(server.process.pid) != {str(CORES[0])} or len(CORES) == 1
+
+
+@needs_linux
+def test_a_worker_that_is_replaced_keeps_its_core(tmp_path: Path) -> None:
+    listed = f"{CORES[0]},{CORES[-1]}"
+    with Launched(tmp_path, DRAINABLE, WORKERS="2", WORKER_CPUS=listed) as server:
+        before = {pid: cores_of(pid) for pid in server.started().workers()}
+        victim, healthy = before
+        os.kill(victim, signal.SIGKILL)
+        successor = until(lambda: next(iter({*server.workers()} - {*before}), None), "the successor")
+        until(lambda: cores_of(successor) == before[victim], "its core")
+        assert cores_of(healthy) == before[healthy]
+
+
+@needs_linux
+def test_workers_are_not_bound_by_default(tmp_path: Path) -> None:
+    with Launched(tmp_path, DRAINABLE) as server:
+        (pid,) = server.started().workers()
+        assert os.sched_getaffinity(pid) == set(CORES)
+
+
+@needs_linux
+def test_a_core_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with Launched(tmp_path, DRAINABLE, WORKER_CPUS=f"{CORES[0]},4000-4001") as server:
+        assert server.ended() == 2
+    (line,) = server.output.read_text().splitlines()
+    assert line.startswith("WORKER_CPUS names cores that this process may not use: 4000, 4001; it may use ")
 
 
 def locks_of(pid: int) -> list[Path]:
