@@ -67,6 +67,9 @@ class Endpoint:
         address = client_address(scope)
         transport = transport_of(scope, socket.receive, socket.send)
         token = self._token(scope)
+        if token is not None:
+            # Only strangers are weighed. Who brings a token is let in or turned away before any frame is read.
+            transport = transport._replace(link=None)
         refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)
         if refusal is not None:
             self.security.record("handshake_refused", reason="rate_limited", address=address)

@@ -5,6 +5,7 @@ workers of its launcher (``peers``, ADR 0008).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -53,6 +54,9 @@ class Metrics:
         self._security_events = self._counter("security_events", "Events of the security log", "event")
         self._jwks = self._counter("jwks_fetches", "Fetches of the realm's keys", "result")
         self._task_failures = self._counter("background_task_failures", "Failed runs of background tasks", "task")
+        # To find a child by its labels takes as long as to count: what every handshake counts is found once.
+        self._closed_with = cache(self._closed.labels)
+        self._security_event = cache(self._security_events.labels)
 
     def packet(self, pkg_id: int, status: int, seconds: float) -> None:
         """Count an answered packet; the dispatcher's ``observe``. ``pkg_id`` is 0 for an unregistered number."""
@@ -65,7 +69,7 @@ class Metrics:
     def connection_closed(self, code: int) -> None:
         """Count a socket that either side has closed."""
         # A client may send any of 4,000 codes; each would be a time series for ever.
-        self._closed.labels(str(code) if code in _KNOWN_CODES else "other").inc()
+        self._closed_with(str(code) if code in _KNOWN_CODES else "other").inc()
 
     def outbox_overflow(self, policy: str) -> None:
         """Count a frame that did not fit into an outbox."""
@@ -77,7 +81,7 @@ class Metrics:
 
     def security_event(self, event: str) -> None:
         """Count an event of the security log, written or left out."""
-        self._security_events.labels(event).inc()
+        self._security_event(event).inc()
 
     def jwks_fetch(self, *, succeeded: bool) -> None:
         """Count a fetch of the realm's keys."""
