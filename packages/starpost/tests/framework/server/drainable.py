@@ -59,10 +59,11 @@ class Drainable:
 
     async def _hold(self, scope: Any, receive: Any, send: Any) -> None:
         assert (await receive())["type"] == "websocket.connect"
+        # Before the client hears of it: a drain that comes then must wait for this socket.
+        self._sockets += 1
         await send({"type": "websocket.accept"})
         if scope["query_string"] == b"pid":
             await send({"type": "websocket.send", "text": str(os.getpid())})
-        self._sockets += 1
         reader = asyncio.ensure_future(receive())
         stop = asyncio.create_task(self._drain.requested.wait())
         await asyncio.wait({reader, stop}, return_when=asyncio.FIRST_COMPLETED)
