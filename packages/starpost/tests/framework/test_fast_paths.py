@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from litestar.routes import HTTPRoute
+from litestar.routes import HTTPRoute, WebSocketRoute
 from sqlalchemy import event
 
 from starpost.connections.transport import TransportRecorder, transport_of
 from starpost.db import Database
-from starpost.http.handlers import PlannedParameters, PreparedHandler
+from starpost.http.handlers import PlannedParameters, PreparedHandler, PreparedSocketHandler
 from starpost.server.worker import ExplainedStart
 from starpost.testing import Issuer, Launched, Serve
 from starpost.testing.launched import until
@@ -27,6 +27,8 @@ def test_route_handlers_are_litestars(is_fast: bool) -> None:
     pairs = [pair for route in app.routes if isinstance(route, HTTPRoute) for pair in route.route_handler_map.values()]
     assert any(isinstance(handler, PreparedHandler) for handler, _ in pairs) == is_fast
     assert any(isinstance(model, PlannedParameters) for _, model in pairs) == is_fast
+    sockets = [route.route_handler for route in app.routes if isinstance(route, WebSocketRoute)]
+    assert [isinstance(handler, PreparedSocketHandler) for handler in sockets] == [is_fast]
 
 
 @pytest.fixture

@@ -135,8 +135,7 @@ class Endpoint:
             connection.place = self.places.take(is_stranger=token is None)
             if connection.place is None:
                 return Verdict(CloseCode.TRY_AGAIN_LATER, "overloaded")
-            async with self.places.judging():
-                principal = await self.authenticator.authenticate(token)
+            principal = await self.places.judge(self.authenticator.authenticate(token))
             if principal is not None:
                 await connection.admit(principal)
         except TimeoutError:

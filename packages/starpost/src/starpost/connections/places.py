@@ -6,9 +6,11 @@ is not a stranger, but keeps its place only as long as its token may be valid.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 GOODBYES: Final = 512
 """Clients without a place that may get CLOSING at the same time. Each can take seconds and needs a file; the launcher
@@ -63,9 +65,8 @@ class Places:
         self.strangers += is_stranger
         return Place(self, is_stranger=is_stranger)
 
-    @asynccontextmanager
-    async def judging(self) -> AsyncIterator[None]:
-        """Enter this context to verify a token.
+    async def judge(self, verification: Awaitable[T]) -> T:
+        """Wait for the verification of a token, and return its result.
 
         A token whose key is known is verified without waiting. Another one waits for Keycloak. Anybody can make such a
         token, so only a number of them may wait at once.
@@ -73,12 +74,14 @@ class Places:
         Raises:
             TimeoutError: The token cannot be verified without waiting, and too many wait.
         """
-        # A timeout of 0 fires at the first wait, and never without one.
-        limit = None if self._judged < self._anonymous else 0
+        has_time = self._judged < self._anonymous
         self._judged += 1
         try:
-            async with asyncio.timeout(limit):
-                yield
+            if has_time:
+                return await verification
+            # A timeout of 0 fires at the first wait, and never without one.
+            async with asyncio.timeout(0):
+                return await verification
         finally:
             self._judged -= 1
 

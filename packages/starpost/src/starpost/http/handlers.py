@@ -17,9 +17,9 @@ from litestar import Litestar, Request, Response, delete, get, patch, post, put
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.enums import MediaType
-from litestar.handlers import HTTPRouteHandler, head
+from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler, head
 from litestar.plugins import ReceiveRoutePlugin
-from litestar.routes import BaseRoute, HTTPRoute
+from litestar.routes import BaseRoute, HTTPRoute, WebSocketRoute
 from litestar.serialization import encode_json, get_serializer
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 from msgspec import Struct
@@ -167,11 +167,25 @@ def _may_wait(provide: Provide) -> bool:
     return provide.has_async_generator_dependency or not provide.has_sync_callable
 
 
+class PreparedSocketHandler(WebsocketRouteHandler):
+    """Prepared form of a socket's handler: as for requests, guards are handed the handler itself."""
+
+    # The layout of its base, whose objects become of this class.
+    __slots__ = ()
+
+    async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+        """Run the guards of every layer."""
+        for guard in self.resolve_guards():
+            await guard(connection, self)  # type: ignore[misc]  # see PreparedHandler
+
+
 class PreparedHandlers(ReceiveRoutePlugin):
     """Plugin that prepares the handlers of every route."""
 
     def receive_route(self, route: BaseRoute) -> None:
         """Prepare the handlers of a route. Litestar calls this for each one that it has registered."""
+        if isinstance(route, WebSocketRoute) and type(route.route_handler) is WebsocketRouteHandler:
+            route.route_handler.__class__ = PreparedSocketHandler
         if not isinstance(route, HTTPRoute):
             return
         for method, (handler, model) in route.route_handler_map.items():

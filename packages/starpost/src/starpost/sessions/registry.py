@@ -9,7 +9,6 @@ has lost: renewing a lease writes the whole entry.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -176,7 +175,7 @@ class RedisConnectionRegistry:
         )
         self._members: dict[str, _Member] = {}
         self._of_user: dict[str, set[str]] = {}
-        self._entering: Counter[str] = Counter()
+        self._entering: dict[str, int] = {}
         self._left: dict[str, set[str]] = {}
         self._changed: set[str] = set()
         self._is_renewal_due = False
@@ -219,10 +218,11 @@ class RedisConnectionRegistry:
         """
         user_id = principal.user_id
         # Checked here too, since Redis may hang, and the number of a user's connections that wait must be bounded.
-        if len(self._of_user.get(user_id, ())) + self._entering[user_id] >= self._limit:
+        entering = self._entering.get(user_id, 0)
+        if len(self._of_user.get(user_id, ())) + entering >= self._limit:
             raise TooManyConnectionsError
         entrant = Entrant(user_id, connection_id, self._entry(connection_id, principal, since))
-        self._entering[user_id] += 1
+        self._entering[user_id] = entering + 1
         try:
             is_in = await self._entrance.pass_through(entrant, self._place_of(user_id))
         except REDIS_FAULTS as error:
