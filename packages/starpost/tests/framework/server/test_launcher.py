@@ -254,7 +254,7 @@ async def test_a_worker_that_fails_at_the_first_start_ends_the_launcher_after_a_
     port = free_port()
     target = "tests.framework.server.drainable:create_one"
     with Launched(tmp_path, target, WORKERS="2", PORT=str(port), MARKS=str(tmp_path)) as server:
-        server.port = port
+        server.port = server.http_port = port
         await asyncio.to_thread(until, lambda: _answers(server), "an answer of the first worker")
         assert await closed_with(ws_url(server), 3, (tmp_path / "fail").touch) == [1012] * 3
         assert server.ended() == 1
