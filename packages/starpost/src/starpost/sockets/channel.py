@@ -62,7 +62,7 @@ class Channel(WSListener):
     """
 
     __slots__ = (
-        "_arrived", "_end_timer", "_fragments", "_frames", "_held", "_is_blocked", "_is_paused", "_is_text",
+        "_arrived", "_end_timer", "_fragments", "_frames", "_held", "_is_blocked", "_is_lost", "_is_paused", "_is_text",
         "_loop", "_max_message_bytes", "_on_end", "_pong", "_taken", "_transport", "_untaken", "answer", "is_accepted",
         "is_closing",
     )  # fmt: skip
@@ -77,6 +77,8 @@ class Channel(WSListener):
         self._max_message_bytes = max_message_bytes
         self._on_end = on_end
         self._transport: WSTransport | None = None
+        self._is_lost: Callable[[], bool] = bool
+        """The client has reset the connection, or it is being closed: each write would be a warning."""
         self._frames: deque[str | bytes | Message] = deque([{"type": "websocket.connect"}])
         self._held = 0
         self._is_paused = False
@@ -121,7 +123,7 @@ class Channel(WSListener):
         """
         if message["type"] == "websocket.send":
             transport = self._transport
-            if transport is not None:
+            if transport is not None and not self._is_lost():
                 text = message.get("text")
                 if text is None:
                     transport.send(_BINARY, message["bytes"])
@@ -179,6 +181,7 @@ class Channel(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The handshake's answer is written."""
         self._transport = transport
+        self._is_lost = transport.underlying_transport.is_closing
         # A frame counts as taken when the kernel has all of it: `pause_writing` is to tell of the first byte left.
         transport.underlying_transport.set_write_buffer_limits(0)
 
@@ -206,6 +209,7 @@ class Channel(WSListener):
         self._leave(ABNORMAL if closed is None or closed.sent is None else int(closed.sent.code))
         self.is_closing = True
         self._transport = None
+        self._is_lost = bool
         self.resume_writing()
         self._on_end(self)
 

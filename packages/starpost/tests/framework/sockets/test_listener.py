@@ -1,6 +1,9 @@
 """The listener's bounds: handshakes, what it reads ahead, what a client has not read, and the end."""
 
 import asyncio
+import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -295,6 +298,31 @@ async def test_the_application_hears_once_of_a_client_that_breaks_the_protocol_a
         client.send(frame(TEXT, b"a"), *[frame(TEXT, b"a", reserved=4)] * 2)
         message = await asyncio.wait_for(heard.get(), PATIENCE)
     assert message == {"type": "websocket.disconnect", "code": 1002, "reason": ""}
+
+
+async def test_nothing_is_written_to_a_client_that_has_reset(caplog: pytest.LogCaptureFixture) -> None:
+    """The transport would warn of each frame, and a client can bring about as many as it likes."""
+    client = socket.socket()
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None})
+        await receive()
+        # Within this turn of the loop: the listener hears of it by its first write.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        for _ in range(50):
+            assert send({"type": "websocket.send", "text": "late"}).done()
+        done.set()
+
+    done = asyncio.Event()
+    async with listening(talk) as port:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, handshake() + frame(TEXT, b"a"))
+        await asyncio.wait_for(done.wait(), PATIENCE)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_listener_that_refuses_keeps_what_is_open() -> None:
