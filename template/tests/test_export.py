@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from starpost_dev.checks.check_locks import Lock, faults_of
+from starpost_dev.scaffold.removal import EXAMPLE, remove_domain
 from template.exporter import answers as questions
 from template.exporter.answers import Answers
 from template.exporter.export import exported
@@ -79,6 +80,14 @@ def test_nothing_else_changes_with_the_answers(export: Export) -> None:
         ".env.example", "app/__init__.py", "app/asgi.py", "app/settings.py", "docker/Dockerfile", "docker/compose.yml",
         "docker/keycloak/realm.json", "pyproject.toml", "requirements/dev.lock", "requirements/runtime.lock",
     }  # fmt: skip
+
+
+def test_an_example_that_is_removed_later_leaves_what_is_made_without_it(export: Export) -> None:
+    with_it, without = export(Answers("Shop", "shop", "shop")), export(VARIANTS["no example"])
+
+    removed = Files(remove_domain(with_it.tree, EXAMPLE, "shop").tree, with_it.executable & without.tree.keys())
+
+    assert removed == without
 
 
 def test_the_same_answers_give_the_same_bytes(

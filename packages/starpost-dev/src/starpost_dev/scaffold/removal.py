@@ -27,10 +27,14 @@ EXAMPLE: Final = "authors"
 ACTIONS: Final = "actions.json"
 REALM: Final = "docker/keycloak/realm.json"
 RECORD: Final = "tests/contract/pkg_ids.json"
-GUIDE: Final = "docs/guide"
+PAGES: Final = ("docs/guide/example.md", "docs/example.md")
+"""Page about the example: in the repository of the framework, and in a project."""
+
+ANSWERS: Final = ".copier-answers.yml"
+"""What a project was generated with, and is updated with."""
 
 _EVERYBODY: Final = {"public", "authenticated"}
-_NOT_SEARCHED: Final = ("LICENSE", "CHANGELOG.md", "requirements/")
+_NOT_SEARCHED: Final = ("LICENSE", "CHANGELOG.md", "requirements/", "vendor/")
 _PART: Final = "<!-- domain {0} -->.*?<!-- end of domain {0} -->\n?"
 
 
@@ -128,7 +132,7 @@ class _Remover:
             raise ScaffoldError(f"the domain {self._domain!r} is needed:\n" + "\n".join(needs))
 
     def _remove_files(self) -> None:
-        pages = {f"{GUIDE}/{self._domain}.md"} | ({f"{GUIDE}/example.md"} if self._domain == EXAMPLE else set())
+        pages = PAGES if self._domain == EXAMPLE else ()
         for path in list(self._removal.tree):
             if path.startswith((self._folder, self._tests)) or path in pages:
                 del self._removal.tree[path]
@@ -226,6 +230,9 @@ class _Remover:
                 edited = _without_links(edited, PurePosixPath(path).parent, self._gone_pages)
             if path == "pyproject.toml":
                 edited = _without_lines(edited, [rf'\s*"{re.escape(each)}[^"]*",?' for each in gone])
+            if path == ANSWERS and self._domain == EXAMPLE:
+                # The next update would compare with a project that has the example.
+                edited = re.sub(r"^keep_example: true$", "keep_example: false", edited, flags=re.MULTILINE)
             if path == "README.md" or path.startswith("examples/"):
                 edited = _without_lines(edited, [rf".*\b{name}\b.*" for name in self._numbers])
             if edited != text:

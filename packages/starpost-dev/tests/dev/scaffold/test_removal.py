@@ -148,3 +148,19 @@ def test_pages_and_parts_of_pages_about_it_go() -> None:
     assert "docs/guide/example.md" not in made.tree
     assert made.tree["docs/guide/index.md"] == b"- [A domain](add-a-domain.md)\n\n[Authors](example.md)\n"
     assert made.tree["README.md"] == b"One\n3\n"
+
+
+def test_a_project_is_as_if_it_had_been_generated_without_the_example() -> None:
+    tree = {
+        **application(),
+        "docs/example.md": b"# The example\n",
+        "docs/README.md": b"- [The example](example.md)\n",
+        "vendor/docs/topics.md": b"Of authors.\n",
+        ".copier-answers.yml": b'module_name: "app"\nkeep_example: true\n',
+    }
+    made = remove_domain(tree, EXAMPLE)
+    assert "docs/example.md" not in made.tree
+    assert made.tree["docs/README.md"] == b""
+    assert made.tree["vendor/docs/topics.md"] == tree["vendor/docs/topics.md"]
+    assert made.tree[".copier-answers.yml"] == b'module_name: "app"\nkeep_example: false\n'
+    assert made.left == []
