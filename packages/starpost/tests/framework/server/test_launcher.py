@@ -396,7 +396,8 @@ async def test_a_running_request_is_answered_before_the_stop(tmp_path: Path) -> 
 
 
 def test_changes_reload_the_workers_and_a_stop_still_drains(tmp_path: Path) -> None:
-    code = tmp_path / "app"
+    # The target's package is what is watched.
+    code = tmp_path / DRAINABLE.partition(".")[0]
     code.mkdir()
     table = tmp_path / "actions.json"
     table.write_text("{}")
