@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +52,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".venv", ".tools"):
         (folder / name).symlink_to(ROOT / name)
     # Vulture looks for nothing while a folder of its list is missing.
-    for name in ("app", "scripts", "bench", "packages/starpost/src", "packages/starpost-dev/src"):
+    for name in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vulture"]["paths"]:
         (folder / name).mkdir(parents=True)
     (folder / "app/faulty.py").write_text(FAULTY)
     return folder

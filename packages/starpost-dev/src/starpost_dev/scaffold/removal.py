@@ -31,7 +31,7 @@ PAGES: Final = ("docs/guide/example.md", "docs/example.md")
 """Page about the example: in the repository of the framework, and in a project."""
 
 ANSWERS: Final = ".copier-answers.yml"
-"""What a project was generated with, and is updated with."""
+"""Answers that a project was generated with, and is updated with."""
 
 _EVERYBODY: Final = {"public", "authenticated"}
 _NOT_SEARCHED: Final = ("LICENSE", "CHANGELOG.md", "requirements/", "vendor/")

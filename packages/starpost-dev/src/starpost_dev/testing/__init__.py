@@ -13,6 +13,7 @@ A test that stops or kills a server starts its own, with ``starpost_dev.services
 
 import asyncio
 import gc
+import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +29,15 @@ __all__ = ["keycloak", "realm", "realm_file", "service_environment", "services"]
 
 # Off until all tests are collected: imports make no garbage, and the collector would take a quarter of their time.
 gc.disable()
+
+
+def pytest_configure() -> None:
+    """Let programs that tests start end by Ctrl-C.
+
+    A shell ignores SIGINT for what it starts in the background, and children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
