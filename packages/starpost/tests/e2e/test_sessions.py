@@ -298,9 +298,13 @@ def _seconds(text: str) -> float:
 async def test_the_list_has_pages(nodes: Nodes, issuer: Issuer) -> None:
     for user in ("vera-1", "vera-2", "vera-3"):
         await nodes.open_live(token_of(issuer, user))
-    everybody = [
-        held["connection_id"] for held in (await nodes.http("GET", "/connections?per_page=100")).json()["items"]
-    ]
+
+    async def look() -> list[str]:
+        held = (await nodes.http("GET", "/connections?per_page=100")).json()["items"]
+        return [each["connection_id"] for each in held]
+
+    # Those of the tests before may still be leaving.
+    everybody = await eventually(look, lambda found: len(found) == 3)
     total = len(everybody)
     pages = [
         (await nodes.http("GET", f"/connections?per_page=2&page={n}")).json() for n in range(1, -(-total // 2) + 1)

@@ -1,5 +1,6 @@
 """Frames that wait for their turn, over real sockets: their bounds, and what becomes of them when the session ends."""
 
+import asyncio
 import time
 from typing import Any
 from uuid import uuid4
@@ -12,7 +13,7 @@ from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
 from tests.framework.probe import ProbeID
 
-PING, SUBSCRIBE, CANCEL = -1, -3, -5
+PING, SUBSCRIBE, CANCEL, PRESENCE = -1, -3, -5, -9
 
 
 @pytest.fixture
@@ -134,6 +135,11 @@ async def test_an_answer_beside_a_batch_lets_no_event_before_its_reply(either: L
         )
         ping = await client.send(PING)
         assert (await client.receive())["req_id"] == ping
+        # That answer may have come before SUBSCRIBE was run; presence follows it.
+        present = await other.ask(PRESENCE, {"topic": f"rooms.{room}"})
+        while not present["data"]["users"]:
+            await asyncio.sleep(0.05)
+            present = await other.ask(PRESENCE, {"topic": f"rooms.{room}"})
         assert (await other.ask(ProbeID.PUBLISH, {"topic": "rooms", "room": room}))["status_code"] == 0
         assert [reply["req_id"] for reply in await client.receive()] == ids
         assert (await client.next_push(ProbeID.ROOM_EVENT))["data"] == {"n": 1, "filler": ""}
