@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from starpost_dev.commands import writing
 from starpost_dev.scaffold.packet import default_summary
+from tests.dev.applications import run
 
 ROOT = Path.cwd()
 PARTS = ("app", "scripts", "tests", "migrations", "docker", "actions.json", "actions.schema.json", "pyproject.toml")
@@ -60,19 +62,6 @@ def folders(checkout: Path) -> set[str]:
         for path in (checkout / part).rglob("*")
         if path.is_dir() and path.name != "__pycache__"
     }
-
-
-def run(checkout: Path, *command: str, answers: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=checkout,
-        env=os.environ | environ,
-        input=answers,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
 
 
 def write(checkout: Path, answers: str = "", **options: str) -> subprocess.CompletedProcess[str]:
@@ -263,3 +252,9 @@ def test_make_hands_every_value_on_as_it_is() -> None:
     assert "--rule 'a b'" in printed
     assert "--packet 'A \"B\"'" in printed
     assert "summary" not in printed
+
+
+def test_an_application_that_ends_without_a_word_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is killed."""
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    assert writing.faults_of_start() == "exit status 1"

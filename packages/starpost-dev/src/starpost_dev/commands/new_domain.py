@@ -4,13 +4,9 @@ The command asks for what no option says. It overwrites nothing, and undoes all 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from starpost.rbac import ActionsError, ActionTable
-from starpost.settings import SettingsError
 from starpost_dev.commands import writing
 from starpost_dev.commands.questions import Questions
 from starpost_dev.project import Project
@@ -67,19 +63,10 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--editor", help="role that adds and changes; default: review-editor")
     parser.add_argument("--admin", help="role that deletes; default: admin")
     options: dict[str, Any] = vars(parser.parse_args(arguments))
-    writing.listen()
-    try:
-        actions = Path(project.settings.load().actions_file_path)
-        domain = ask_for_domain(options, sorted(ActionTable.load(actions).roles))
-        writing.refuse_unless_it_starts()
-        written = writing.write(plan_domain(domain, Path.cwd(), actions, project.module))
-    except (ScaffoldError, ActionsError, SettingsError, OSError) as error:
-        print(f"new-domain: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nnew-domain: interrupted; nothing was written", file=sys.stderr)
-        return writing.INTERRUPTED
-    for path in written:
-        print(path)
-    print(f"{domain.name} is ready: make migrate, make check test", file=sys.stderr)
-    return 0
+    return writing.run(
+        "new-domain",
+        project,
+        lambda roles: ask_for_domain(options, roles),
+        plan_domain,
+        lambda domain: f"{domain.name} is ready: make migrate, make check test",
+    )

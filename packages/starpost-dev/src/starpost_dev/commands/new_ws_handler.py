@@ -4,17 +4,13 @@ The command asks for what no option says. It overwrites nothing, and undoes all 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from starpost.rbac import ActionsError, ActionTable
-from starpost.settings import SettingsError
 from starpost_dev.commands import writing
 from starpost_dev.commands.questions import Questions
 from starpost_dev.project import Project
-from starpost_dev.scaffold import Packet, ScaffoldError, parse_fields, parse_reply, parse_rule, plan
+from starpost_dev.scaffold import Packet, parse_fields, parse_reply, parse_rule, plan
 from starpost_dev.scaffold.packet import KINDS, check_domain, check_name, check_summary, default_summary
 
 
@@ -46,20 +42,10 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rule", help="who may: a role, 'a,b' (all), 'any:a,b' (one), 'authenticated'")
     parser.add_argument("--summary", help="what it does, in one line")
     options: dict[str, Any] = vars(parser.parse_args(arguments))
-    writing.listen()
-    try:
-        actions = Path(project.settings.load().actions_file_path)
-        table = ActionTable.load(actions)
-        packet = ask_for_packet(options, sorted(table.roles))
-        writing.refuse_unless_it_starts()
-        written = writing.write(plan(packet, Path.cwd(), actions, project.module))
-    except (ScaffoldError, ActionsError, SettingsError, OSError) as error:
-        print(f"new-ws-handlers: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nnew-ws-handlers: interrupted; nothing was written", file=sys.stderr)
-        return writing.INTERRUPTED
-    for path in written:
-        print(path)
-    print(f"{packet.name} is ready: make ws-handlers, make test ARGS='-k {packet.function}'", file=sys.stderr)
-    return 0
+    return writing.run(
+        "new-ws-handlers",
+        project,
+        lambda roles: ask_for_packet(options, roles),
+        plan,
+        lambda packet: f"{packet.name} is ready: make ws-handlers, make test ARGS='-k {packet.function}'",
+    )

@@ -20,6 +20,7 @@ from alembic.util import CommandError
 
 from starpost.db import DatabaseStartError, migrate
 from starpost.settings import SettingsError
+from starpost_dev.commands.writing import faults_of_start
 from starpost_dev.project import Project
 from starpost_dev.scaffold import Changes, ScaffoldError
 from starpost_dev.scaffold.removal import EXAMPLE, Removal, remove_domain
@@ -40,13 +41,7 @@ def read_tree(root: Path) -> dict[str, bytes]:
     Raises:
         ScaffoldError: There is no git repository.
     """
-    done = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     if done.returncode:
         raise ScaffoldError(f"this is no git repository, so that nothing could be taken back: {done.stderr.strip()}")
     return {
@@ -59,14 +54,8 @@ def read_tree(root: Path) -> dict[str, bytes]:
 def users_beside(root: Path, module: str, domain: str, numbers: Sequence[str]) -> list[str]:
     """Return the files beside the application that use the domain: they are for somebody to change."""
     pattern = rf"\b{module}[./]domains[./]{domain}\b|\bPkgID\.({'|'.join([*numbers, domain])})\b"
-    done = subprocess.run(
-        ["git", "grep", "--files-with-matches", "--extended-regexp", pattern, "--", *NOT_OF_THE_APPLICATION],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.splitlines()
+    found = _git(root, "grep", "--files-with-matches", "--extended-regexp", pattern, "--", *NOT_OF_THE_APPLICATION)
+    return found.stdout.splitlines()
 
 
 def refuse_uncommitted_changes(root: Path) -> None:
@@ -75,9 +64,12 @@ def refuse_uncommitted_changes(root: Path) -> None:
     Raises:
         ScaffoldError: Something is not committed.
     """
-    done = subprocess.run(["git", "status", "--porcelain"], cwd=root, capture_output=True, text=True, check=False)
-    if done.stdout.strip():
+    if _git(root, "status", "--porcelain").stdout.strip():
         raise ScaffoldError("there are uncommitted changes; commit or stash them, or say FORCE=1 (--force)")
+
+
+def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
 
 
 def refuse_what_does_not_start(tree: Mapping[str, bytes], root: Path) -> None:
@@ -93,15 +85,8 @@ def refuse_what_does_not_start(tree: Mapping[str, bytes], root: Path) -> None:
             file.write_bytes(content)
         if (root / ".env").exists():
             shutil.copy(root / ".env", folder)
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.ws_handlers", "--json"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise ScaffoldError(f"the application would not start without it; nothing was done:\n{done.stderr.strip()}")
+        if faults := faults_of_start(Path(folder)):
+            raise ScaffoldError(f"the application would not start without it; nothing was done:\n{faults}")
 
 
 def bring_database_back(project: Project, undone: Sequence[Revision], root: Path) -> str:

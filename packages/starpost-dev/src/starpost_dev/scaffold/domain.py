@@ -11,7 +11,7 @@ from typing import Final
 
 from starpost_dev.scaffold.columns import COLUMNS, ColumnKind
 from starpost_dev.scaffold.errors import ScaffoldError
-from starpost_dev.scaffold.packet import DOMAIN, check_domain
+from starpost_dev.scaffold.packet import DOMAIN, check_domain, class_of
 from starpost_dev.scaffold.reading import table_of
 
 FIELD: Final = re.compile(r"([a-z][a-z0-9]*(?:_[a-z0-9]+)*)\s*:\s*([a-z_]+)(\?)?(?:\s*:\s*(unique))?")
@@ -171,11 +171,6 @@ class NewDomain:
             },
             "topics": {self.name: reader},
         }
-
-
-def class_of(name: str) -> str:
-    """Name of a class: `book_review` is `BookReview`."""
-    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def check_plural(name: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starpost_dev.scaffold.domain import Field, NewDomain, class_of, imports_of
+from starpost_dev.scaffold.domain import Field, NewDomain, imports_of
+from starpost_dev.scaffold.packet import class_of
 
 
 def code(domain: NewDomain, module: str) -> dict[str, str]:

@@ -140,15 +140,16 @@ class Packet:
     @property
     def request_class(self) -> str:
         """Name of the payload's struct."""
-        return f"{_camel(self.name)}Request"
+        return f"{class_of(self.name)}Request"
 
     @property
     def reply_class(self) -> str:
         """Name of the reply's struct."""
-        return f"{_camel(self.name)}Reply"
+        return f"{class_of(self.name)}Reply"
 
 
-def _camel(name: str) -> str:
+def class_of(name: str) -> str:
+    """Name of a class: `book_review` is `BookReview`."""
     return "".join(word.capitalize() for word in name.split("_"))
 
 
