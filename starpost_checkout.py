@@ -29,12 +29,10 @@ def checked(found: Mapping[str, object]) -> str:
     # Its dataclass looks its own module up.
     sys.modules[loader.name] = answers
     loader.exec_module(answers)
-    faults = {
-        "project_name": answers.name_fault, "project_slug": answers.slug_fault, "module_name": answers.module_fault
-    }  # fmt: skip
-    for name, fault in faults.items():
-        if reason := fault(str(found[name])):
-            raise FailedHookException(reason)
+    try:
+        answers.Answers(*(str(found[name]) for name in ("project_name", "project_slug", "module_name")))
+    except answers.AnswersError as error:
+        raise FailedHookException(str(error)) from error
     return ""
 
 

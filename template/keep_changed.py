@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 MANIFEST = "vendor/generated.sha256"
+"""File of a project with the digest of each other one, as ``sha256sum --check`` reads them."""
 
 
 def main() -> int:

@@ -12,10 +12,9 @@ from template.exporter import checkout, environment, vendor
 from template.exporter.export import exported
 from template.exporter.formatting import format_python
 from template.exporter.tree import EditError, Files, read_files, write_files
+from template.keep_changed import MANIFEST
 
 ROOT = Path(__file__).resolve().parents[2]
-
-MANIFEST = "vendor/generated.sha256"
 
 
 def main() -> int:

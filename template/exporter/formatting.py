@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from template.exporter.tree import Files
+from template.exporter.tree import Files, write_files
 
 
 def format_python(files: Files) -> None:
@@ -15,10 +15,7 @@ def format_python(files: Files) -> None:
     modules = [path for path in files.tree if path.endswith((".py", ".pyi"))]
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary).resolve()
-        for path in [*modules, "pyproject.toml"]:
-            file = root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(files.tree[path])
+        write_files(root, Files({path: files.tree[path] for path in [*modules, "pyproject.toml"]}))
         for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
             done = subprocess.run(
                 [sys.executable, "-m", "ruff", *command, "--no-cache", "."],

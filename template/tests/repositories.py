@@ -10,8 +10,8 @@ from pathlib import Path
 
 from template.exporter import answers as questions
 from template.exporter.checkout import paths
-from template.exporter.command import MANIFEST
 from template.exporter.tree import Files, read_files
+from template.keep_changed import MANIFEST
 
 ROOT = Path.cwd()
 

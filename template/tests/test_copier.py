@@ -9,7 +9,7 @@ import yaml
 
 from template.exporter import answers as questions
 from template.exporter.answers import DEPENDENCIES, OWN_NAMES, Answers
-from template.exporter.command import MANIFEST
+from template.keep_changed import MANIFEST
 from template.tests.conftest import Export
 from template.tests.repositories import (
     ALSO_GONE,
