@@ -4,8 +4,6 @@ Redis and the database are made to hang, so that a test decides what happens whi
 """
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -22,6 +20,7 @@ from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
 from tests.e2e.clients import Clients
 from tests.e2e.test_topics import AUTH, GAP, PING, PRESENCE, SUBSCRIBE, UNSUBSCRIBE, present
+from tests.framework.hanging import hanging
 from tests.framework.probe import ProbeID
 
 LIMIT = 3
@@ -89,17 +88,6 @@ async def until(look: Callable[[], Awaitable[Any]]) -> None:
     async with asyncio.timeout(100):
         while not await look():  # noqa: ASYNC110 - other processes change it
             await asyncio.sleep(0.02)
-
-
-@asynccontextmanager
-async def hanging(valkey: Valkey) -> AsyncIterator[None]:
-    """While open, Redis does not answer."""
-    assert valkey.pid is not None
-    os.kill(valkey.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(valkey.pid, signal.SIGCONT)
 
 
 async def publish(client: PacketClient, topic: str, number: int) -> None:
@@ -250,7 +238,7 @@ async def with_history(client: PacketClient, number: int) -> dict[str, str]:
 async def test_a_role_that_is_taken_meanwhile_takes_the_history_along(room: Room, valkey: Valkey) -> None:
     witness, client = await room.enter("wanda"), await room.enter("anna")
     wanted = await with_history(witness, 21)
-    async with hanging(valkey):
+    with hanging(valkey):
         pending = await client.send(SUBSCRIBE, wanted)
         signing_in = await client.send(AUTH, {"token": room.token("anna", realm_access={"roles": []})})
         (signed_in,) = await replies(client, signing_in)
@@ -266,7 +254,7 @@ async def test_a_role_that_is_taken_meanwhile_takes_the_history_along(room: Room
 async def test_packets_about_one_topic_keep_their_order(room: Room, valkey: Valkey) -> None:
     witness, client = await room.enter("wanda"), await room.enter("anna")
     wanted = await with_history(witness, 22)
-    async with hanging(valkey):
+    with hanging(valkey):
         sent = [await client.send(SUBSCRIBE, wanted) for _ in range(2)]
         sent += [await client.send(UNSUBSCRIBE, {"topic": "rooms.22"}) for _ in range(2)]
         sent += [await client.send(SUBSCRIBE, {"topic": "rooms.22"})]
@@ -283,7 +271,7 @@ async def test_packets_about_one_topic_keep_their_order(room: Room, valkey: Valk
 async def test_a_client_that_vanishes_meanwhile_leaves_nothing(room: Room, valkey: Valkey) -> None:
     witness, client = await room.enter("wanda"), await room.enter("anna")
     wanted = await with_history(witness, 23)
-    async with hanging(valkey):
+    with hanging(valkey):
         for topic in (wanted, {"topic": "rooms.24"}):
             await client.send(SUBSCRIBE, topic)
         await client.ask(PING)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from tests.framework.db.front import Front
+from tests.framework.db.front import Front, both_ways, pipe
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 16, then the code of CancelRequest.
 _CANCEL_REQUEST = bytes([0, 0, 0, 16, 0x04, 0xD2, 0x16, 0x2E])
@@ -38,7 +38,7 @@ class HeldFront(Front):
                     await self._cancel(first + await reader.readexactly(8), to_reader, to_writer)
                     return
                 to_writer.write(first + await reader.readexactly(int.from_bytes(first[:4]) - 8))
-                await self._pass_on(reader, writer, to_reader, to_writer)
+                await both_ways(self._requests(reader, to_writer), pipe(to_reader, writer))
         finally:
             to_writer.close()
 
@@ -49,24 +49,6 @@ class HeldFront(Front):
             # PostgreSQL closes when it has sent its signal.
             await to_reader.read()
         self._released.set()
-
-    async def _pass_on(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        to_reader: asyncio.StreamReader,
-        to_writer: asyncio.StreamWriter,
-    ) -> None:
-        ways = [
-            asyncio.ensure_future(self._requests(reader, to_writer)),
-            asyncio.ensure_future(_pipe(to_reader, writer)),
-        ]
-        try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_marked = False
@@ -80,9 +62,3 @@ class HeldFront(Front):
                 await self._released.wait()
             writer.write(head + body)
             await writer.drain()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()

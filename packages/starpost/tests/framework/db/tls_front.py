@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.framework.db.front import Front
+from tests.framework.db.front import Front, both_ways, pipe
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html: length 8, then the code of SSLRequest.
 _SSL_REQUEST = bytes([0, 0, 0, 8, 0x04, 0xD2, 0x16, 0x2F])
@@ -109,18 +109,6 @@ class TlsFront(Front):
         self.encrypted += 1
         to_reader, to_writer = await asyncio.open_connection(*self._target)
         try:
-            pipes = [asyncio.ensure_future(_pipe(reader, to_writer)), asyncio.ensure_future(_pipe(to_reader, writer))]
-            try:
-                await asyncio.wait(pipes, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pipe in pipes:
-                    pipe.cancel()
-                await asyncio.gather(*pipes, return_exceptions=True)
+            await both_ways(pipe(reader, to_writer), pipe(to_reader, writer))
         finally:
             to_writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()

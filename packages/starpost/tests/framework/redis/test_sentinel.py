@@ -14,6 +14,7 @@ from starpost.redis import RedisClients
 from starpost.settings import Settings
 from starpost_dev.services import Valkey, ephemeral_valkey
 from tests.e2e.sentinel import NAME, PASSWORD, sentinel
+from tests.framework.db.front import both_ways, pipe
 from tests.framework.db.tls_front import Authority
 
 
@@ -69,21 +70,11 @@ class EitherFront:
         self.encrypted += is_tls
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        ways = [asyncio.ensure_future(_pipe(reader, to_writer)), asyncio.ensure_future(_pipe(to_reader, writer))]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await both_ways(pipe(reader, to_writer), pipe(to_reader, writer))
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
             writer.close()
             to_writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """The registry on a real server, and on a real cluster."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -21,6 +19,7 @@ from starpost.sessions.registry import ConnectionEntry, RedisConnectionRegistry
 from starpost.settings import Settings
 from starpost_dev.services.ephemeral import ephemeral_valkey, ephemeral_valkey_cluster
 from starpost_dev.services.valkey import Valkey
+from tests.framework.hanging import hanging
 
 NOW = datetime.now(UTC)
 LIMIT = 3
@@ -236,16 +235,11 @@ async def test_connections_that_come_during_a_call_share_the_next(worker_of_valk
     registry = await worker_of_valkey(is_running=False)
     await registry.enter("first", principal("alice"), NOW)
     before = await calls_of_scripts(registry)
-    pid = valkey.pid
-    assert pid is not None
-    signalled(pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         entering = []
         for n in range(10):
             entering.append(asyncio.create_task(registry.enter(f"c{n}", principal(f"user{n}"), NOW)))
             await asyncio.sleep(0.01)
-    finally:
-        signalled(pid, signal.SIGCONT)
     await asyncio.gather(*entering)
 
     assert await calls_of_scripts(registry) == before + 2
@@ -364,10 +358,7 @@ async def test_a_lost_answer_leaves_nothing_behind(
     registry = await worker_of_valkey()
     await registry.enter("c1", principal("alice"), NOW)
     monkeypatch.setattr(module, "ENTER_TIMEOUT", 0.1)
-    pid = valkey.pid
-    assert pid is not None
-    signalled(pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         with pytest.raises(UnavailableError):
             await registry.enter("c2", principal("alice"), NOW)
         cancelled = asyncio.create_task(registry.enter("c3", principal("alice"), NOW))
@@ -375,8 +366,6 @@ async def test_a_lost_answer_leaves_nothing_behind(
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-    finally:
-        signalled(pid, signal.SIGCONT)
     found = await until(registry, lambda found: [held.connection_id for held in found] == ["c1"])
     assert len(found) == 1
 
@@ -387,10 +376,7 @@ async def test_who_comes_during_a_call_that_takes_too_long_waits_no_longer_than_
     registry = await worker_of_valkey()
     await registry.enter("c1", principal("alice"), NOW)
     monkeypatch.setattr(module, "ENTER_TIMEOUT", 0.3)
-    pid = valkey.pid
-    assert pid is not None
-    signalled(pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         first = asyncio.create_task(registry.enter("c2", principal("alice"), NOW))
         await asyncio.sleep(0.1)
         monkeypatch.setattr(module, "ENTER_TIMEOUT", 60.0)
@@ -398,14 +384,8 @@ async def test_who_comes_during_a_call_that_takes_too_long_waits_no_longer_than_
             await registry.enter("c3", principal("bob"), NOW)
         with pytest.raises(UnavailableError):
             await first
-    finally:
-        signalled(pid, signal.SIGCONT)
     await until(registry, lambda found: [held.connection_id for held in found] == ["c1"])
     await registry.enter("c4", principal("bob"), NOW)
-
-
-def signalled(pid: int, number: int) -> None:
-    os.kill(pid, number)
 
 
 async def test_a_fault_that_nobody_foresaw_does_not_end_the_renewing(
@@ -435,10 +415,7 @@ async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_th
     registry = await worker_of_valkey()
     await registry.enter("c1", principal("alice"), NOW)
     monkeypatch.setattr(module, "ENTER_TIMEOUT", 60.0)
-    pid = valkey.pid
-    assert pid is not None
-    signalled(pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         waiting = [asyncio.create_task(registry.enter(f"w{n}", principal("alice"), NOW)) for n in range(LIMIT - 1)]
         await asyncio.sleep(0)
         with pytest.raises(TooManyConnectionsError):
@@ -446,8 +423,6 @@ async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_th
         others = asyncio.create_task(registry.enter("b1", principal("bob"), NOW))
         await asyncio.sleep(0)
         assert not others.done()
-    finally:
-        signalled(pid, signal.SIGCONT)
     await asyncio.gather(*waiting, others)
     registry.leave("w0")
     await until(registry, lambda found: len(found) == LIMIT)

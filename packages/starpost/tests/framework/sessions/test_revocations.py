@@ -1,8 +1,6 @@
 """Revocations of several workers that share a real Redis; their sockets are in ``packages/starpost/tests/e2e``."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
@@ -27,6 +25,7 @@ from starpost.settings import Settings
 from starpost.topics import Broker
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
+from tests.framework.hanging import hanging
 
 LEEWAY = 2.0
 
@@ -236,17 +235,13 @@ async def test_a_lost_answer_of_redis_does_not_make_a_logout_one_that_came_befor
 
 async def test_somebody_who_goes_away_takes_no_logout_back(workers: list[Worker], valkey: Valkey) -> None:
     one, two = workers
-    assert valkey.pid is not None
-    os.kill(valkey.pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         asking = asyncio.create_task(one.revocations.end_sessions(logout("s1")))
         await asyncio.sleep(0.05)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert one.memory.is_revoked(principal())
-    finally:
-        os.kill(valkey.pid, signal.SIGCONT)
     await until(lambda: two.memory.is_revoked(principal()))
 
 

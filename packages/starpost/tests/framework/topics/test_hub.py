@@ -1,8 +1,6 @@
 """The subscriptions of one worker against a real Redis: what is left of them, and bounds that sockets seldom reach."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -23,6 +21,7 @@ from starpost.topics.subscription import MAX_HELD
 from starpost.topics.topic import Topics
 from starpost_dev.services.ephemeral import ephemeral_valkey
 from starpost_dev.services.valkey import Valkey
+from tests.framework.hanging import hanging
 
 PATIENCE = 100.0
 answers: dict[int, "asyncio.Future[bool]"] = {}
@@ -216,9 +215,7 @@ async def test_a_connection_that_ends_while_its_subscribe_waits(
     monkeypatch.setattr("starpost.topics.broker.LINGER", 0.0)
     seat, witness = Seat(), Seat(1)
     await worker.hub.subscribe(witness, "rooms.5", None, None)
-    assert valkey.pid is not None
-    os.kill(valkey.pid, signal.SIGSTOP)
-    try:
+    with hanging(valkey):
         pending = [
             # One reads the history of a topic that is heard here already, one waits for its topic, one is judged.
             asyncio.create_task(worker.hub.subscribe(seat, "rooms.5", "0", None)),
@@ -230,8 +227,6 @@ async def test_a_connection_that_ends_while_its_subscribe_waits(
         await asyncio.sleep(0.05)
         worker.hub.release(seat)
         answers.pop(7).set_result(True)
-    finally:
-        os.kill(valkey.pid, signal.SIGCONT)
     outcomes = await asyncio.gather(*pending, return_exceptions=True)
     assert all(isinstance(outcome, ConflictError | UnavailableError) for outcome in outcomes)
     worker.hub.release(witness)
