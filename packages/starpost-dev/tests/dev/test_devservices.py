@@ -25,17 +25,7 @@ from tests.dev.checkouts import Checkout, finish, is_running, new_checkout, read
 
 POSTGRES_AND_VALKEY = ("postgres", "valkey")
 
-
-@pytest.fixture
-def checkout() -> Iterator[Checkout]:
-    with new_checkout() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _no_external_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DB_HOST", "REDIS_IP", "REDIS_NODES", "KEYCLOAK_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_external_services")
 
 
 async def query(endpoints: Endpoints, statement: str) -> object:

@@ -23,7 +23,7 @@ from starpost_dev.services.account import Account
 from starpost_dev.services.binaries import postgres_programs
 from starpost_dev.services.processes import find
 from starpost_dev.services.state import checkout_state
-from tests.dev.checkouts import Checkout, clean_environment, finish, is_running, new_checkout, read_line, wait_for
+from tests.dev.checkouts import Checkout, clean_environment, finish, is_running, read_line, wait_for
 
 SITE = Path(pytest.__file__).parents[1]
 HOLD = (
@@ -46,17 +46,7 @@ server.serve_forever()
 """
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change to another account")
 
-
-@pytest.fixture
-def checkout() -> Iterator[Checkout]:
-    with new_checkout() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _no_external_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DB_HOST", "REDIS_IP", "REDIS_NODES", "KEYCLOAK_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("no_external_services")
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,10 @@ import pytest
 from starpost_dev.commands.serve import ServeError, free_address
 from starpost_dev.services.ports import free_port, is_free
 from starpost_dev.services.processes import send
-from tests.dev.checkouts import PATIENCE, Checkout, clean_environment, finish, is_running, new_checkout, wait_for
+from tests.dev.checkouts import PATIENCE, Checkout, clean_environment, finish, is_running, wait_for
 
 # One server less to start where a test is not about them.
 ONLY_VALKEY = {"DB_HOST": "db.example", "KEYCLOAK_BASE_URL": "https://id.example"}
-
-
-@pytest.fixture
-def checkout() -> Iterator[Checkout]:
-    with new_checkout() as made:
-        yield made
 
 
 @pytest.fixture

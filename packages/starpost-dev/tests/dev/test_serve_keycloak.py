@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,7 @@ from starpost_dev.services.client import attach, chosen_identity
 from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.ports import free_port
 from starpost_dev.testing.realm import WITH_KEYCLOAK
-from tests.dev.checkouts import Checkout, finish, is_running, new_checkout, wait_for
+from tests.dev.checkouts import Checkout, finish, is_running, wait_for
 from tests.dev.test_serve import read_until, serve
 
 NOT_ASKED_FOR = {"DB_HOST": "db.example", "REDIS_IP": "redis.example"}
@@ -46,12 +45,6 @@ class Keycloak(http.server.BaseHTTPRequestHandler):
 options = dict(word.removeprefix("--").split("=") for word in sys.argv[1:] if "=" in word)
 http.server.HTTPServer((options["http-host"], int(options["http-port"])), Keycloak).serve_forever()
 """
-
-
-@pytest.fixture
-def checkout() -> Iterator[Checkout]:
-    with new_checkout() as made:
-        yield made
 
 
 @pytest.fixture
