@@ -56,10 +56,11 @@ async def test_one_holds_it_the_next_follows_with_a_greater_number(clients: Redi
 
 async def test_it_is_kept_for_longer_than_its_length(clients: RedisClients, name: str) -> None:
     workers, end = Workers(), asyncio.Event()
-    first = asyncio.create_task(Leases(clients).hold(name, 1.0, workers.work("a", end)))
+    first = asyncio.create_task(Leases(clients).hold(name, 4.0, workers.work("a", end)))
     await until(lambda: workers.inside == {"a"}, "the first holder")
-    second = asyncio.create_task(Leases(clients).hold(name, 1.0, workers.work("b", end)))
-    await asyncio.sleep(2.5)
+    second = asyncio.create_task(Leases(clients).hold(name, 4.0, workers.work("b", end)))
+    # Some leases long; each is longer than a busy machine keeps an answer back.
+    await asyncio.sleep(10)
     assert [who for who, _ in workers.held] == ["a"]
     end.set()
     await asyncio.gather(first, second)
