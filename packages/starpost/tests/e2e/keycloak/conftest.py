@@ -46,6 +46,9 @@ def settings_of(server: IdentityServer, name: str) -> dict[str, str]:
         "REDIS_PREFIX": "development" if server.is_development else "keycloak",
         "WS_MAX_CONNECTIONS_PER_USER": "1000",
         "KEYCLOAK_JWKS_COOLDOWN": "0.5",
+        # The load tests send as fast as the machine can, and ask for identity and not for limits.
+        "USER_RATE_LIMIT": "0",
+        "WS_RATE_LIMIT": "0",
     }
 
 
