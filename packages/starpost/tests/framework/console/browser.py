@@ -78,6 +78,11 @@ class Browser:
         self.call("POST", f"/element/{element}/clear")
         self.call("POST", f"/element/{element}/value", text=text)
 
+    def press_enter(self) -> None:
+        """Press Enter where the focus is."""
+        element = self.call("GET", "/element/active")[_ELEMENT]
+        self.call("POST", f"/element/{element}/value", text="\ue007")
+
     def text(self, css: str) -> str:
         return str(self.call("GET", f"/element/{self.find(css)}/text"))
 

@@ -59,6 +59,11 @@ def page(chromium: Browser, application: Launched) -> Iterator[Browser]:
         assert visit.complaints() == [], "no violated policy, no missing file, no uncaught error"
 
 
+FOCUSED = (
+    "const [newest] = document.querySelectorAll('.following'); return newest.matches(':focus') && newest.innerText"
+)
+
+
 def address_of(served: Launched) -> str:
     return f"http://127.0.0.1:{served.port}/"
 
@@ -123,6 +128,24 @@ def test_example_payloads_can_be_sent_as_they_are(page: Browser) -> None:
     page.click("button[title='A page of authors.']")
     page.click("#send")
     page.wait_for_text("#traffic li[data-kind=good]", '"total"')
+
+
+def test_list_is_walked_by_cursor(page: Browser) -> None:
+    sign_in(page, "alice")
+    part = str(uuid4())
+    names = [f"{number} of {part}" for number in range(5)]
+    for name in names:
+        send(page, "CREATE_AUTHOR", json.dumps({"name": name}), "0 OK")
+    data = json.dumps({"page": 2, "per_page": 2, "filters": {"name": part}})
+    assert '"total": 5' in send(page, "GET_AUTHORS", data, "0 OK")
+    page.click("#traffic .following")
+    for first, second in (names[:2], names[2:4]):
+        assert second in page.wait_for_text("#traffic .received", first)
+        page.until(lambda: page.script(FOCUSED) == "Next page", "the focus on the button of the new page")
+        page.press_enter()
+    last = page.wait_for_text("#traffic .received", names[4])
+    assert '"has_more": false' in last
+    assert page.script("return document.querySelectorAll('#traffic .following').length") == 3, "none at the last page"
 
 
 def test_token_is_renewed_on_the_open_connection(page: Browser) -> None:

@@ -92,7 +92,11 @@ async function send() {
     return;
   }
   showFault("");
-  const packet = chosen;
+  await ask(chosen, data);
+}
+
+/** Sends a packet and shows what comes back. Returns the button with which its list goes on, if there is one. */
+async function ask(packet, data) {
   const entry = addEntry(`${packet.name}`, "waiting for the reply");
   // A token is not for the log.
   entry.add(packet.name === "AUTH" ? "{ … }" : asText(data), "sent");
@@ -102,9 +106,29 @@ async function send() {
     const name = contract.statusNames.get(reply.status_code) ?? "?";
     entry.end(reply.status_code === 0 ? "good" : "bad", `${reply.status_code} ${name}`, performance.now() - started);
     entry.add(asText(reply.meta ? { data: reply.data, meta: reply.meta } : reply.data), "received");
+    const following = followingOf(packet, data, reply.meta);
+    return following && entry.offer(followingButton(packet, following));
   } catch (error) {
     entry.end("bad", error.message, performance.now() - started);
   }
+}
+
+/** What to send for more of a list: its cursor. A page by number has none, so its list begins again, by cursor. */
+function followingOf(packet, data, meta) {
+  if (meta?.next) return { says: "Next page", data: { ...data, cursor: meta.next } };
+  if (!(meta?.page < meta?.pages) || !packet.members.some(({ name }) => name === "cursor")) return null;
+  const { page: _number, ...rest } = data ?? {};
+  return { says: "All by cursor", data: { ...rest, cursor: "" } };
+}
+
+function followingButton(packet, { says, data }) {
+  const button = make("button", { type: "button", className: "quiet following", textContent: says });
+  button.addEventListener("click", async () => {
+    const next = await ask(packet, data);
+    // Enter, again and again, walks the list; a focus that has moved on meanwhile stays.
+    if (document.activeElement === button) next?.focus();
+  });
+  return button;
 }
 
 // ---- the traffic ------------------------------------------------------------------------------------------------
@@ -119,6 +143,7 @@ function addEntry(what, says, kind = "") {
   page["traffic-empty"].hidden = true;
   return {
     add: (text, className) => item.append(make("pre", { className, textContent: text, tabIndex: 0 })),
+    offer: (button) => item.appendChild(button),
     end: (ended, told, milliseconds) => {
       item.dataset.kind = ended;
       status.textContent = `${told}, ${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
