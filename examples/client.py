@@ -10,11 +10,6 @@ from uuid import uuid4
 from websockets.asyncio.client import connect
 
 BASE = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
-PACKETS = [
-    (-1, {"sent": "by a client"}),  # PING
-    (2, {"name": f"Author {uuid4()}"}),  # CREATE_AUTHOR
-    (1, {"per_page": 5, "cursor": ""}),  # GET_AUTHORS; `next` in `meta` is the cursor of the next page
-]
 
 
 def sign_in(user: str, password: str) -> str:
@@ -26,10 +21,15 @@ def sign_in(user: str, password: str) -> str:
 
 async def main() -> None:
     headers = {"Authorization": f"Bearer {sign_in('carol', 'carol')}"}
+    # PING, CREATE_AUTHOR, and GET_AUTHORS, of which `next` in `meta` is the cursor of the next page.
+    waiting = [(-1, {"sent": "by a client"}), (2, {"name": f"Author {uuid4()}"}), (1, {"per_page": 5, "cursor": ""})]
     async with connect(BASE.replace("http", "ws", 1) + "/web", additional_headers=headers) as socket:
-        for pkg_id, data in PACKETS:
+        while waiting:
+            pkg_id, data = waiting.pop(0)
             await socket.send(json.dumps({"pkg_id": pkg_id, "req_id": str(uuid4()), "data": data}))
-            print(json.dumps(json.loads(await socket.recv()), indent=2))
+            print(json.dumps(reply := json.loads(await socket.recv()), indent=2))
+            if cursor := reply.get("meta", {}).get("next"):
+                waiting.append((pkg_id, {**data, "cursor": cursor}))
 
 
 asyncio.run(main())
