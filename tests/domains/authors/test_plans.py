@@ -41,6 +41,7 @@ LISTS: dict[str, dict[str, List]] = {
         "no name, by cursor": authors(filters={"name": "not there"}, cursor=""),
         "beginning": authors(filters={"name": "qq"}),
         "beginning, by cursor": authors(filters={"name": "q"}, cursor=""),
+        "no letters": authors(filters={"name": "..."}),
         "every name": authors(filters={"name": "author"}),
     },
     "get_books": {

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, ColumnElement, any_, bindparam, func
 from sqlalchemy.orm import InstrumentedAttribute
 
 from starpost.db.model import BaseModel
-from starpost.db.search import MIN_PART, is_searchable
+from starpost.db.search import MIN_PART, has_trigram, is_searchable
 from starpost.db.types import MAX_BIGINT
 from starpost.errors import FieldError, InvalidDataError
 
@@ -21,10 +21,18 @@ MAX_ALTERNATIVES = 1000
 
 
 class Condition(NamedTuple):
-    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains``, ``begins`` or ``null``."""
+    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains``, ``begins``, ``opens`` or ``null``.
+
+    ``begins`` is about one or two characters, ``opens`` about more.
+    """
 
     column: str
     kind: str
+
+    @property
+    def is_search(self) -> bool:
+        """True if it is about a part of a text."""
+        return self.kind in {"contains", "begins", "opens"}
 
 
 class Filters(NamedTuple):
@@ -37,7 +45,8 @@ class Filters(NamedTuple):
 def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
     """Parse filters: a string means contained, ignoring case; a list IN; ``None`` IS NULL; other values equality.
 
-    One or two letters mean the beginning if the column is ``searchable``. ``msgspec.UNSET`` means no filter.
+    Text that a trigram index cannot find, such as one or two letters, means the beginning if the column is
+    ``searchable``. ``msgspec.UNSET`` means no filter.
 
     Raises:
         InvalidDataError: An unknown column, a value of another type than the column, or one that PostgreSQL cannot
@@ -57,8 +66,10 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
         shape.append(Condition(name, kind))
         if kind == "contains":
             parameters[f"filter_{name}"] = f"%{escape_like(value)}%"
-        elif kind == "begins":
-            parameters[f"filter_{name}"] = f"{escape_like(value)}%"
+        elif kind in {"begins", "opens"}:
+            parameters[f"filter_{name}"] = f"{escape_like(value[: MIN_PART - 1])}%"
+            if kind == "opens":
+                parameters[f"whole_{name}"] = f"{escape_like(value)}%"
         elif kind != "null":
             parameters[f"filter_{name}"] = value
     if errors:
@@ -67,8 +78,8 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
 
 
 def conditions(model: type[BaseModel], shape: Sequence[Condition]) -> list[ColumnElement[bool]]:
-    """Return the WHERE clauses of a shape. Parameters are named ``filter_`` and the column."""
-    return [_condition(getattr(model, column), kind, f"filter_{column}") for column, kind in shape]
+    """Return the WHERE clauses of a shape. Parameters are named ``filter_``, or ``whole_``, and the column."""
+    return [_condition(getattr(model, name), kind, name) for name, kind in shape]
 
 
 def escape_like(text: str) -> str:
@@ -76,7 +87,8 @@ def escape_like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _condition(column: InstrumentedAttribute[Any], kind: str, parameter: str) -> ColumnElement[bool]:
+def _condition(column: InstrumentedAttribute[Any], kind: str, name: str) -> ColumnElement[bool]:
+    parameter = f"filter_{name}"
     match kind:
         case "null":
             return column.is_(None)
@@ -85,10 +97,13 @@ def _condition(column: InstrumentedAttribute[Any], kind: str, parameter: str) ->
             return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
         case "contains":
             return column.ilike(bindparam(parameter, type_=column.type), escape="\\")
-        case "begins":
+        case "begins" | "opens":
             # ILIKE compares in lower case, too, but not by an ordinary index.
             beginning = func.lower(func.left(column, MIN_PART - 1))
-            return beginning.like(func.lower(bindparam(parameter, type_=column.type)), escape="\\")
+            begins = beginning.like(func.lower(bindparam(parameter, type_=column.type)), escape="\\")
+            if kind == "begins":
+                return begins
+            return begins & column.ilike(bindparam(f"whole_{name}", type_=column.type), escape="\\")
     return column == bindparam(parameter, type_=column.type)
 
 
@@ -96,7 +111,9 @@ def _kind(column: InstrumentedAttribute[Any], value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return "begins" if 0 < len(value) < MIN_PART and is_searchable(column) else "contains"
+        if not value or not is_searchable(column) or has_trigram(value):
+            return "contains"
+        return "begins" if len(value) < MIN_PART else "opens"
     return "in" if isinstance(value, list | tuple | set | frozenset) else "equal"
 
 

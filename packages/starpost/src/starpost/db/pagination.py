@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, null, select, tuple_
+from sqlalchemy import BigInteger, bindparam, cast, func, literal_column, null, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute
 
 from starpost.db.estimate import size_clause
@@ -133,6 +133,32 @@ def offset_clause(
     )
 
 
+def search_clause(model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape) -> AnySelect:
+    """Select what ``offset_clause`` does, for a shape with a search. PostgreSQL searches once for page and count.
+
+    It keeps the keys of the rows that it counts. If these are all rows, the page is cut from them. Else many rows
+    match, and it soon finds those of the page in the order of the list.
+
+    Parameters: those of ``offset_clause``, of which ``count_limit`` is not NULL.
+    """
+    limit, offset = bindparam("row_limit", type_=BigInteger), bindparam("row_offset", type_=BigInteger)
+    count_limit = bindparam("count_limit", type_=BigInteger)
+    keys = [column.label(name) for column, (name, _) in zip(ordering.columns(model), ordering.terms, strict=True)]
+    matching = select(*keys).where(*conditions(model, shape))
+    found = matching.limit(count_limit).cte()
+    counted = select(func.count().label("count")).select_from(found).cte()
+    count = select(counted.c.count).scalar_subquery()
+    order = [found.c[name].desc() if descends else found.c[name].asc() for name, descends in ordering.terms]
+    page = union_all(
+        select(found.c.id).where(count < count_limit).order_by(*order).limit(limit).offset(offset),
+        ordering.apply(model, matching.with_only_columns(model.id).where(count >= count_limit))
+        .limit(limit)
+        .offset(offset),
+    )
+    rows = select(*columns(model, view)).where(model.id.in_(page))
+    return ordering.apply(model, rows).add_columns(count.label("count"), cast(null(), BigInteger).label("estimate"))
+
+
 def count_clause(model: type[BaseModel], shape: Shape, apply_filters: ApplyFilters | None = None) -> AnySelect:
     """Select the number of rows, of which ``count_limit`` are counted, all if it is NULL.
 
@@ -183,6 +209,14 @@ def offset_statement(
 ) -> Statement[tuple[Any, ...]]:
     """Return ``offset_clause`` as a statement, made once for each shape."""
     return Statement(offset_clause(model, view, ordering, shape), tuple)
+
+
+@lru_cache(maxsize=1024)
+def search_statement(
+    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape
+) -> Statement[tuple[Any, ...]]:
+    """Return ``search_clause`` as a statement, made once for each shape."""
+    return Statement(search_clause(model, view, ordering, shape), tuple)
 
 
 @lru_cache(maxsize=1024)

@@ -1,8 +1,8 @@
 """Search for a part of a text, by indexes.
 
-A trigram index finds a part of three letters and more anywhere in the text. One or two letters have no trigram: of them
-an ordinary index finds the texts that begin with them. Models declare both; migrations make them by
-``starpost.db.operations``::
+A trigram index finds a part of three letters and more anywhere in the text. One or two letters have no trigram, and so
+have three characters such as ``...``: an ordinary index finds the texts that begin with them. Models declare both;
+migrations make them by ``starpost.db.operations``::
 
     @searchable("title")
     class Review(BaseModel):
@@ -40,7 +40,8 @@ _NEEDS = "starpost_needs_extension"
 def searchable(*columns: str) -> Callable[[M], M]:
     """Declare text columns of a model searchable: a filter by a part of the text uses an index.
 
-    A filter of one or two letters then finds the texts that begin with them, in either case, and no others.
+    A filter that has no trigram, such as one or two letters, then finds the texts that begin with it, in either case,
+    and no others.
 
     Raises:
         KeyError: There is no such column.
@@ -65,6 +66,16 @@ def searchable(*columns: str) -> Callable[[M], M]:
 def is_searchable(column: InstrumentedAttribute[Any]) -> bool:
     """Return whether the column was declared searchable."""
     return _IS_SEARCHABLE in column.info
+
+
+def has_trigram(part: str) -> bool:
+    """Return whether PostgreSQL can look for the part in a trigram index.
+
+    Trigrams are of words, which have letters and digits, with two blanks before each word and one after it. The first
+    word of a part may go on before it, so a single letter there makes none.
+    Source: ``generate_wildcard_trgm`` in ``contrib/pg_trgm/trgm_op.c``.
+    """
+    return len(part) >= MIN_PART and any(character.isalpha() or character.isdecimal() for character in part[1:])
 
 
 def index_names(table: str, column: str) -> tuple[str, str]:

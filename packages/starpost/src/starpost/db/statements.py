@@ -31,6 +31,7 @@ from starpost.db.pagination import (
     offset_clause,
     offset_statement,
     require_page,
+    search_statement,
 )
 from starpost.db.statement import AnySelect, CompiledStatement, Statement
 from starpost.errors import NotFoundError
@@ -129,7 +130,9 @@ class Statements:
         counting = {**parameters, "count_limit": None if count_limit is None else count_limit + 1}
         limits = {**counting, "row_limit": per_page, "row_offset": offset}
         if apply_filters is None:
-            rows = await self._values(offset_statement(model, view, ordering, shape), limits)
+            is_search = count_limit is not None and any(condition.is_search for condition in shape)
+            statement_of = search_statement if is_search else offset_statement
+            rows = await self._values(statement_of(model, view, ordering, shape), limits)
         else:
             rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
         items = [view(*row[:-2]) for row in rows]

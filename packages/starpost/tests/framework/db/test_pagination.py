@@ -164,6 +164,22 @@ async def test_a_page_and_its_total_are_one_statement(settings: Settings, databa
         await own.close()
 
 
+@pytest.mark.parametrize("order_by", [[], ["-label"], ["-created_at", "label"]])
+@pytest.mark.parametrize("count_limit", [0, 9, 10, 11])
+async def test_a_search_shows_the_same_whether_all_rows_are_counted_or_not(
+    shelves: None, statements: Statements, order_by: list[str], count_limit: int
+) -> None:
+    """There are ten shelves with a 4 in their number; up to the limit, the page is cut from what was counted."""
+    for number in (1, 2, 3, 4):
+        options: Any = {"filters": {"label": "4", "id": list(range(46))}, "order_by": order_by}
+        expected = await page(statements, number, 5, count_limit=None, **options)
+        found = await page(statements, number, 5, count_limit=count_limit, **options)
+        assert found.items == expected.items
+        assert expected.meta == OffsetMeta.of(number, 5, 10)
+        if count_limit >= 10:
+            assert found.meta == expected.meta
+
+
 async def test_apply_filters_counts_what_it_shows(database: Database, shelves: None, statements: Statements) -> None:
     async with database.engine.begin() as connection:
         items = [{"title": f"{shelf}/{copy}", "shelf_id": shelf} for shelf in (1, 2, 3) for copy in range(4)]
