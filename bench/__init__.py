@@ -2,5 +2,5 @@
 
 A slow, shared or throttled machine affects both sides alike, so the results are ratios::
 
-    python -m bench --cases packets,http --rounds 3
+    python -m bench --cases trivial,http --rounds 3
 """

@@ -11,6 +11,8 @@ class Cores:
 
     server: frozenset[int] | None
     load: frozenset[int] | None
+    every: frozenset[int] | None = None
+    """Cores of a server with several workers, which share one of them with the load where there are two."""
 
     @classmethod
     def plan(cls, *, is_pinned: bool) -> Self:
@@ -23,7 +25,7 @@ class Cores:
         allowed = sorted(os.sched_getaffinity(0))
         if len(allowed) < 2:
             return cls(None, None)
-        return cls(frozenset(allowed[-1:]), frozenset(allowed[:-1]))
+        return cls(frozenset(allowed[-1:]), frozenset(allowed[:-1]), frozenset(allowed))
 
 
 def pin(cores: frozenset[int] | None) -> None:

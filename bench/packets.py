@@ -35,16 +35,18 @@ class Frames:
         codec: The subprotocol: text frames with JSON or binary ones with MessagePack.
         sequence: Endless sequence of frames.
         packets: Packets in each frame.
+        good: Bytes that every good reply contains, and no other; by default those of our own protocol.
     """
 
     codec: CodecName
     sequence: Iterator[bytes]
     packets: int = 1
+    good: bytes = b""
 
-    @property
-    def good(self) -> bytes:
-        """Bytes that every good reply contains, and no other."""
-        return b'"status_code":0' if self.codec == "json" else b"\xabstatus_code\x00"
+    def __post_init__(self) -> None:
+        if not self.good:
+            mark = b'"status_code":0' if self.codec == "json" else b"\xabstatus_code\x00"
+            object.__setattr__(self, "good", mark)
 
 
 def encode(codec: CodecName, value: Any) -> bytes:

@@ -22,7 +22,9 @@ from typing import Any, Final
 import uvloop
 
 from bench import application
-from bench.cases import CASES, CONNECTIONS, GUARDED_PATH, PAGE_PATH, PER_PAGE
+from bench.cases import CASES
+from bench.cases.packets import CONNECTIONS, PER_PAGE
+from bench.cases.requests import GUARDED_PATH, PAGE_PATH
 from bench.cores import pin
 from bench.in_process import Send, packets, requests
 from bench.measurement import Side

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from bench.cases import HTTP_LOAD
+from bench.cases.requests import HTTP_LOAD
 from bench.runner import Outcome
 from bench.statistics import Spread
 
@@ -40,7 +40,7 @@ def _rows(outcome: Outcome) -> list[Sequence[str]]:
                 "" if number else case.title,
                 metric.unit,
                 _spread(outcome.spread_of_ours(metric)),
-                "" if theirs is None else f"{_spread(theirs)} {case.theirs.name if not number else ''}".rstrip(),
+                f"{_spread(theirs)} {case.theirs.name if not number else ''}".rstrip(),
                 "" if ratio is None else f"{ratio.median:.2f} ({ratio.smallest:.2f} … {ratio.largest:.2f})",
                 "" if metric.goal is None else str(metric.goal),
                 {None: "", True: "reached", False: "missed"}[is_reached],
@@ -80,7 +80,7 @@ def record(outcomes: Sequence[Outcome], *, rounds: int, seconds: float, is_pinne
                     metric.key: {
                         "unit": metric.unit,
                         "ours": [sample[metric.key] for sample in outcome.ours],
-                        "theirs": [sample[metric.key] for sample in outcome.theirs] if metric.is_compared else None,
+                        "theirs": [sample[metric.key] for sample in outcome.theirs],
                         "ratio": ratio.median if (ratio := outcome.is_measured and outcome.ratio(metric)) else None,
                         "goal": None if metric.goal is None else str(metric.goal),
                         "reached": outcome.is_reached(metric) if outcome.is_measured else None,

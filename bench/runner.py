@@ -32,9 +32,9 @@ class Outcome:
         """Return the spread of the application's values."""
         return Spread.of([sample[metric.key] for sample in self.ours])
 
-    def spread_of_theirs(self, metric: Metric) -> Spread | None:
-        """Return the spread of the yardstick's values; ``None`` if they are not compared."""
-        return Spread.of([sample[metric.key] for sample in self.theirs]) if metric.is_compared else None
+    def spread_of_theirs(self, metric: Metric) -> Spread:
+        """Return the spread of the yardstick's values."""
+        return Spread.of([sample[metric.key] for sample in self.theirs])
 
     def ratio(self, metric: Metric) -> Spread | None:
         """Return the spread of the ratios of ours to theirs; ``None`` if they are not compared."""

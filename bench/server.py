@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from bench.dialects import PACKETS, Dialect
+from bench.peers import Peer
 from bench.serve import CORES_VARIABLE
 from starpost.testing.launched import free_port
 
@@ -26,18 +28,21 @@ class ServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Subject of a measurement: a target of the launcher and its settings."""
+    """Subject of a measurement: a target of the launcher and its settings, or a peer."""
 
     name: str
-    target: str
+    target: str = ""
+    dialect: Dialect = PACKETS
     workers: int = 1
     uses_second_door: bool = False
     """Sockets are opened at ``WS_PORT``."""
     environ: Mapping[str, str] = field(default_factory=dict, hash=False)
+    peer: Peer | None = field(default=None, hash=False)
+    """Server of another project; the launcher does not run it."""
 
 
 class Server:
-    """Context manager that runs a subject under the launcher, on the given cores.
+    """Context manager that runs a subject on the given cores: a peer, or a target of the launcher.
 
     Args:
         subject: Subject to serve.
@@ -57,10 +62,11 @@ class Server:
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as output:
+            command, environ = self._prepared()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bench.serve", self.subject.target],
+                command,
                 cwd=ROOT,
-                env=self._environ,
+                env=environ,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -83,7 +89,7 @@ class Server:
     def socket_url(self) -> str:
         """URL of its WebSocket."""
         port = self._environ["WS_PORT"] if self.subject.uses_second_door else self.port
-        return f"ws://127.0.0.1:{port}/web"
+        return f"ws://127.0.0.1:{port}{self.subject.dialect.path}"
 
     def cpu_seconds(self) -> float:
         """Return the processor time that its workers have used so far; 0 where ``/proc`` is missing."""
@@ -101,6 +107,15 @@ class Server:
                 if line.startswith("Private_"):
                     kibibytes += int(line.split()[1])
         return kibibytes * 1024
+
+    def _prepared(self) -> tuple[list[str], dict[str, str]]:
+        """Return command and variables."""
+        peer = self.subject.peer
+        if peer is None:
+            return [sys.executable, "-m", "bench.serve", self.subject.target], self._environ
+        port = free_port()
+        command = [sys.executable, "-m", "bench.foreign", str(port), str(peer.home), *peer.command(port)]
+        return command, {**self._environ, **peer.environ(port, self._environ)}
 
     def _workers(self) -> list[int]:
         tasks = Path(f"/proc/{self._process.pid}/task")

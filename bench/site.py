@@ -61,7 +61,7 @@ class Site:
         """Return a new server, not started yet, for measurements that others must not influence."""
         log = self.folder / f"{subject.name}-{secrets.token_hex(4)}.log"
         # Several workers need several cores, even if they share them with the load.
-        return Server(subject, self.environ, self.cores.server if subject.workers == 1 else None, log)
+        return Server(subject, self.environ, self.cores.server if subject.workers == 1 else self.cores.every, log)
 
     async def create_table(self) -> None:
         """Create the table that pages are read from."""

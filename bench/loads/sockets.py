@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from bench.dialects import Exchange
 from bench.loads.window import WARM_UP, LoadError, Tally, Throughput, watch
 from bench.packets import CodecName, Frames
 from bench.server import Server
@@ -24,6 +27,14 @@ MakeFrames = Callable[[int], Frames]
 """Makes the frames of the connection with this number."""
 
 
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Frames that one subscriber sends in a row, and the number of events that they cause."""
+
+    frames: Sequence[bytes]
+    events: int
+
+
 class _Client(WSListener):
     """Client of one connection, which sends the next frame when an answer has arrived.
 
@@ -33,17 +44,32 @@ class _Client(WSListener):
         is_echo: The server repeats each frame, so that no answer can be wrong.
     """
 
-    def __init__(self, tally: Tally, frames: Frames, *, is_echo: bool) -> None:
+    def __init__(self, tally: Tally, frames: Frames, *, is_echo: bool = False) -> None:
         self._tally = tally
         self._sequence = frames.sequence
         self._kind = WSMsgType.TEXT if frames.codec == "json" else WSMsgType.BINARY
         self._good = b"" if is_echo else frames.good
         self._times = frames.packets
+        self._awaited: tuple[bytes, asyncio.Future[None]] | None = None
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Keep the transport. Nothing is sent before all clients are connected."""
         self.transport = transport
+
+    async def say(self, exchange: Exchange) -> None:
+        """Send a frame before the measurement, and wait for its answer.
+
+        Raises:
+            LoadError: The server closed the connection.
+            TimeoutError: No good answer came.
+        """
+        assert self.transport is not None
+        self._awaited = exchange.answer, asyncio.get_running_loop().create_future()
+        self.transport.send(WSMsgType.TEXT, exchange.said)
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            await self._awaited[1]
+        self._awaited = None
 
     def begin(self) -> None:
         """Send one frame."""
@@ -52,7 +78,9 @@ class _Client(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Count the answer, send the next."""
-        if frame.msg_type is WSMsgType.CLOSE:
+        if self._awaited is not None:
+            self._heard(frame)
+        elif frame.msg_type is WSMsgType.CLOSE:
             self._tally.refuse(f"closed with {frame.get_close_code()} {frame.get_close_reason()}")
             transport.disconnect()
         elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
@@ -67,10 +95,41 @@ class _Client(WSListener):
     def answered(self) -> None:
         """Handle an answer; for subclasses."""
 
+    def _heard(self, frame: WSFrame) -> None:
+        """Take a frame as the answer to what was said, if it is."""
+        assert self._awaited is not None
+        answer, future = self._awaited
+        if future.done():
+            return
+        if frame.msg_type is WSMsgType.CLOSE:
+            future.set_exception(LoadError(f"closed with {frame.get_close_code()} {frame.get_close_reason()}"))
+        elif answer in frame.get_payload_as_bytes():
+            future.set_result(None)
+
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows gives it
         """A connection that ends by itself ends the measurement."""
         if self._tally.is_running:
             self._tally.refuse("disconnected")
+
+
+class _TimedClient(_Client):
+    """Client that records how long each answer took."""
+
+    def __init__(self, tally: Tally, frames: Frames, *, is_echo: bool) -> None:
+        super().__init__(tally, frames, is_echo=is_echo)
+        self.latencies = list[float]()
+        self._sent = 0.0
+
+    def begin(self) -> None:
+        """Send the first frame."""
+        self._sent = time.perf_counter()
+        super().begin()
+
+    def answered(self) -> None:
+        """Record the time; the next frame leaves at once."""
+        now = time.perf_counter()
+        self.latencies.append(now - self._sent)
+        self._sent = now
 
 
 class _PacedClient(_Client):
@@ -88,7 +147,7 @@ class _PacedClient(_Client):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Record how long the answer took, from the time at which its request was due."""
-        if frame.msg_type is WSMsgType.CLOSE:
+        if self._awaited is not None or frame.msg_type is WSMsgType.CLOSE:
             super().on_ws_frame(transport, frame)
         elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
             if not self._due:
@@ -100,7 +159,7 @@ class _PacedClient(_Client):
 
 
 async def saturate(
-    server: Server, token: str, make_frames: MakeFrames, *, connections: int, seconds: float, is_echo: bool
+    server: Server, token: str, make_frames: MakeFrames, *, connections: int, seconds: float
 ) -> Throughput:
     """Keep one frame on the way on each connection. Return packets per second.
 
@@ -109,15 +168,35 @@ async def saturate(
     """
     tally = Tally()
     frames = [make_frames(number) for number in range(connections)]
-    clients = [_Client(tally, each, is_echo=is_echo) for each in frames]
+    clients = [_Client(tally, each, is_echo=server.subject.dialect.is_echo) for each in frames]
     async with _connected(server, token, frames[0].codec, clients, tally):
         for client in clients:
             client.begin()
         return await watch(tally, server, seconds, frames[0].packets)
 
 
+async def round_trips(
+    server: Server, token: str, make_frames: MakeFrames, *, seconds: float
+) -> tuple[Throughput, list[float]]:
+    """Send a frame on one connection whenever the one before is answered.
+
+    Returns:
+        Packets per second, and the seconds that each answer took.
+
+    Raises:
+        LoadError: An answer was a refusal.
+    """
+    tally = Tally()
+    frames = make_frames(0)
+    client = _TimedClient(tally, frames, is_echo=server.subject.dialect.is_echo)
+    async with _connected(server, token, frames.codec, [client], tally):
+        client.begin()
+        seen = await watch(tally, server, seconds, frames.packets)
+    return seen, client.latencies
+
+
 async def pace(
-    server: Server, token: str, make_frames: MakeFrames, *, rate: float, connections: int, seconds: float, is_echo: bool
+    server: Server, token: str, make_frames: MakeFrames, *, rate: float, connections: int, seconds: float
 ) -> list[float]:
     """Send at a constant rate, and return the seconds that each answer took from when its request was due.
 
@@ -129,7 +208,7 @@ async def pace(
     """
     tally, latencies = Tally(), list[float]()
     frames = [make_frames(number) for number in range(connections)]
-    clients = [_PacedClient(tally, each, latencies, is_echo=is_echo) for each in frames]
+    clients = [_PacedClient(tally, each, latencies, is_echo=server.subject.dialect.is_echo) for each in frames]
     async with _connected(server, token, frames[0].codec, clients, tally):
         interval, sent = 1 / rate, 0
         started = time.perf_counter()
@@ -147,17 +226,18 @@ async def pace(
 
 @asynccontextmanager
 async def idle(
-    server: Server, token: str, make_frames: MakeFrames, *, connections: int, is_echo: bool
+    server: Server, token: str, make_frames: MakeFrames, subscription: Exchange | None = None, *, connections: int
 ) -> AsyncIterator[None]:
-    """Open connections that get one answer each, and are silent from then on.
+    """Open connections that get one answer each, or two with a subscription, and are silent from then on.
 
     Raises:
         LoadError: An answer was a refusal.
     """
     tally, latencies = Tally(), list[float]()
     frames = make_frames(0)
+    is_echo = server.subject.dialect.is_echo
     clients = [_PacedClient(tally, frames, latencies, is_echo=is_echo) for _ in range(connections)]
-    async with _connected(server, token, frames.codec, clients, tally):
+    async with _connected(server, token, frames.codec, clients, tally, subscription):
         for number, client in enumerate(clients):
             client.send_due(time.perf_counter())
             if number % HANDSHAKES_AT_ONCE == 0:
@@ -169,54 +249,51 @@ async def idle(
 class _Subscriber(_Client):
     """Client that counts events."""
 
-    def __init__(self, tally: Tally, subscribed: Tally, frames: Frames) -> None:
-        super().__init__(tally, frames, is_echo=True)
-        self._subscribed = subscribed
-
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Count an event."""
-        if frame.msg_type is WSMsgType.TEXT and EVENT_MARK in frame.get_payload_as_bytes():
-            self._tally.done += 1
-            self._tally.wake()
-        elif frame.msg_type is WSMsgType.TEXT and b'"recovered":' in frame.get_payload_as_bytes():
-            self._subscribed.done += 1
-        elif frame.msg_type is WSMsgType.CLOSE:
+        """Count the events of a frame."""
+        if self._awaited is not None or frame.msg_type is WSMsgType.CLOSE:
             super().on_ws_frame(transport, frame)
+        elif frame.msg_type is WSMsgType.TEXT and (events := frame.get_payload_as_bytes().count(EVENT_MARK)):
+            self._tally.done += events
+            self._tally.wake()
 
 
 async def fan_out(
-    server: Server, token: str, announcements: Frames, subscription: bytes | None, *, subscribers: int, seconds: float
+    server: Server,
+    token: str,
+    announcement: Announcement,
+    subscription: Exchange | None,
+    *,
+    subscribers: int,
+    seconds: float,
 ) -> tuple[Throughput, float]:
     """Announce, wait until every subscriber has it, announce again.
 
     Args:
         server: Server under test.
         token: Token of a user who may subscribe.
-        announcements: Frames of the first subscriber.
-        subscription: The SUBSCRIBE packet; ``None`` if every connection gets everything.
+        announcement: What the first subscriber sends.
+        subscription: The subscription of each connection; ``None`` if every connection gets everything.
         subscribers: Number of subscribers.
         seconds: Length of the measurement.
 
     Returns:
-        Deliveries, and the mean time, in seconds, until the last subscriber had an event.
+        Deliveries, and the mean time, in seconds, until the last subscriber had everything.
 
     Raises:
         LoadError: A subscriber did not get an event.
     """
     tally = Tally()
-    subscribed = Tally()
-    clients = [_Subscriber(tally, subscribed, announcements) for _ in range(subscribers)]
-    async with _connected(server, token, "json", clients, tally):
-        if subscription is not None:
-            for client in clients:
-                assert client.transport is not None
-                client.transport.send(WSMsgType.TEXT, subscription)
-            await subscribed.wait_for(subscribers, ANSWER_TIMEOUT)
+    # One after the other, without waiting: a round of announcements.
+    frames = Frames("json", cycle(announcement.frames))
+    clients = [_Subscriber(tally, frames) for _ in range(subscribers)]
+    async with _connected(server, token, "json", clients, tally, subscription):
         rounds, began, cpu, done = 0, 0.0, 0.0, 0
         started = time.perf_counter()
         while tally.is_running and (not rounds or time.perf_counter() - began < seconds):
-            clients[0].begin()
-            await tally.reach(tally.done + subscribers, ANSWER_TIMEOUT)
+            for _ in announcement.frames:
+                clients[0].begin()
+            await tally.reach(tally.done + subscribers * announcement.events, ANSWER_TIMEOUT)
             if not rounds and time.perf_counter() - started < WARM_UP:
                 continue
             if not rounds:
@@ -232,9 +309,15 @@ async def fan_out(
 
 @asynccontextmanager
 async def _connected(
-    server: Server, token: str, codec: CodecName, clients: Iterable[_Client], tally: Tally
+    server: Server,
+    token: str,
+    codec: CodecName,
+    clients: Iterable[_Client],
+    tally: Tally,
+    subscription: Exchange | None = None,
 ) -> AsyncIterator[None]:
-    headers = [("Authorization", f"Bearer {token}"), ("Sec-WebSocket-Protocol", codec)]
+    greeting = server.subject.dialect.greeting
+    headers = server.subject.dialect.headers(token, codec)
     slots = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
 
     async def connect(client: _Client) -> None:
@@ -246,6 +329,10 @@ async def _connected(
                 websocket_handshake_timeout=HANDSHAKE_TIMEOUT,
                 read_buffer_init_size=1024,
             )
+            if greeting is not None:
+                await client.say(greeting(token))
+            if subscription is not None:
+                await client.say(subscription)
 
     try:
         try:

@@ -38,6 +38,7 @@ def test_the_record_has_every_round_and_is_json() -> None:
     assert measured["rate"]["ours"] == [900, 950]
     assert measured["rate"]["ratio"] == 0.925
     assert measured["rate"]["reached"] is True
-    assert measured["busy"]["theirs"] is None
+    assert measured["busy"]["theirs"] == [98.0, 98.0]
+    assert measured["busy"]["ratio"] is None
     assert written["cases"]["failed"]["fault"] == "it failed"
     assert written["machine"]["packages"]["granian"]
