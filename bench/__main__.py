@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import growth
+from bench import growth, growth_chart
 from bench.cases import CASES
 from bench.cases.requests import HTTP_LOAD
 from bench.chart import bars, svg
@@ -38,14 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each side of a case in a round; default: 2")
     parser.add_argument("--pin", action="store_true", help="the servers on one core, everything else on the others")
     parser.add_argument("--json", type=Path, help="write everything that was measured to this file")
-    parser.add_argument("--svg", type=Path, help="draw the ratios into this file")
+    parser.add_argument("--svg", type=Path, help="draw the ratios, or the growth, into this file")
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     options = parser.parse_args(arguments)
     if options.list:
         print("\n".join(f"{case.name:<26} {case.title}" for case in CASES.values()))
         return 0
     if options.cases == GROWTH:
-        print(growth.run(CALLS))
+        curves = growth.run(CALLS)
+        print(growth.report(curves))
+        if options.svg is not None:
+            options.svg.write_text(growth_chart.svg(growth.costly(curves)))
         return 0
     try:
         cases = chosen(options.cases)

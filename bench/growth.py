@@ -24,6 +24,8 @@ RARE: Final = "f1c15925"
 COMMON: Final = "name 777."
 """Parts of one name, the 777th, of which the second begins as a part of every name does."""
 
+REFUSED: Final = "page beyond: refused"
+
 Ask = Callable[[Statements], Awaitable[Any]]
 Curve = Mapping[int, float]
 """Milliseconds by number of rows."""
@@ -50,9 +52,9 @@ CASES: Final[Mapping[str, Ask]] = {
     "first page, with its total": _page(per_page=20),
     "page by cursor": _by_cursor(per_page=20),
     "last page by offset (10,000 rows skipped)": _page(page=101, per_page=100),
-    "page beyond: refused": _refused,
+    REFUSED: _refused,
     "part of a name, one hit": _page(filters={"name": RARE}),
-    "the same, with a word of every name": _page(filters={"name": COMMON}),
+    "part of a name, one hit, with a word of every name": _page(filters={"name": COMMON}),
     "part of a name, no hit": _page(filters={"name": "not there"}),
     "part of a name, every row": _page(filters={"name": "author"}),
     "one letter, no hit": _page(filters={"name": "q"}),
@@ -95,9 +97,14 @@ def report(curves: Mapping[str, Curve]) -> str:
     return "\n".join(lines)
 
 
-def run(times: int) -> str:
-    """Measure all, and return the report."""
-    return report(asyncio.run(measure(SIZES, times)))
+def run(times: int) -> dict[str, Curve]:
+    """Measure all."""
+    return asyncio.run(measure(SIZES, times))
+
+
+def costly(curves: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Return the curves of lists that ask PostgreSQL."""
+    return {title: curve for title, curve in curves.items() if title != REFUSED}
 
 
 def _create_table(connection: Connection) -> None:

@@ -1,10 +1,11 @@
-from bench.growth import CASES, measure, report
+from bench.growth import CASES, REFUSED, costly, measure, report
 
 
 async def test_every_case_is_measured_at_every_size() -> None:
     curves = await measure((10, 1_000), times=2)
     assert curves.keys() == CASES.keys()
     assert all(curve.keys() == {10, 1_000} and min(curve.values()) > 0 for curve in curves.values())
+    assert costly(curves).keys() == CASES.keys() - {REFUSED}
 
 
 def test_the_report_has_the_growth() -> None:
