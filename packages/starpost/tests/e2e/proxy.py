@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from starpost.testing.launched import until
+from starpost.testing.launched import PATIENCE, until
 from starpost_dev.services import ports
 
 ROOT = Path.cwd()
@@ -78,7 +78,7 @@ def proxied(nodes: Sequence[int]) -> Iterator[int]:
             yield port
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE)
     finally:
         shutil.rmtree(folder)
 

@@ -18,6 +18,9 @@ from starpost_dev.services import Valkey, ephemeral_valkey, ports, resp
 
 NAME = "events"
 SENTINELS = 3
+PATIENT, HASTY = 60_000, 1000
+"""Milliseconds without an answer after which a sentinel takes a server for lost. A busy machine may need more than one
+second for an answer, so that only who is about to lose a server makes the sentinels hasty."""
 PASSWORD = "of the sentinels alone"
 
 
@@ -34,6 +37,12 @@ class Watched:
         with _client(self.sentinels[0]) as client:
             _, port = client.sentinel_get_master_addr_by_name(NAME)
             return int(port)
+
+    def take_for_lost_after(self, milliseconds: int) -> None:
+        """Tell the sentinels how long a server may be silent."""
+        for port in self.sentinels:
+            with _client(port) as client:
+                client.sentinel_set(NAME, "down-after-milliseconds", milliseconds)
 
     def environment(self) -> dict[str, str]:
         """The application's variables."""
@@ -82,7 +91,7 @@ def sentinel(primary: int, password: str) -> Iterator[int]:
         f'requirepass "{PASSWORD}"\nsentinel sentinel-pass "{PASSWORD}"\n'
         f"sentinel monitor {NAME} 127.0.0.1 {primary} 2\n"
         f"sentinel auth-pass {NAME} {password}\n"
-        f"sentinel down-after-milliseconds {NAME} 1000\n"
+        f"sentinel down-after-milliseconds {NAME} {PATIENT}\n"
         f"sentinel failover-timeout {NAME} 5000\n"
     )
     configuration.chmod(0o600)

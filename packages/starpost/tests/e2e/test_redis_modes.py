@@ -14,7 +14,7 @@ from starpost.testing.issuer import Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
 from starpost_dev.services import Services, ValkeyCluster, ephemeral_valkey, ephemeral_valkey_cluster
-from tests.e2e.sentinel import Watched, watched_by_sentinels
+from tests.e2e.sentinel import HASTY, PATIENT, Watched, watched_by_sentinels
 from tests.specimen import SPECIMEN
 
 SUBSCRIBE, PRESENCE = -3, -9
@@ -207,9 +207,15 @@ def lose_a_server(installation: Installation) -> Callable[[], object]:
 
         old = redis.primary()
         server = next(server for server in redis.servers if server.port == old)
+        redis.take_for_lost_after(HASTY)
         server.kill()
-        # Nothing is brought back: the replica takes over.
-        return lambda: until(lambda: redis.primary() != old, "another primary")
+
+        def taken_over() -> None:
+            """Nothing is brought back: the replica takes over."""
+            until(lambda: redis.primary() != old, "another primary")
+            redis.take_for_lost_after(PATIENT)
+
+        return taken_over
     if isinstance(redis, ValkeyCluster):
         index = next(
             number
