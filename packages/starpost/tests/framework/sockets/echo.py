@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starpost.sockets.listener import Listener
-from starpost.testing.launched import free_port
+from starpost.testing.launched import PATIENCE, free_port
 
 MAX_BYTES = 100_000
-PATIENCE = 20.0
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 App = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]

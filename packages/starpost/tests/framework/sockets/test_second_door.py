@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from starpost.testing import Serve, plain_http
 from starpost.testing.issuer import Issuer
 from starpost.testing.launched import Launched, free_port
-from starpost.testing.packet_client import packet_client
+from starpost.testing.packet_client import PATIENCE, packet_client
 from tests.framework.probe import ProbeID
 from tests.framework.sockets.echo import GOOD, answer, handshake
 
@@ -114,7 +114,8 @@ async def test_both_doors_are_one_application(both: Launched, door: Launched, to
         for client in (first, second):
             events = [await client.next_push(ProbeID.ROOM_EVENT) for _ in range(3)]
             assert [event["data"]["n"] for event in events] == [1, 2, 3]
-        async with packet_client(door.port, token), packet_client(door.port, token) as fourth:
+        async with packet_client(door.port, token) as third, packet_client(door.port, token) as fourth:
+            assert (await third.ask(PING))["status_code"] == 0
             assert (await fourth.closed())[0] == 4429
 
 
@@ -133,7 +134,7 @@ async def test_a_client_that_does_not_read_is_closed(both: Launched, door: Launc
         stalled.socket.transport.pause_reading()
         for _ in range(4):
             await stalled.send(ProbeID.LARGE, {"size": 4_000_000})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not both.lines("close_not_read"):
                 assert (await other.ask(ProbeID.ECHO, {"name": "a"}))["status_code"] == 0
                 await asyncio.sleep(0.05)
@@ -163,8 +164,9 @@ async def test_a_stop_tells_every_client_when_to_come_back(
         door = server.started().at_second_door()
         async with packet_client(door.port, token) as client:
             await client.ask(PING)
-            running = await client.send(ProbeID.SLEEP, {"seconds": 0.5})
-            await asyncio.sleep(0.2)
+            running = await client.send(ProbeID.SLEEP, {"seconds": 1})
+            # Answered while the other runs: that one has been read.
+            await client.ask(PING)
             server.process.send_signal(signal.SIGTERM)
             assert (await client.reply_to(running))["status_code"] == 0
             code, closing = await client.closed()
