@@ -31,7 +31,7 @@ def hasty(serve: Serve) -> Launched:
 @pytest.fixture(scope="session")
 def wary(serve: Serve) -> Launched:
     """Soon takes a client for lost."""
-    return serve(WS_HEARTBEAT="0.4", WS_HEARTBEAT_TIMEOUT="2", WS_SEND_TIMEOUT="0.5")
+    return serve(WS_HEARTBEAT="0.4", WS_HEARTBEAT_TIMEOUT="3", WS_SEND_TIMEOUT="0.5")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from starpost.testing import Serve
 from starpost.testing.issuer import OTHER_RSA_KEY, Issuer
 from starpost.testing.launched import Launched
-from starpost.testing.packet_client import NIL, PacketClient, packet_client
+from starpost.testing.packet_client import NIL, PATIENCE, PacketClient, packet_client
 from tests.framework.probe import ProbeID
 
 PING, AUTH, CANCEL, TOKEN_EXPIRING = -1, -2, -5, -8
@@ -249,21 +249,21 @@ async def test_timeout_is_capped(hasty: Launched, token: str) -> None:
 
 
 async def test_timeout_ends_the_query_and_the_transaction(probe: Launched, token: str) -> None:
-    running = "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(14)%' AND state <> 'idle'"
+    running = "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state <> 'idle'"
     running += " AND pid <> pg_backend_pid()"
     async with packet_client(probe.port, token) as client, packet_client(probe.port, token) as other:
-        asked = await client.send(ProbeID.QUERY, {"sql": "SELECT pg_sleep(14)"}, timeout_ms=1500)
-        for _ in range(50):
-            if (await other.ask(ProbeID.QUERY, {"sql": running}))["data"] == [{"n": 1}]:
-                break
-        else:
-            pytest.fail("the query was not seen running")
+
+        async def seen(count: int) -> None:
+            while (await other.ask(ProbeID.QUERY, {"sql": running}))["data"] != [{"n": count}]:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+        asked = await client.send(ProbeID.QUERY, {"sql": "SELECT pg_sleep(60)"}, timeout_ms=2500)
+        async with asyncio.timeout(PATIENCE):
+            await seen(1)
         assert (await client.reply_to(asked))["status_code"] == 8
-        for _ in range(50):
-            if (await other.ask(ProbeID.QUERY, {"sql": running}))["data"] == [{"n": 0}]:
-                break
-        else:
-            pytest.fail("the query outlived its packet")
+        # Without us it would go on for 30 s more, until PostgreSQL's own limit.
+        async with asyncio.timeout(25):
+            await seen(0)
         assert (await client.ask(ProbeID.QUERY, {"sql": "SELECT 1 AS one"}))["data"] == [{"one": 1}]
 
 
@@ -397,11 +397,8 @@ async def test_a_client_that_does_not_read_is_closed(wary: Launched, token: str)
         transport.pause_reading()
         for _ in range(8):
             await stalled.send(ProbeID.LARGE, {"size": 4_000_000})
-        slowest = 0.0
         while not wary.lines("close_not_read"):
-            began = time.perf_counter()
             await other.ask(ProbeID.ECHO, {"name": "a"})
-            slowest = max(slowest, time.perf_counter() - began)
             await asyncio.sleep(0.05)
         assert (await other.ask(ProbeID.ECHO, {"name": "a"}))["status_code"] == 0
         transport.resume_reading()
@@ -412,14 +409,18 @@ async def test_a_client_that_does_not_read_is_closed(wary: Launched, token: str)
 
 async def test_the_work_of_a_client_that_left_is_finished(probe: Launched, token: str) -> None:
     async with packet_client(probe.port, token) as other:
+        told: list[str] = []
+
+        async def until_told(line: str) -> None:
+            async with asyncio.timeout(PATIENCE):
+                while line not in told:
+                    told.extend((await other.ask(ProbeID.JOURNAL))["data"])
+                    await asyncio.sleep(0.02)
+
         async with packet_client(probe.port, token) as client:
             req_id = await client.send(ProbeID.SLEEP, {"seconds": 0.5})
-            await asyncio.sleep(0.1)
-        for _ in range(100):
-            if f"end {req_id}" in (await other.ask(ProbeID.JOURNAL))["data"]:
-                return
-            await asyncio.sleep(0.05)
-    pytest.fail("it was not finished")
+            await until_told(f"begin {req_id}")
+        await until_told(f"end {req_id}")
 
 
 async def test_messagepack_data_that_is_no_text(probe: Launched, token: str) -> None:

@@ -69,7 +69,7 @@ async def test_small_frames_do_not_keep_control_packets_waiting(either: Launched
 async def test_a_client_waits_when_much_of_it_waits(either: Launched, token: str) -> None:
     """Nothing more is read, not even a PING, until there is room; nothing is lost."""
     async with packet_client(either.port, token) as client:
-        running = await sleep(client, 2, slots_of(either))
+        running = await sleep(client, 1, slots_of(either))
         large = [await client.send(ProbeID.ECHO, {"name": "x" * 900_000}) for _ in range(4)]
         ping = await client.send(PING)
         order = [reply["req_id"] for reply in await receive(client, len(running) + 5)]

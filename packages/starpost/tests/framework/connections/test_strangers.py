@@ -17,7 +17,7 @@ from starpost.server import DrainSignal
 from starpost.testing import Serve
 from starpost.testing.issuer import OTHER_RSA_KEY, Issuer
 from starpost.testing.launched import Launched
-from starpost.testing.packet_client import NIL, PacketClient, packet_client
+from starpost.testing.packet_client import NIL, PATIENCE, PacketClient, packet_client
 from tests.framework.probe import ProbeID, create
 
 PING, AUTH = -1, -2
@@ -28,8 +28,8 @@ WAITING_FOR_KEYCLOAK = FOR_STRANGERS
 
 @pytest.fixture(scope="module")
 def crowded(serve: Serve) -> Launched:
-    """Few places, of which a tenth is for strangers."""
-    return serve(WS_MAX_CONNECTIONS=str(PLACES), KEYCLOAK_TIMEOUT="20")
+    """Few places, of which a tenth is for strangers. Who holds one has time, for AUTH and for Keycloak's answer."""
+    return serve(WS_MAX_CONNECTIONS=str(PLACES), WS_AUTH_TIMEOUT="100", KEYCLOAK_TIMEOUT="100")
 
 
 def packet(pkg_id: int, data: Any = None) -> dict[str, Any]:
@@ -242,7 +242,7 @@ async def test_bad_tokens_that_wait_for_keycloak_turn_nobody_away(crowded: Launc
         issuer.released.clear()
         token = issuer.token(OTHER_RSA_KEY)
         flood = [await stack.enter_async_context(packet_client(crowded.port, token)) for _ in range(3 * PLACES)]
-        assert await asyncio.to_thread(issuer.arrived.wait, 20)
+        assert await asyncio.to_thread(issuer.arrived.wait, PATIENCE)
         verdicts = [asyncio.create_task(client.closed()) for client in flood]
         for done in islice(asyncio.as_completed(verdicts), len(flood) - WAITING_FOR_KEYCLOAK):
             code, closing = await done
