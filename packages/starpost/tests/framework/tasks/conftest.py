@@ -11,7 +11,7 @@ from starpost.redis import RedisClients
 from starpost.settings import Settings
 from starpost_dev.services import Valkey, ephemeral_valkey
 
-PATIENCE = 30.0
+PATIENCE = 100.0
 
 
 @pytest.fixture(scope="package")

@@ -41,7 +41,7 @@ class Workers:
 async def test_one_holds_it_the_next_follows_with_a_greater_number(clients: RedisClients, name: str) -> None:
     workers, ends = Workers(), [asyncio.Event() for _ in range(3)]
     tasks = [
-        asyncio.create_task(Leases(clients).hold(name, 1.0, workers.work(str(number), end)))
+        asyncio.create_task(Leases(clients).hold(name, 4.0, workers.work(str(number), end)))
         for number, end in enumerate(ends)
     ]
     for count in range(1, 4):
@@ -59,8 +59,8 @@ async def test_it_is_kept_for_longer_than_its_length(clients: RedisClients, name
     first = asyncio.create_task(Leases(clients).hold(name, 4.0, workers.work("a", end)))
     await until(lambda: workers.inside == {"a"}, "the first holder")
     second = asyncio.create_task(Leases(clients).hold(name, 4.0, workers.work("b", end)))
-    # Some leases long; each is longer than a busy machine keeps an answer back.
-    await asyncio.sleep(10)
+    # Longer than one lease, which is longer than a busy machine keeps an answer back.
+    await asyncio.sleep(6)
     assert [who for who, _ in workers.held] == ["a"]
     end.set()
     await asyncio.gather(first, second)

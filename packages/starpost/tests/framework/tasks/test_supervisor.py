@@ -294,7 +294,7 @@ async def test_of_two_workers_one_runs_a_task_of_the_cluster_and_the_other_follo
     async with connected(valkey) as others, supervised(others, task("b"), domain=domain) as second:
         async with supervised(clients, task("a"), domain=domain) as first:
             await until(lambda: ran, "a leader")
-            await asyncio.sleep(6)
+            await asyncio.sleep(5)
             assert len(ran) == 1
             assert sum(first.running().values()) + sum(second.running().values()) == 1
             if ran[0][0] == "b":

@@ -47,7 +47,7 @@ ticker = Domain(
     name="ticker",
     tasks=[
         BackgroundTask(in_every_worker),
-        BackgroundTask(in_one_worker, once_per_cluster=True, lease=2.0),
+        BackgroundTask(in_one_worker, once_per_cluster=True, lease=4.0),
         BackgroundTask(failing, every=0.1, is_vital=os.environ.get("TICKER_VITAL") == "true"),
     ],
 )

@@ -17,7 +17,7 @@ from starpost.topics.stream import UNBORN, Snapshot, Streams
 from starpost.topics.topic import Push, Topic
 from starpost_dev.services import ValkeyCluster, ephemeral_valkey_cluster
 
-PATIENCE = 60.0
+PATIENCE = 100.0
 TOPICS = 30
 
 

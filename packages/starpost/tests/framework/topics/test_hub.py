@@ -237,7 +237,7 @@ async def test_a_connection_that_ends_while_its_subscribe_waits(
 async def test_thousands_whose_worker_died_leave_within_bounds(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("starpost.topics.hub.PATIENCE", PATIENCE)
     count = 2 * MAX_PER_CALL + 100
-    async with running(valkey, lease=0.5) as dying, running(valkey) as living:
+    async with running(valkey) as dying, running(valkey) as living:
         seats = [Seat(number) for number in range(count)]
         await asyncio.gather(*(dying.hub.subscribe(seat, "rooms.4", None, None) for seat in seats))
         seen: list[str] = []
@@ -252,6 +252,12 @@ async def test_thousands_whose_worker_died_leave_within_bounds(valkey: Valkey, m
         watcher = Seat(count)
         await living.hub.present(watcher, "rooms.4", True, size=1, cursor=None)
         watcher.replied()
+        # Renewed once more, for a second: the leases had to hold while all of them were read.
+        dying.presence._lease_ms = 1000
+        for name, roll in dying.presence._rolls.items():
+            roll.is_due = True
+            dying.presence._write_soon(name, roll)
+        await until(lambda: all(roll.task is None for roll in dying.presence._rolls.values()))
         # As when the process is gone: nobody renews and nobody leaves.
         assert dying.presence._renewing is not None
         dying.presence._renewing.cancel()
