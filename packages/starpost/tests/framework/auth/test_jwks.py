@@ -177,7 +177,7 @@ async def test_a_cool_down_longer_than_the_patience_is_answered_with_its_rest() 
 
 async def test_a_flood_of_unknown_keys_cannot_pile_up() -> None:
     source = Source(RSA_KEY)
-    keys = KeySet(source.fetch, cooldown=3, patience=3600)
+    keys = KeySet(source.fetch, cooldown=600, patience=3600)
     await keys.refresh()
     assert await keys.find("garbage", time.time()) is None
     waiting = [asyncio.create_task(keys.find(f"young-{number}", time.time())) for number in range(300)]

@@ -42,7 +42,7 @@ async def backends(database: Database, where: str) -> list[int]:
     return [row["pid"] for row in rows]
 
 
-async def until(condition: Callable[[], Awaitable[object]], patience: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[object]], patience: float = 100) -> None:
     async with asyncio.timeout(patience):
         while not await condition():  # noqa: ASYNC110 - PostgreSQL has no event for it
             await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ async def test_a_cancelled_statement_keeps_its_connection(settings: Settings, sl
 
 @pytest.mark.parametrize("sleep", [sleep_in_session, sleep_on_connection, sleep_in_statement])
 async def test_postgresql_ends_a_query_by_itself_in_the_end(settings: Settings, sleep: Sleep) -> None:
-    async with opened(settings, statement_timeout=0.05) as own:
+    async with opened(settings, statement_timeout=0.3) as own:
         with pytest.raises(Exception, match="statement timeout") as raised:
             await sleep(own, 60)
         assert isinstance(translate(raised.value), TimeoutExceededError)

@@ -17,7 +17,7 @@ from starpost.settings import Settings
 @pytest.fixture
 async def narrow(settings: Settings) -> AsyncIterator[Database]:
     """A database with one connection, which exists."""
-    database = Database(msgspec.structs.replace(settings, db_pool_size=1, db_max_overflow=0, db_pool_timeout=5.0))
+    database = Database(msgspec.structs.replace(settings, db_pool_size=1, db_max_overflow=0, db_pool_timeout=100.0))
     await database.fetch("SELECT 1")
     yield database
     await database.close()

@@ -17,8 +17,9 @@ PATH = "/probe/bodies"
 
 
 @pytest.fixture(name="server")
-def _server(serve: Serve) -> Launched:
-    return serve(MAX_BODY_BYTES=str(LIMIT), BODY_TIMEOUT="0.4")
+def _server(serve: Serve, request: pytest.FixtureRequest) -> Launched:
+    """Strict, unless a test wants all the time that there is by default."""
+    return serve(**getattr(request, "param", {"MAX_BODY_BYTES": str(LIMIT), "BODY_TIMEOUT": "0.4"}))
 
 
 @pytest.fixture(name="head")
@@ -58,6 +59,7 @@ def problem_of(connection: socket.socket) -> dict[str, Any]:
     return problem
 
 
+@pytest.mark.parametrize("server", [{}], ids=[""], indirect=True)
 def test_a_body_as_it_should_be(server: Launched, head: Any) -> None:
     body = json.dumps({"name": "a"}).encode()
     with raw_http.connected(server.port) as connection:

@@ -8,7 +8,7 @@ import pytest
 
 from starpost.http.bodies import BodyClock, BodyCutShortError, BodyReader, BodyTimeoutError
 
-LATE = 0.01
+LATE = 0.05
 
 
 def reader_of(messages: Iterable[dict[str, Any]], limit: float = LATE) -> BodyReader:
