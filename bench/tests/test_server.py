@@ -19,7 +19,7 @@ from bench.server import Server, Subject
 
 with Server(Subject("echo", "{echo.__name__}:create"), {{}}, None, Path(sys.argv[1])) as server:
     print(server._process.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -107,7 +107,7 @@ class Checkout:
         code = (
             "import json, sys, time; from starpost_dev.services import attach\n"
             f"with attach({services!r}) as services:\n"
-            "    print(json.dumps(services.environment()), flush=True); time.sleep(60)"
+            "    print(json.dumps(services.environment()), flush=True); time.sleep(600)"
         )
         return self.start("-c", code)
 

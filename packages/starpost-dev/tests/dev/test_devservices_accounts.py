@@ -29,7 +29,7 @@ SITE = Path(pytest.__file__).parents[1]
 HOLD = (
     "import json, time; from starpost_dev.services import attach\n"
     "with attach() as services:\n"
-    "    print(json.dumps([str(services.folder), services.environment()]), flush=True); time.sleep(60)"
+    "    print(json.dumps([str(services.folder), services.environment()]), flush=True); time.sleep(600)"
 )
 # The account's Python may be the system's, which has none of the realm's dependencies.
 REALM = """

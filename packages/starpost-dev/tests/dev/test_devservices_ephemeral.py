@@ -121,7 +121,7 @@ from starpost_dev.services import ephemeral_services
 with ephemeral_services(realm=True) as services:
     pids = services.processes
     print(json.dumps({"folder": str(services.state.path), "pids": list(pids.values())}), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 

@@ -203,7 +203,7 @@ def test_a_fault_of_its_own_is_logged_and_not_told(own_realm: IdentityServer, tm
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from starpost_dev.realm.process import RealmProcess\n"
-        "realm = RealmProcess(Path(sys.argv[1])); print(realm.start(), realm.pid, flush=True); time.sleep(60)"
+        "realm = RealmProcess(Path(sys.argv[1])); print(realm.start(), realm.pid, flush=True); time.sleep(600)"
     )
     owner = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None

@@ -126,7 +126,7 @@ class Issuer:
                     issuer.jwks_fetches += 1
                     document = {"keys": issuer.keys}
                     issuer.arrived.set()
-                    issuer.released.wait(10)
+                    issuer.released.wait(100)
                 else:
                     self.send_error(404)
                     return

@@ -112,7 +112,9 @@ class Launched:
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Return the JSON lines of the log, or only those of one event."""
-        found = [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
+        # Without what follows the last line break: a line that is being written.
+        whole = self.output.read_text().rpartition("\n")[0]
+        found = [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
         return [line for line in found if event is None or line["event"] == event]
 
     def started(self) -> Self:

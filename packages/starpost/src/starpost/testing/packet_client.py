@@ -102,6 +102,7 @@ async def packet_client(
         proxy=None,
         max_size=None,
         ping_interval=None,
+        open_timeout=PATIENCE,
         # A test that did not read everything need not wait for the server's half of the close.
         close_timeout=0.5,
         **options,

@@ -4,9 +4,12 @@ A client of httpx reads the system's certificates when it is made. That takes 20
 """
 
 import ssl
-from typing import Any
+from typing import Any, Final
 
 import httpx
+
+PATIENCE: Final = 100.0
+"""Seconds after which a server hangs. By itself httpx waits for five, which a busy machine may need."""
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Context for ``verify=`` without certificates, so that none are read."""
@@ -14,6 +17,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 def request(method: str, url: str, **options: Any) -> httpx.Response:
     """Send a request, on a connection of its own."""
+    options.setdefault("timeout", PATIENCE)
     return httpx.request(method, url, verify=NO_TLS, **options)
 
 
