@@ -99,7 +99,7 @@ test: $(VENV)/.stamp ## Run the tests, with services of their own, four files at
 	@env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS) </dev/null
 
 .PHONY: check
-check: $(VENV)/.stamp ## Types, style, docstrings, dead code, spelling, security, dependencies, permissions (ARGS="types style")
+check: $(VENV)/.stamp ## Types, style, docstrings, dead code, spelling, security, dependencies, permissions, lists (ARGS="types style")
 	@$(PY) -m starpost_dev.checks.check $(ARGS)
 
 .PHONY: check-actions

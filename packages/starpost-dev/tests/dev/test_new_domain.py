@@ -74,6 +74,7 @@ def test_what_is_written_is_good(tmp_path: Path, pytestconfig: pytest.Config) ->
         ("mypy", "--no-warn-unused-configs", f"--cache-dir={known}", *files),
         ("starpost_dev.checks.dependencies",),
         ("scripts.check_actions",),
+        ("starpost_dev.checks.plans",),
         ("pytest", "-q", "-p", "no:cacheprovider", "tests"),
     ):
         is_good(tmp_path, *command)

@@ -22,6 +22,7 @@ FOLDERS = ("scripts", "bench", "packages", "template")
 CHECKS = {
     # The longest first, so that the others run beside it.
     "types": ("mypy",),
+    "plans": ("starpost_dev.checks.plans",),
     "style": ("ruff", "check", "."),
     "format": ("ruff", "format", "--check", "."),
     "docstrings": ("starpost_dev.checks.docstrings", SOURCES),
