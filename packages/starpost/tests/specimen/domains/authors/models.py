@@ -3,9 +3,10 @@
 from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from starpost import BaseModel, refusal
+from starpost import BaseModel, refusal, searchable
 
 
+@searchable("name")
 class SpecimenAuthor(BaseModel):
     """Who writes books. Names are unique."""
 

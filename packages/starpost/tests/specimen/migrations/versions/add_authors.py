@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from starpost.db.operations import create_search_indexes, drop_search_indexes
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -19,8 +21,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_specimen_author")),
         sa.UniqueConstraint("name", name=op.f("uq_specimen_author_name")),
     )
+    create_search_indexes("specimen_author", "name")
 
 
 def downgrade() -> None:
     """Undo it."""
+    drop_search_indexes("specimen_author", "name")
     op.drop_table("specimen_author")
