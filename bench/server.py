@@ -15,7 +15,7 @@ from typing import Final, Self
 from bench.dialects import PACKETS, Dialect
 from bench.peers import Peer
 from bench.serve import CORES_VARIABLE
-from starpost.testing.launched import free_port
+from starpost_dev.services.ports import free_port
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 120.0

@@ -16,7 +16,7 @@ from starpost_dev.services.ports import free_port
 from template.tests.full import as_a_user, full, hold_to_its_checks_and_tests, make
 from template.tests.repositories import Programs, append, copied
 
-PATIENCE = 90.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

@@ -39,10 +39,11 @@ server.serve_forever()
 """
 
 STEP = """
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 with Path("events").open("a") as events:
     events.write(json.dumps({{"event": "{0}", "pid": os.getpid()}}) + "\\n")
+time.sleep(float(os.environ.get("{0}_SECONDS".upper(), "0")))
 sys.exit(int(os.environ.get("{0}_STATUS".upper(), "0")))
 """
 

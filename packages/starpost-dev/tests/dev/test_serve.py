@@ -93,7 +93,7 @@ def test_a_signal_stops_it_quietly(checkout: Checkout, port: int, number: signal
 
 
 def test_a_signal_before_the_application_runs_stops_it_quietly(checkout: Checkout, port: int) -> None:
-    process = serve(checkout, port, **ONLY_VALKEY)
+    process = serve(checkout, port, **ONLY_VALKEY, MIGRATE_SECONDS="100")
     assert wait_for((checkout.state / "supervisor.json").exists)
     status, _, errors = finish(process, signal.SIGINT)
     assert (status, errors) == (0, "")

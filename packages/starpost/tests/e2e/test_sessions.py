@@ -16,10 +16,11 @@ from websockets.exceptions import WebSocketException
 
 from starpost.testing import Serve
 from starpost.testing.issuer import RSA_KEY, Issuer, SigningKey
-from starpost.testing.launched import Launched, free_port, is_running
+from starpost.testing.launched import Launched, is_running
 from starpost.testing.packet_client import PacketClient, packet_client
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services.ephemeral import ephemeral_valkey
+from starpost_dev.services.ports import free_port
 from starpost_dev.services.valkey import Valkey
 from starpost_dev.testing.realm import CLIENT, IdentityServer, start_development_realm
 from tests.framework.auth.test_logout_token import logout_claims

@@ -13,9 +13,10 @@ from redis.asyncio import Redis
 
 from starpost.testing import Serve
 from starpost.testing.issuer import Issuer
-from starpost.testing.launched import Launched, free_port
+from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient
 from starpost_dev.services.ephemeral import ephemeral_valkey
+from starpost_dev.services.ports import free_port
 from starpost_dev.services.valkey import Valkey
 from tests.e2e.clients import READER, Clients
 from tests.specimen import SPECIMEN

@@ -1,7 +1,8 @@
 import pytest
 
 from starpost.testing import Serve
-from starpost.testing.launched import Launched, free_port
+from starpost.testing.launched import Launched
+from starpost_dev.services.ports import free_port
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 from starpost.testing import serving
 from starpost.testing.launched import Launched
 from starpost_dev.realm.process import RealmProcess
+from starpost_dev.services.ports import free_port
 from starpost_dev.services.services import Services
 from tests.framework.console.browser import CHROMIUM, DRIVER, Browser, browser
 from tests.specimen import REALM_FILE, SPECIMEN
@@ -191,7 +192,12 @@ def test_refused_answer_is_shown(page: Browser, application: Launched) -> None:
 
 
 def test_server_restart_is_survived(services: Services, realm: RealmProcess, chromium: Browser, tmp_path: Path) -> None:
-    settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0", "WS_TOKEN_WARNING": "1"}
+    settings = {
+        "KEYCLOAK_BASE_URL": realm.base_url,
+        "DRAIN_SPREAD": "0",
+        "WS_TOKEN_WARNING": "1",
+        "PORT": str(free_port()),
+    }
     with ExitStack() as stack:
         with serving(services.environment(), tmp_path / "first", SPECIMEN, **settings) as first:
             page = stack.enter_context(chromium.visit(address_of(first)))
@@ -200,7 +206,7 @@ def test_server_restart_is_survived(services: Services, realm: RealmProcess, chr
             first.process.wait()
         page.wait_for_text("#traffic", "service_restart")
         page.wait_for_text("#state", "again in")
-        with serving(services.environment(), tmp_path / "second", SPECIMEN, **settings, PORT=str(first.port)):
+        with serving(services.environment(), tmp_path / "second", SPECIMEN, **settings):
             page.wait_for_text("#state", "Connected")
             send(page, "GET_AUTHORS", "{}", "0 OK")
 

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starpost.sockets.listener import Listener
-from starpost.testing.launched import PATIENCE, free_port
+from starpost.testing.launched import PATIENCE
+from starpost_dev.services.ports import free_port
 
 MAX_BYTES = 100_000
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10

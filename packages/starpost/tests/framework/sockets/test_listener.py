@@ -12,7 +12,8 @@ import pytest
 from starpost.sockets import channel as channel_module
 from starpost.sockets import listener as listener_module
 from starpost.sockets.listener import Listener
-from starpost.testing.launched import PATIENCE, free_port
+from starpost.testing.launched import PATIENCE
+from starpost_dev.services.ports import free_port
 from tests.framework.sockets.echo import (
     CLOSE,
     GOOD,

@@ -16,8 +16,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from starpost.testing import Serve, plain_http
 from starpost.testing.issuer import Issuer
-from starpost.testing.launched import Launched, free_port
+from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PATIENCE, packet_client
+from starpost_dev.services.ports import free_port
 from tests.framework.probe import ProbeID
 from tests.framework.sockets.echo import GOOD, answer, handshake
 
