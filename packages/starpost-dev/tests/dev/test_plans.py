@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
-from starpost import Cursor, Identifier, PageNumber, PageSize, SearchText
+from starpost import Cursor, Identifier, NotFoundError, OffsetMeta, Page, PageNumber, PageSize, SearchText
 from starpost_dev.checks.list_calls import TEXTS, ListOf
-from starpost_dev.checks.plans import READ_AT_MOST, judge, overreads
+from starpost_dev.checks.plans import READ_AT_MOST, Plans, faults_of, judge, overreads
 from tests.dev.applications import application, run, write_tree
 
 MIGRATION = "migrations/versions/0001_add_authors_and_books.py"
@@ -80,6 +80,30 @@ def test_what_a_plan_reads_is_what_it_returns_and_what_it_throws_away() -> None:
         "Plans": [few, {"Node Type": "Sort", "Plans": [filtered]}, repeated],
     }
     assert list(overreads(plan)) == ["Index Scan reads 20,001 rows of book", "Scan reads 20,001 rows of book"]
+
+
+class Unused(Plans):
+    """Plans of a database that nobody asked."""
+
+    def __init__(self) -> None:
+        self._told = []
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (NotFoundError("none"), "GET_BOOKS: no call was answered with a page"),
+        (KeyError("shelf"), """GET_BOOKS {"shelf_id":1} cannot be called: KeyError('shelf')"""),
+        (None, "GET_BOOKS: PostgreSQL explained nothing"),
+    ],
+)
+async def test_a_list_that_is_not_explained_is_a_fault(error: Exception | None, fault: str) -> None:
+    async def ask(_: Any) -> Page[Any]:
+        if error is not None:
+            raise error
+        return Page([], OffsetMeta.of(1, 20, 0))
+
+    assert fault in await faults_of(ListOf("GET_BOOKS", Query, ask), Unused())
 
 
 def test_a_reason_is_for_a_list_that_needs_it() -> None:

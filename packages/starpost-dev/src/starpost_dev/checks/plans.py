@@ -14,7 +14,6 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +21,8 @@ import msgspec
 from sqlalchemy import event
 
 from starpost.db import BaseModel, Database, migrate
-from starpost.errors import AppError, NotFoundError
-from starpost.settings import Settings
+from starpost.errors import NotFoundError, StartError
+from starpost.settings import Settings, SettingsError
 from starpost_dev import layout
 from starpost_dev.checks.list_calls import ListOf, lists_of
 from starpost_dev.checks.seeding import fill
@@ -80,18 +79,24 @@ def overreads(plan: Mapping[str, Any]) -> Iterator[str]:
 async def faults_of(each: ListOf, plans: Plans) -> list[str]:
     """Call a list in every way, and return what is wrong with it."""
     faults = []
-    is_explained = False
+    is_explained = is_answered = False
     for parameters in each.calls():
         shown = f"{each.name} {msgspec.json.encode(parameters).decode()}"
         try:
-            with suppress(NotFoundError):
-                await each.walk(parameters)
-        except (AppError, msgspec.ValidationError) as error:
-            faults.append(f"{shown} cannot be called: {error}")
+            await each.walk(parameters)
+            is_answered = True
+        except NotFoundError:
+            pass  # Another call has to find the list's rows.
+        except Exception as error:  # noqa: BLE001 - a list that needs more than it is given here is named
+            faults.append(f"{shown} cannot be called: {error!r}")
         for plan in await plans.taken():
             is_explained = True
             faults += [f"{shown}: {fault}\n{plan['Query Text']}" for fault in overreads(plan["Plan"])]
-    return faults if is_explained else [*faults, f"{each.name}: PostgreSQL explained nothing"]
+    if not is_answered:
+        faults.append(f"{each.name}: no call was answered with a page")
+    elif not is_explained:
+        faults.append(f"{each.name}: PostgreSQL explained nothing")
+    return faults
 
 
 def judge(found: Mapping[str, Sequence[str]], excused: Mapping[str, str]) -> list[str]:
@@ -129,7 +134,7 @@ def main() -> int:
         with ephemeral_postgres() as server:
             os.environ |= server.endpoint.environment()
             found = asyncio.run(explained(project, project.settings.load()))
-    except ServiceError as error:
+    except (ServiceError, SettingsError, StartError) as error:
         print(error)
         return 1
     faults = judge(found, tool.get("starpost", {}).get("reads-all", {}))
