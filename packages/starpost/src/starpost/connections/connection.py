@@ -94,6 +94,14 @@ def verdict_on(error: AppError) -> Verdict | None:
 class Connection:
     """Connection of a client; for packets, the ``Caller``."""
 
+    __slots__ = (
+        "_after_reply", "_allowed_for", "_attendant", "_auth_timer", "_budgets", "_dispatcher", "_ending",
+        "_execution", "_heartbeat", "_hub", "_intake", "_is_signing_in", "_is_waiting", "_limits", "_link", "_metrics",
+        "_on_known", "_pulse", "_receive", "_received_before", "_registry", "_security", "_send", "_task",
+        "_token_clock", "_topics", "_verifier", "address", "allowed", "codec", "id", "outbox", "place", "principal",
+        "since",
+    )  # fmt: skip
+
     def __init__(
         self,
         *,

@@ -35,6 +35,8 @@ class _Sender(Caller, Subscriber, Protocol):
 class _RunningFrame:
     """Running frame; for its packets, the ``Caller``."""
 
+    __slots__ = ("_sender", "address", "calls", "codec", "deadline", "id", "interrupted", "packet", "task")
+
     def __init__(self, sender: _Sender, now: float) -> None:
         self._sender = sender
         self.id = sender.id
@@ -90,6 +92,11 @@ class Parallel:
         reply: Sends a reply.
         on_idle: Called when no frame runs any more.
     """
+
+    __slots__ = (
+        "_dispatcher", "_ending", "_frames", "_lanes", "_max_timeout", "_on_idle", "_pulse", "_reply", "_sender",
+        "_slots", "occupied_since",
+    )  # fmt: skip
 
     interrupted = None
     """No packet runs in the connection's own task."""

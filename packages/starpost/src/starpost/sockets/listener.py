@@ -165,6 +165,8 @@ class Listener:
 class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for it
     """picows's protocol, which says nothing of a connection before its handshake, nor bounds what it reads at once."""
 
+    __slots__ = ("_connection", "_listener", "_timer", "local", "peer")
+
     def __init__(self, listener: Listener) -> None:
         super().__init__(
             None,

@@ -20,6 +20,8 @@ class Watcher:
     may still have them.
     """
 
+    __slots__ = ("_held", "_is_begun", "_is_suspended", "_subscriber", "ended")
+
     def __init__(self, subscriber: Subscriber) -> None:
         self.ended: AppError | None = None
         """Reason of its end; ``None`` while it is active."""
