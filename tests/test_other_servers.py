@@ -68,7 +68,7 @@ async def test_another_server_serves_the_application_and_says_what_is_missing(
         async with packet_client(port, token) as client:
             assert (await client.ask(SystemPacket.PING))["status_code"] == 0
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(verify=NO_TLS, headers=headers) as http:
+        async with httpx.AsyncClient(verify=NO_TLS, headers=headers, timeout=PATIENCE) as http:
             assert (await http.get(f"http://127.0.0.1:{port}/connections")).status_code == 200
     (said,) = lines(log, "no_launcher")
     assert said["level"] == "warning"

@@ -12,7 +12,7 @@ from starpost.db import Database, UnitOfWork
 from starpost.redis import RedisClients
 from starpost.settings import Settings
 from starpost.testing import Launched, Serve
-from starpost.testing.plain_http import NO_TLS
+from starpost.testing.plain_http import NO_TLS, PATIENCE
 from starpost.topics import Broker
 from starpost_dev.services.services import Services
 
@@ -30,7 +30,7 @@ async def broker(services: Services) -> AsyncIterator[Broker]:
     broker = Broker(redis)
     await broker.start()
     yield broker
-    assert await broker.flush(20), "every event was published"
+    assert await broker.flush(PATIENCE), "every event was published"
     await broker.stop()
     await redis.close()
 
@@ -54,6 +54,7 @@ async def client(database: Database, application: Launched, tokens: dict[str, st
         verify=NO_TLS,
         base_url=f"http://127.0.0.1:{application.port}",
         headers={"Authorization": f"Bearer {tokens['admin']}"},
+        timeout=PATIENCE,
         trust_env=False,
     ) as client:
         yield client

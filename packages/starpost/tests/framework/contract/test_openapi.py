@@ -16,7 +16,7 @@ from starpost.rbac import ActionTable
 from starpost.rbac.rules import AUTHENTICATED, PUBLIC, AllOf, AnyOf, EitherOf
 from starpost.settings import Settings
 from starpost.testing import Serve
-from starpost.testing.plain_http import NO_TLS
+from starpost.testing.plain_http import NO_TLS, PATIENCE
 from tests.framework.contract.conftest import at, client_of, references
 from tests.specimen import SPECIMEN
 
@@ -72,7 +72,8 @@ def test_page_is_described_with_both_kinds_of_meta(document: dict[str, Any]) -> 
 
 
 async def test_real_problem_is_as_described(document: dict[str, Any], serve: Serve) -> None:
-    async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{serve(target=SPECIMEN).port}") as client:
+    base_url = f"http://127.0.0.1:{serve(target=SPECIMEN).port}"
+    async with httpx.AsyncClient(verify=NO_TLS, base_url=base_url, timeout=PATIENCE) as client:
         answer = await client.get("/authors")
     assert answer.status_code == 401
     schemas = document["components"]["schemas"]
