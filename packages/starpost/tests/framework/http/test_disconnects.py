@@ -140,7 +140,7 @@ async def test_a_write_that_takes_longer_is_undone(client: Client, postgres: Any
 @pytest.mark.parametrize("size", [0, 3, 200_000, 1_000_000])
 async def test_a_body_that_is_read_late_is_whole(client: Client, size: int) -> None:
     """Asking whether the client is there takes nothing away from the application."""
-    await client.send("POST", "/probe/unread?seconds=1", b"x" * size)
+    await client.send("POST", "/probe/unread?seconds=0.7", b"x" * size)
     answer = await asyncio.wait_for(client.reader.readuntil(b"}"), PATIENCE)
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert answer.endswith(b'{"size":%d}' % size)
