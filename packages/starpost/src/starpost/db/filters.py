@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
-from sqlalchemy import ARRAY, ColumnElement, any_, bindparam, func
+from sqlalchemy import ARRAY, Boolean, ColumnElement, any_, bindparam, func, literal_column, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from starpost.db.model import BaseModel
@@ -18,12 +18,24 @@ from starpost.db.types import MAX_BIGINT
 from starpost.errors import FieldError, InvalidDataError
 
 MAX_ALTERNATIVES = 1000
+MAX_WORDS = 3
+"""Words of a text, of which each is estimated on its own."""
+
+
+IS_PLANNED = "is_planned"
+"""Parameter of ``words``, always true."""
+# PostgreSQL plans the first calls of a prepared statement for their values, and may then take one plan for all: here
+# that walks the whole table. So a plan for any value has a part of which PostgreSQL expects that it takes for ever. In
+# a plan for the values it is not there, as the parameter is true. Nothing ever runs it.
+_PLANNED = or_(
+    bindparam(IS_PLANNED, type_=Boolean), literal_column("(SELECT count(*) FROM generate_series(1, 1000000000)) > 0")
+)
 
 
 class Condition(NamedTuple):
-    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains``, ``begins``, ``opens`` or ``null``.
+    """Shape of one filter; ``kind`` is ``equal``, ``in``, ``contains``, ``begins``, ``opens``, ``words`` or ``null``.
 
-    ``begins`` is about one or two characters, ``opens`` about more.
+    ``begins`` is about one or two characters, ``opens`` about more. ``words`` means ``contains``, by one of the words.
     """
 
     column: str
@@ -32,7 +44,7 @@ class Condition(NamedTuple):
     @property
     def is_search(self) -> bool:
         """True if it is about a part of a text."""
-        return self.kind in {"contains", "begins", "opens"}
+        return self.kind in {"contains", "begins", "opens", "words"}
 
 
 class Filters(NamedTuple):
@@ -78,8 +90,20 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
 
 
 def conditions(model: type[BaseModel], shape: Sequence[Condition]) -> list[ColumnElement[bool]]:
-    """Return the WHERE clauses of a shape. Parameters are named ``filter_``, or ``whole_``, and the column."""
+    """Return the WHERE clauses of a shape. Parameters: ``filter_``, ``whole_`` or ``word_``, and the column."""
     return [_condition(getattr(model, name), kind, name) for name, kind in shape]
+
+
+def words_of(model: type[BaseModel], condition: Condition, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the patterns of single words of a text for which rows are searched by a trigram index, the longest first.
+
+    They are words by which the index can search, ``MAX_WORDS`` at most.
+    """
+    if condition.kind != "contains" or not is_searchable(getattr(model, condition.column)):
+        return []
+    whole: str = parameters[f"filter_{condition.column}"]
+    words = dict.fromkeys(word for word in whole[1:-1].split() if has_trigram(word))
+    return [f"%{word}%" for word in sorted(words, key=len, reverse=True)[:MAX_WORDS]]
 
 
 def escape_like(text: str) -> str:
@@ -97,6 +121,10 @@ def _condition(column: InstrumentedAttribute[Any], kind: str, name: str) -> Colu
             return column == any_(bindparam(parameter, type_=ARRAY(column.type)))
         case "contains":
             return column.ilike(bindparam(parameter, type_=column.type), escape="\\")
+        case "words":
+            # Without a meaning, `|| ''` keeps the other words from the index.
+            whole = column.concat(literal_column("''")).ilike(bindparam(parameter, type_=column.type), escape="\\")
+            return column.ilike(bindparam(f"word_{name}", type_=column.type), escape="\\") & whole & _PLANNED
         case "begins" | "opens":
             # ILIKE compares in lower case, too, but not by an ordinary index.
             beginning = func.lower(func.left(column, MIN_PART - 1))

@@ -133,25 +133,33 @@ def offset_clause(
     )
 
 
-def search_clause(model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape) -> AnySelect:
+def search_clause(
+    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape, narrowed: Shape
+) -> AnySelect:
     """Select what ``offset_clause`` does, for a shape with a search. PostgreSQL searches once for page and count.
 
     It keeps the keys of the rows that it counts. If these are all rows, the page is cut from them. Else many rows
     match, and it soon finds those of the page in the order of the list.
 
-    Parameters: those of ``offset_clause``, of which ``count_limit`` is not NULL.
+    Args:
+        model: The table.
+        view: The struct that a row becomes.
+        ordering: Order of the list.
+        shape: Shape of the filters.
+        narrowed: The same filters, in the form that finds few rows faster.
+
+    Parameters: those of ``offset_clause``, of which ``count_limit`` is not NULL, and of both shapes.
     """
     limit, offset = bindparam("row_limit", type_=BigInteger), bindparam("row_offset", type_=BigInteger)
     count_limit = bindparam("count_limit", type_=BigInteger)
     keys = [column.label(name) for column, (name, _) in zip(ordering.columns(model), ordering.terms, strict=True)]
-    matching = select(*keys).where(*conditions(model, shape))
-    found = matching.limit(count_limit).cte()
+    found = select(*keys).where(*conditions(model, narrowed)).limit(count_limit).cte()
     counted = select(func.count().label("count")).select_from(found).cte()
     count = select(counted.c.count).scalar_subquery()
     order = [found.c[name].desc() if descends else found.c[name].asc() for name, descends in ordering.terms]
     page = union_all(
         select(found.c.id).where(count < count_limit).order_by(*order).limit(limit).offset(offset),
-        ordering.apply(model, matching.with_only_columns(model.id).where(count >= count_limit))
+        ordering.apply(model, select(model.id).where(*conditions(model, shape), count >= count_limit))
         .limit(limit)
         .offset(offset),
     )
@@ -213,10 +221,10 @@ def offset_statement(
 
 @lru_cache(maxsize=1024)
 def search_statement(
-    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape
+    model: type[BaseModel], view: type[msgspec.Struct], ordering: Ordering, shape: Shape, narrowed: Shape
 ) -> Statement[tuple[Any, ...]]:
-    """Return ``search_clause`` as a statement, made once for each shape."""
-    return Statement(search_clause(model, view, ordering, shape), tuple)
+    """Return ``search_clause`` as a statement, made once for each pair of shapes."""
+    return Statement(search_clause(model, view, ordering, shape, narrowed), tuple)
 
 
 @lru_cache(maxsize=1024)

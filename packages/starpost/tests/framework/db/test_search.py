@@ -30,6 +30,8 @@ from tests.framework.db.conftest import create_database
 SPECIMEN_MIGRATIONS = Path(specimen.__file__).parent / "migrations"
 BEGINS, CONTAINS = "ix_test_title_name_begins", "ix_test_title_name_contains"
 NAMES = ["Solaris", "so what", "Also", "ÄÖÜ", "äther", "100%", "50% off", "_x", "ax", "\\", "The Left Hand of Darkness"]
+RARE = "c4ca4238a0b923820dcc509a6f75849b"
+"""Digest of `1`."""
 NAMES += ["... and more", "wait...", "a. b", "B...", "b!..", "«»«»"]
 
 
@@ -54,7 +56,7 @@ async def titles(settings: Settings) -> AsyncIterator[Database]:
             text("INSERT INTO test_title (name) SELECT unnest(CAST(:names AS text[]))").bindparams(names=NAMES)
         )
         await connection.execute(
-            text("INSERT INTO test_title (name) SELECT 'zz ' || md5(n::text) FROM generate_series(1, 100000) n")
+            text("INSERT INTO test_title (name) SELECT 'zzz ' || md5(n::text) FROM generate_series(1, 100000) n")
         )
     async with database.connection() as connection:
         await connection.execute("VACUUM ANALYZE test_title")
@@ -134,7 +136,7 @@ async def test_no_text_is_no_condition(titles: Database) -> None:
 async def test_each_search_uses_its_index(titles: Database, part: str, index: str) -> None:
     shape, parameters = parse(Title, {"name": part})
     compiled = CompiledStatement(
-        search_statement(Title, TitleView, Ordering.of(Title, ()), shape), titles.engine.dialect
+        search_statement(Title, TitleView, Ordering.of(Title, ()), shape, shape), titles.engine.dialect
     )
     arguments = compiled.arguments({**parameters, "row_limit": 20, "row_offset": 0, "count_limit": 5_001})
     explained = await titles.fetch(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {compiled.sql}", *arguments)
@@ -143,6 +145,71 @@ async def test_each_search_uses_its_index(titles: Database, part: str, index: st
         "once, for the page and its count"
     )
     assert "Seq Scan" not in "\n".join(scans)
+
+
+class Recorded(Database):
+    """A database that notes what is asked of another one."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(Settings())
+        self._database = database
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    async def fetch(self, sql: str, *arguments: Any) -> Any:
+        self.asked.append((sql, arguments))
+        return await self._database.fetch(sql, *arguments)
+
+
+async def searched(statements: Statements, part: str) -> tuple[list[str], list[str]]:
+    """Names of a page by number, and of one by cursor."""
+    by_number = await statements.get_paginated_results(Title, view=TitleView, filters={"name": part})
+    by_cursor = await statements.get_cursor_results(Title, view=TitleView, filters={"name": part})
+    return [title.name for title in by_number.items], [title.name for title in by_cursor.items]
+
+
+@pytest.mark.parametrize(
+    ("part", "word", "names"),
+    [
+        ("zzz c4ca4238", "%c4ca4238%", [f"zzz {RARE}"]),
+        ("ZZZ C4CA4238a", "%C4CA4238a%", [f"zzz {RARE}"]),
+        ("c4ca4238 zzz", "%c4ca4238%", []),
+        ("zzz 100%", "%100\\%%", []),
+        ("zzz\tc4ca4238", "%c4ca4238%", []),
+        # One word that an index finds, and several that are all rare.
+        ("zz c4ca4238", None, [f"zzz {RARE}"]),
+        ("left hand", None, ["The Left Hand of Darkness"]),
+        ("c4ca4238", None, [f"zzz {RARE}"]),
+    ],
+)
+async def test_a_text_with_a_common_word_is_searched_by_its_rarest(
+    titles: Database, part: str, word: str | None, names: list[str]
+) -> None:
+    recorded = Recorded(titles)
+    assert await searched(Statements(recorded), part) == (names, names)
+    asked = [(sql, values) for sql, values in recorded.asked if not sql.startswith("EXPLAIN")]
+    assert len(asked) == 2
+    for sql, values in asked:
+        assert (word in values) == ("generate_series" in sql) == (word is not None)
+        plan = "\n".join(row[0] for row in await titles.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {sql}", *values))
+        assert "generate_series" not in plan, "it is a part of a plan for any value alone"
+        if word is not None:
+            assert set(re.findall(r"Index Cond: \(\(name\)::text ~~\* '(.*)'", plan)) >= {word}
+
+
+async def test_a_search_by_a_word_is_planned_for_its_values_each_time(titles: Database, settings: Settings) -> None:
+    """After five calls PostgreSQL compares with a plan for any value, which here walks the whole table."""
+    own = msgspec.structs.replace(settings, db_name="framework_search", db_pool_size=1, db_max_overflow=0)
+    database = await Database(own).open()
+    try:
+        for _ in range(8):
+            await searched(Statements(database), "zzz c4ca4238")
+        kept = await database.fetch(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement LIKE $1",
+            "%generate_series%",
+        )
+    finally:
+        await database.close()
+    assert [tuple(row) for row in kept] == [(8, 0), (8, 0)]
 
 
 def test_names_of_indexes_fit_postgresql() -> None:
