@@ -348,12 +348,15 @@ async def test_heartbeat(wary: Launched, token: str) -> None:
 async def test_rate(serve: Serve, token: str) -> None:
     server = serve(WS_RATE_LIMIT="5")
     async with packet_client(server.port, token) as client:
-        # All at once: while each waited for its reply, the next would be allowed.
-        asked = [await client.send(ProbeID.ECHO, {"name": "a"}) for _ in range(14)]
-        replies = [await client.reply_to(req_id) for req_id in asked]
-        refused = [reply for reply in replies if reply["status_code"] == 6]
-        assert refused
-        assert replies[0]["status_code"] == 0
+        refused: list[Any] = []
+        # Again, after a new burst, where the machine was so busy that tokens came back meanwhile.
+        while not refused:
+            # All at once: while each waited for its reply, the next would be allowed.
+            asked = [await client.send(ProbeID.ECHO, {"name": "a"}) for _ in range(14)]
+            replies = [await client.reply_to(req_id) for req_id in asked]
+            refused = [reply for reply in replies if reply["status_code"] == 6]
+            assert replies[0]["status_code"] == 0
+            await asyncio.sleep(0 if refused else 2)
         assert refused[0]["data"]["code"] == "rate_limited"
         assert refused[0]["data"]["retryable"] is True
         assert 0 < refused[0]["data"]["retry_after"] <= 0.2

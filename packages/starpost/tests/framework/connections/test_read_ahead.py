@@ -90,7 +90,7 @@ async def test_a_frame_that_is_too_big_is_not_kept(either: Launched, token: str,
 
 
 async def test_what_has_not_begun_when_the_token_expires_is_not_run(either: Launched, issuer: Issuer) -> None:
-    async with packet_client(either.port, issuer.token(exp=int(time.time()) + 3)) as client:
+    async with packet_client(either.port, issuer.token(exp=int(time.time()) + 4)) as client:
         batch = [
             {"pkg_id": ProbeID.SLEEP, "req_id": str(uuid4()), "data": {"seconds": 0.1}, "timeout_ms": 20_000}
             for _ in range(60)

@@ -177,6 +177,8 @@ async def test_a_large_frame_costs_more(wide: Launched, token: str) -> None:
 
 async def test_a_flood_of_large_bad_frames_ends(wide: Launched, token: str) -> None:
     frame = "[" + "1," * 500_000 + "1]"
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async with packet_client(wide.port, token) as client:
         for _ in range(8):
             await client.send_frame(frame)
@@ -187,7 +189,8 @@ async def test_a_flood_of_large_bad_frames_ends(wide: Launched, token: str) -> N
                 codes.append(reply["data"]["code"])
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4429
-    assert codes.count("batch_too_large") == 1, "only the first was looked at"
+    # Each takes all of a burst, which has come back after two seconds.
+    assert 1 <= codes.count("batch_too_large") <= 1 + (loop.time() - began) / 2, "only the first was looked at"
 
 
 async def test_a_batch_costs_its_packets_or_its_size(wide: Launched, token: str) -> None:
