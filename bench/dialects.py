@@ -46,13 +46,13 @@ CENTRIFUGO: Final = Dialect(
 )
 
 
-def socket_io_event() -> Frames:
+def socket_io_event(_: int) -> Frames:
     """Make Socket.IO events that ask for an acknowledgement."""
     # A message (4) with an event (2), whose acknowledgement (3) has the number 0.
     return Frames("json", repeat(b'420["trivial",{}]'), good=b"430[")
 
 
-def centrifugo_rpc() -> Frames:
+def centrifugo_rpc(_: int) -> Frames:
     """Make calls that Centrifugo answers by itself, with an error: no backend takes them."""
     call = {"id": 2, "rpc": {"method": "trivial", "data": {}}}
     return Frames("json", repeat(encode("json", call)), good=b'"id":2,')
@@ -64,5 +64,5 @@ def centrifugo_subscription(channel: str) -> Exchange:
 
 
 def centrifugo_publications(channel: str, data: object, count: int = 1) -> bytes:
-    """Make a frame with ``count`` publications; Centrifugo takes several commands in lines."""
+    """Make a frame with ``count`` publications: commands in lines, for Centrifugo."""
     return b"\n".join([encode("json", {"id": 4, "publish": {"channel": channel, "data": data}})] * count)

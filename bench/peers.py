@@ -122,3 +122,33 @@ FASTAPI: Final = Peer(
     ),
     start=(_PYTHON, "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
 )
+SOCKET_IO: Final = Peer(
+    name="Socket.IO, Node",
+    folder="socketio",
+    program="npm",
+    build=(("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"),),
+    start=("node", "server.js", "{port}"),
+    environ=lambda _port, _environ: {"NODE_ENV": "production"},
+)
+
+
+def _centrifugo(port: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the configuration file cannot know. Its tokens are ours: RS256, of the same realm."""
+    return {
+        "CENTRIFUGO_HTTP_SERVER_PORT": str(port),
+        "CENTRIFUGO_ENGINE_REDIS_ADDRESS": f"redis://{environ['REDIS_IP']}:{environ['REDIS_PORT']}",
+        "CENTRIFUGO_ENGINE_REDIS_PASSWORD": environ["REDIS_PASSWORD"],
+        "CENTRIFUGO_CLIENT_TOKEN_JWKS_PUBLIC_ENDPOINT": (
+            f"{environ['KEYCLOAK_BASE_URL']}/realms/starpost/protocol/openid-connect/certs"
+        ),
+    }
+
+
+CENTRIFUGO: Final = Peer(
+    name="Centrifugo, Redis",
+    folder="centrifugo",
+    program="go",
+    build=(("go", "build", "-mod=readonly", "-o", "centrifugo", "github.com/centrifugal/centrifugo/v6"),),
+    start=("./centrifugo", "--config", "config.yaml"),
+    environ=_centrifugo,
+)

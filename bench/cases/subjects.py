@@ -17,6 +17,8 @@ PICOWS: Final = Subject("bare picows", "bench.yardsticks.picows_echo:create", di
 PICOWS_BROADCAST: Final = replace(PICOWS, name="bare picows broadcast", target="bench.yardsticks.picows_echo:broadcast")
 
 FASTAPI: Final = Subject(peers.FASTAPI.name, peer=peers.FASTAPI)
+SOCKET_IO: Final = Subject(peers.SOCKET_IO.name, dialect=dialects.SOCKET_IO, peer=peers.SOCKET_IO)
+CENTRIFUGO: Final = Subject(peers.CENTRIFUGO.name, dialect=dialects.CENTRIFUGO, peer=peers.CENTRIFUGO)
 
 
 def several(subject: Subject, workers: int) -> Subject:

@@ -50,25 +50,30 @@ class _Client(WSListener):
         self._kind = WSMsgType.TEXT if frames.codec == "json" else WSMsgType.BINARY
         self._good = b"" if is_echo else frames.good
         self._times = frames.packets
-        self._awaited: tuple[bytes, asyncio.Future[None]] | None = None
+        self._awaited: tuple[Exchange, asyncio.Future[None]] | None = None
         self.transport: WSTransport | None = None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         """Keep the transport. Nothing is sent before all clients are connected."""
         self.transport = transport
 
-    async def say(self, exchange: Exchange) -> None:
-        """Send a frame before the measurement, and wait for its answer.
+    def prepare(self, exchange: Exchange) -> None:
+        """Take the next frames as answers to this exchange. Some servers speak first; that is not the answer."""
+        self._awaited = exchange, asyncio.get_running_loop().create_future()
+
+    async def say(self) -> None:
+        """Send what was prepared, and wait for its answer.
 
         Raises:
             LoadError: The server closed the connection.
             TimeoutError: No good answer came.
         """
         assert self.transport is not None
-        self._awaited = exchange.answer, asyncio.get_running_loop().create_future()
+        assert self._awaited is not None
+        exchange, answered = self._awaited
         self.transport.send(WSMsgType.TEXT, exchange.said)
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            await self._awaited[1]
+            await answered
         self._awaited = None
 
     def begin(self) -> None:
@@ -98,13 +103,13 @@ class _Client(WSListener):
     def _heard(self, frame: WSFrame) -> None:
         """Take a frame as the answer to what was said, if it is."""
         assert self._awaited is not None
-        answer, future = self._awaited
-        if future.done():
+        exchange, answered = self._awaited
+        if answered.done():
             return
         if frame.msg_type is WSMsgType.CLOSE:
-            future.set_exception(LoadError(f"closed with {frame.get_close_code()} {frame.get_close_reason()}"))
-        elif answer in frame.get_payload_as_bytes():
-            future.set_result(None)
+            answered.set_exception(LoadError(f"closed with {frame.get_close_code()} {frame.get_close_reason()}"))
+        elif exchange.answer in frame.get_payload_as_bytes():
+            answered.set_result(None)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 - picows gives it
         """A connection that ends by itself ends the measurement."""
@@ -322,6 +327,8 @@ async def _connected(
 
     async def connect(client: _Client) -> None:
         async with slots:
+            if greeting is not None:
+                client.prepare(greeting(token))
             await ws_connect(
                 lambda: client,
                 server.socket_url,
@@ -330,9 +337,10 @@ async def _connected(
                 read_buffer_init_size=1024,
             )
             if greeting is not None:
-                await client.say(greeting(token))
+                await client.say()
             if subscription is not None:
-                await client.say(subscription)
+                client.prepare(subscription)
+                await client.say()
 
     try:
         try:

@@ -12,13 +12,19 @@ import pytest
 
 from bench.__main__ import chosen, prepared
 from bench.cases import CASES
+from bench.cases.deliveries import EVENT
 from bench.cases.packets import trivial
-from bench.cases.subjects import FASTAPI
-from bench.loads import sockets
+from bench.cases.subjects import CENTRIFUGO, FASTAPI, SOCKET_IO
+from bench.dialects import centrifugo_publications, centrifugo_rpc, centrifugo_subscription, socket_io_event
+from bench.loads import handshakes, sockets
+from bench.loads.sockets import Announcement, MakeFrames
+from bench.loads.window import LoadError
 from bench.peers import LeftOutError, Peer
+from bench.realm import SigningRealm
 from bench.server import Server, Subject
 from bench.tests.outcomes import case
 from starpost.testing.launched import is_running
+from starpost_dev.services.ephemeral import ephemeral_valkey
 
 ROOT = Path.cwd()
 
@@ -38,7 +44,10 @@ def _cache(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-@pytest.fixture(params=[FASTAPI], ids=lambda subject: subject.name)
+FRAMES: dict[Subject, MakeFrames] = {FASTAPI: trivial, SOCKET_IO: socket_io_event, CENTRIFUGO: centrifugo_rpc}
+
+
+@pytest.fixture(params=FRAMES, ids=lambda subject: subject.name)
 def built(request: pytest.FixtureRequest) -> Subject:
     """A peer that was built before: the tests fetch nothing."""
     subject: Subject = request.param
@@ -109,8 +118,20 @@ def test_a_peer_tells_its_cost_and_ends_when_the_bench_is_killed(tmp_path: Path)
 
 
 async def test_the_loads_speak_the_protocol_of_a_peer(built: Subject, tmp_path: Path) -> None:
-    with Server(built, {}, None, tmp_path / "log") as server:
-        seen = await sockets.saturate(server, "token", trivial, connections=2, seconds=0.1)
-        assert seen.rate > 0
-        assert server.cpu_seconds() > 0
-        assert server.memory_bytes() > 1_000_000
+    with ephemeral_valkey() as valkey, SigningRealm() as realm:
+        environ = {**valkey.endpoint.environment(), "KEYCLOAK_BASE_URL": realm.base_url}
+        token, frames = realm.token("alice"), FRAMES[built]
+        with Server(built, environ, None, tmp_path / "log") as server:
+            seen = await sockets.saturate(server, token, frames, connections=2, seconds=0.1)
+            assert seen.rate > 0
+            assert server.cpu_seconds() > 0
+            assert server.memory_bytes() > 1_000_000
+            if built is CENTRIFUGO:
+                await handshakes.storm(server, [token] * 20, frames(0))
+                with pytest.raises(LoadError, match="no connection"):
+                    await sockets.saturate(server, "no token", frames, connections=1, seconds=0.1)
+                ten = Announcement([centrifugo_publications("bench", EVENT, 5)] * 2, events=10)
+                delivered, _ = await sockets.fan_out(
+                    server, token, ten, centrifugo_subscription("bench"), subscribers=3, seconds=0.1
+                )
+                assert delivered.rate > 0
