@@ -14,6 +14,7 @@ from litestar import Litestar, get
 from bench import authors
 from bench.numbers import (
     ANNOUNCE,
+    ANNOUNCE_MANY,
     ANNOUNCED,
     CREATE,
     CREATED,
@@ -24,7 +25,7 @@ from bench.numbers import (
     TRIVIAL,
     TYPED,
 )
-from bench.shapes import Announcement, Small, Typed
+from bench.shapes import Announcement, Announcements, Small, Typed
 from starpost import Domain, NoData, PackageRouter, Publisher, RequestModel, Topic
 from starpost.composition.application import create_app
 from starpost.server import DrainSignal
@@ -57,6 +58,14 @@ async def announce(request: RequestModel[Announcement], events: Publisher) -> No
     return NoData()
 
 
+@bench_router.register(ANNOUNCE_MANY)
+async def announce_many(request: RequestModel[Announcements], events: Publisher) -> NoData:
+    """Publish several events to every subscriber, in one go."""
+    for event in request.data.events:
+        events.publish(ANNOUNCEMENTS, event)
+    return NoData()
+
+
 @get("/bench/small")
 async def small() -> Small:
     """Answer a small object."""
@@ -71,10 +80,11 @@ def create(drain: DrainSignal) -> Litestar:
         router.register(number)(_handler())
     domain = Domain(name="bench", packets=[bench_router, router], routes=[small], topics=[ANNOUNCEMENTS])
     numbers = {"TRIVIAL": TRIVIAL, "TYPED": TYPED, "ANNOUNCE": ANNOUNCE, "ANNOUNCED": ANNOUNCED}
+    numbers |= {"ANNOUNCE_MANY": ANNOUNCE_MANY}
     numbers |= {"PAGE": PAGE, "CREATE": CREATE, "CREATED": CREATED}
     numbers |= {f"HANDLER_{number}": number for number in many}
     with tempfile.NamedTemporaryFile("wb", suffix=".json", delete=False) as file:
-        file.write(_actions([TRIVIAL, TYPED, ANNOUNCE, PAGE, CREATE, *many]))
+        file.write(_actions([TRIVIAL, TYPED, ANNOUNCE, ANNOUNCE_MANY, PAGE, CREATE, *many]))
     settings = msgspec.structs.replace(Settings.load(dotenv=None), actions_file_path=file.name)
     try:
         return create_app(

@@ -9,6 +9,7 @@ ANNOUNCED: Final = 900_004
 PAGE: Final = 900_005
 CREATE: Final = 900_006
 CREATED: Final = 900_007
+ANNOUNCE_MANY: Final = 900_008
 FIRST_OF_MANY: Final = 910_000
 
 TOPIC: Final = "bench"

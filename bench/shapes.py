@@ -20,6 +20,12 @@ class Announcement(Struct, frozen=True):
     text: str
 
 
+class Announcements(Struct, frozen=True):
+    """Events that are published in one go."""
+
+    events: list[Announcement]
+
+
 class Size(Struct, frozen=True):
     """Millimetres."""
 

@@ -7,10 +7,12 @@ from bench.cases.deliveries import DELIVERIES
 from bench.cases.door import DOOR
 from bench.cases.packets import DATABASE, PACKETS
 from bench.cases.requests import REQUESTS
+from bench.cases.together import TOGETHER
 from bench.cases.workers import WORKERS
 from bench.measurement import Case
 
 CASES: Final[dict[str, Case]] = {
-    case.name: case for case in (*PACKETS, *WORKERS, *CONNECTING, *DATABASE, *REQUESTS, *IDLE, *DELIVERIES, *DOOR)
+    case.name: case
+    for case in (*PACKETS, *WORKERS, *CONNECTING, *DATABASE, *REQUESTS, *IDLE, *DELIVERIES, *DOOR, *TOGETHER)
 }
 """Cases by name."""
