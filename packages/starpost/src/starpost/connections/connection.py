@@ -136,6 +136,7 @@ class Connection:
             on_drop=self._drop,
             clock=hub.pulse.clock,
             is_eager=transport.is_eager,
+            send_many=transport.send_many,
         )
         self._receive = transport.receive
         self._send = transport.send

@@ -5,6 +5,7 @@ frame, and hide that the server begins to write at the call. The wrappers look a
 itself.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from starpost.header_fields import HTTP
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+SendMany = Callable[[tuple[str | bytes, ...]], "asyncio.Future[None]"]
 
 _KEY: Final = "server_transport"
 
@@ -42,6 +44,11 @@ class Transport(NamedTuple):
         return self.is_direct and (
             getattr(owner, "begins_at_call", False) or type(owner).__module__ == "granian._granian"
         )
+
+    @property
+    def send_many(self) -> SendMany | None:
+        """Function that sends several frames in one write, as our own listener can; ``None`` if the server cannot."""
+        return getattr(getattr(self.send, "__self__", None), "send_many", None) if self.is_direct else None
 
 
 class TransportRecorder:

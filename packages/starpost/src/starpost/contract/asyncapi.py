@@ -385,5 +385,6 @@ _CHANNEL_DESCRIPTION = (
     "A frame holds one request, or an array of 1 to {max_batch} of them, which is answered by one frame with the array "
     "of the replies in the same order. Before AUTH it holds one request and 32 KiB, and all but AUTH is refused. "
     "With the subprotocol `msgpack`, frames are binary and the shapes are the same; "
-    "`req_id` is the UUID as a string."
+    "`req_id` is the UUID as a string. After SUBSCRIBE with `batched`, a frame with an array holds several events of "
+    "the topic, in order."
 )

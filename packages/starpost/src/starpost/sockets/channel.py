@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
 
+from starpost.sockets.framing import wire_of
 from starpost.sockets.handshake import HANDSHAKE_RESPONSE
 
 HELD_BYTES: Final = 65_536
@@ -133,8 +134,23 @@ class Channel(WSListener):
             answered = self._send_other(message)
             if answered is not None:
                 return answered
-        if not self._is_blocked:
-            return self._taken
+        return self._taken if not self._is_blocked else self._untaken_future()
+
+    def send_many(self, frames: tuple[str | bytes, ...]) -> asyncio.Future[None]:
+        """Send several frames, all of one type, in one write.
+
+        Args:
+            frames: The frames. Others are likely to get the same ones next.
+
+        Returns:
+            See ``send``.
+        """
+        transport = self._transport
+        if transport is not None and not self.is_closing and not self._is_lost():
+            transport.underlying_transport.write(wire_of(frames))
+        return self._taken if not self._is_blocked else self._untaken_future()
+
+    def _untaken_future(self) -> asyncio.Future[None]:
         untaken: asyncio.Future[None] = self._loop.create_future()
         self._untaken.append(untaken)
         return untaken

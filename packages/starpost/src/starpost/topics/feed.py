@@ -1,5 +1,7 @@
 """Feed of one topic in this worker: delivers every event to the local subscribers, in order, once.
 
+What comes in one turn of the loop is delivered together, when the turn is over.
+
 Live events come from pub/sub, which may lose some. The stream in Redis has all of them, as far as its history reaches.
 Events are numbered: the feed delivers the next one, ignores an older one, and fills a hole from the stream. Subscribers
 get a GAP for a hole that cannot be filled.
@@ -16,7 +18,7 @@ import structlog
 from starpost.backoff import Backoff
 from starpost.errors import UnavailableError
 from starpost.redis import REDIS_FAULTS
-from starpost.topics.event import EventMeta, Frames
+from starpost.topics.event import EventMeta, Events, Frames, is_full
 from starpost.topics.stream import UNBORN, Snapshot, Streams, parse_message
 from starpost.topics.topic import Topic
 
@@ -29,8 +31,8 @@ log = structlog.get_logger(__name__)
 class Receiver(Protocol):
     """Subscription, as its feed sees it. No method may block. An exception is logged, and affects no other receiver."""
 
-    def deliver(self, seq: int, frames: Frames) -> None:
-        """Take the next event."""
+    def deliver(self, events: Events) -> None:
+        """Take the next events."""
         ...
 
     def gap(self, first: int, last: int) -> None:
@@ -58,12 +60,17 @@ class TopicFeed:
         self.epoch: str | None = None
         """Epoch in Redis: ``None`` before it was read, ``UNBORN`` before the first event."""
         self.seq = 0
+        """Number of the last event that was delivered."""
         self.is_live = False
         """True if exactly the events up to ``seq`` have been delivered, and the next ones arrive."""
         self._streams = streams
         self._spawn = spawn
         self._is_joined = False
         self._buffer: list[tuple[str, int, bytes]] = []
+        self._ready: list[Frames] = []
+        """Events after ``seq``, which are delivered at the end of the turn."""
+        self._ready_bytes = 0
+        self._is_turn_watched = False
         self._reading: asyncio.Task[None] | None = None
         self._went_live = asyncio.Event()
         self._promised = uuid4().hex
@@ -123,7 +130,7 @@ class TopicFeed:
             if len(self._buffer) >= MAX_BUFFER:
                 self._buffer.clear()
             self._buffer.append((epoch, seq, payload))
-        elif epoch == self.epoch and seq <= self.seq + 1:
+        elif epoch == self.epoch and seq <= self._last + 1:
             self._advance(seq, payload)
         elif self.epoch == UNBORN and seq == 1:
             self._begin(epoch)
@@ -135,7 +142,13 @@ class TopicFeed:
 
     # ---- reading what was missed -------------------------------------------------------------------------------------
 
+    @property
+    def _last(self) -> int:
+        """Number of the last event that has come."""
+        return self.seq + len(self._ready)
+
     def _stop_being_live(self) -> None:
+        self._deliver()
         self.is_live = False
         self._went_live.clear()
 
@@ -174,12 +187,14 @@ class TopicFeed:
                         receiver.reset(self.seq)
         buffered, self._buffer = self._buffer, []
         for index, (epoch, seq, payload) in enumerate(buffered):
-            if epoch == self.epoch and seq <= self.seq + 1:
+            if epoch == self.epoch and seq <= self._last + 1:
                 self._advance(seq, payload)
             elif index >= came_before:
                 # Still behind: the loop in `_read` looks again.
                 self._buffer = buffered[index:]
+                self._deliver()
                 return
+        self._deliver()
         self.is_live = True
         self._went_live.set()
 
@@ -202,22 +217,39 @@ class TopicFeed:
                 return
 
     def _advance(self, seq: int, payload: bytes) -> None:
-        if seq <= self.seq:
+        if seq <= self._last:
             return
         self._skip_to(seq - 1)
-        self.seq = seq
-        frames = self.frames(seq, payload)
+        self._ready.append(self.frames(seq, payload))
+        self._ready_bytes += len(payload)
+        if is_full(len(self._ready), self._ready_bytes):
+            self._deliver()
+        elif not self._is_turn_watched:
+            self._is_turn_watched = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._is_turn_watched = False
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Deliver what has come."""
+        if not self._ready:
+            return
+        events = Events(self.name, self.seq + 1, self._ready)
+        self._ready, self._ready_bytes, self.seq = [], 0, events.last
         for receiver in list(self.receivers):
             try:
-                receiver.deliver(seq, frames)
+                receiver.deliver(events)
             except Exception:
-                log.exception("event_not_delivered", topic=self.name, seq=seq)
+                log.exception("event_not_delivered", topic=self.name, seq=events.first)
                 with self._isolated():
-                    receiver.gap(seq, seq)
+                    receiver.gap(events.first, events.last)
 
     def _skip_to(self, seq: int) -> None:
         """Give up the events up to ``seq``, which cannot be fetched any more."""
-        if seq > self.seq:
+        if seq > self._last:
+            self._deliver()
             for receiver in list(self.receivers):
                 with self._isolated():
                     receiver.gap(self.seq + 1, seq)

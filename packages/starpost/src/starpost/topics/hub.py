@@ -93,9 +93,16 @@ class TopicHub:
         self._watchers: dict[str, Watchers] = {}
 
     async def subscribe(
-        self, subscriber: Subscriber, name: str, since: str | None, epoch: str | None
+        self, subscriber: Subscriber, name: str, since: str | None, epoch: str | None, *, is_batched: bool = False
     ) -> tuple[Subscription, str, int, bool]:
         """Subscribe a connection. Its events follow the reply to the running packet.
+
+        Args:
+            subscriber: The connection.
+            name: The topic.
+            since: Last offset that the client has seen, if it wants the events that it missed.
+            epoch: Epoch that it has kept.
+            is_batched: Events that are ready together go to it as one frame with an array.
 
         Returns:
             The subscription, the epoch, the offset after which events follow, and whether all missed events do.
@@ -116,7 +123,7 @@ class TopicHub:
         if replaced is None:
             self._make_room(interests)
         feed = self._broker.feed(instance.topic, name)
-        subscription = Subscription(subscriber, feed)
+        subscription = Subscription(subscriber, feed, is_batched=is_batched)
         # From here on the subscription holds events back, so that none is missed between the snapshot and the first
         # live one, and whatever ends the connection finds it.
         feed.receivers.add(subscription)

@@ -22,6 +22,12 @@ from starpost.redis.tasks import end_task
 SILENCE: Final = 5.0
 """Silence, in seconds, after which the server gets a PING. After the same time again, the link is given up."""
 
+MAX_AT_ONCE: Final = 128
+"""Messages that are taken in one turn of the loop, if so many have arrived together."""
+
+TURN: Final = 0.001
+"""Seconds that listeners may take for them."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -242,6 +248,7 @@ class _Link:
 
     async def _listen(self, writer: "asyncio.Task[None]") -> None:
         is_asked = False
+        time, taken, spent = asyncio.get_running_loop().time, 0, 0.0
         while True:
             if writer.done():
                 writer.result()
@@ -258,9 +265,17 @@ class _Link:
                 await self._pubsub.ping()
                 continue
             is_asked = False
+            began = time()
             self._hear(message)
-            # Messages that arrived together are read without a wait, so give other tasks a turn.
-            await asyncio.sleep(0)
+            taken, spent = taken + 1, spent + time() - began
+            # Messages that arrived together are taken in one turn, so that events among them travel together.
+            if taken < MAX_AT_ONCE and spent < TURN and await self._pubsub.connection.can_read():
+                continue
+            # Then others get as many turns, in which outboxes write: at the pace of Redis they would overflow.
+            while taken:
+                await asyncio.sleep(0)
+                taken -= 1
+            spent = 0.0
 
     def _moved(self, slot: int) -> None:
         moved = {channel for channel in self._channels - self._joined if key_slot(channel.encode()) == slot}

@@ -23,11 +23,16 @@ TopicName = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class SubscribeRequest(Struct, frozen=True):
-    """Payload of SUBSCRIBE. ``since`` and ``epoch`` are those that the client has kept, to get the events it missed."""
+    """Payload of SUBSCRIBE.
+
+    ``since`` and ``epoch`` are those that the client has kept, to get the events it missed. With ``batched``, events
+    that are ready together come as one frame with an array of them; without it, each has a frame of its own.
+    """
 
     topic: TopicName
     since: Annotated[str, Meta(max_length=40)] | None = None
     epoch: Annotated[str, Meta(max_length=64)] | None = None
+    batched: bool = False
 
 
 class SubscribeReply(Struct, frozen=True):
@@ -71,7 +76,7 @@ async def subscribe(
     """Subscribe to a topic. A repeated SUBSCRIBE begins anew."""
     wanted = request.data
     subscription, epoch, offset, is_recovered = await topic_hub.subscribe(
-        connection, wanted.topic, wanted.since, wanted.epoch
+        connection, wanted.topic, wanted.since, wanted.epoch, is_batched=wanted.batched
     )
     return SubscribeReply(subscription.feed.name, str(offset), epoch, is_recovered)
 

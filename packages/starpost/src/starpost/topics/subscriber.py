@@ -5,7 +5,7 @@ from typing import Protocol
 
 from starpost.auth.principal import Principal
 from starpost.protocol.codecs import Codec
-from starpost.topics.event import Frames
+from starpost.topics.event import Frames, Run
 from starpost.topics.topic import Overflow
 
 
@@ -27,8 +27,8 @@ class EventSource(Protocol):
 class EventOutbox(Protocol):
     """Outbox that takes events without waiting."""
 
-    def push_event(self, frame: str | bytes, source: EventSource, seq: int) -> None:
-        """Send an event, or apply the policy of its source if there is no room."""
+    def push_events(self, run: Run, source: EventSource) -> None:
+        """Send events, or apply the policy of their source if there is no room."""
         ...
 
     def push_gap(self, source: EventSource, first: int | None, last: int | None) -> None:

@@ -1,5 +1,6 @@
 """Subscription of one connection to one topic."""
 
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from starpost.errors import AppError
 from starpost.packets.numbers import SystemPacket
 from starpost.protocol.envelope import ServerPacket
-from starpost.topics.event import Frames
+from starpost.topics.event import Events, Frames, together
 from starpost.topics.feed import TopicFeed
 from starpost.topics.subscriber import Subscriber
 from starpost.topics.topic import Overflow
@@ -39,16 +40,22 @@ class Subscription:
     still have them. Once ended, it sends nothing.
 
     It is a ``Receiver`` of its feed, and the ``EventSource`` of its events in the outbox.
+
+    Args:
+        subscriber: The connection.
+        feed: Feed of the topic.
+        is_batched: The client takes one frame with an array for events that travel together.
     """
 
     __slots__ = (
-        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "ended", "feed", "is_reset", "overflow", "position",
-        "subscriber",
+        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "ended", "feed", "is_batched", "is_reset", "overflow",
+        "position", "subscriber",
     )  # fmt: skip
 
-    def __init__(self, subscriber: Subscriber, feed: TopicFeed) -> None:
+    def __init__(self, subscriber: Subscriber, feed: TopicFeed, *, is_batched: bool = False) -> None:
         self.subscriber = subscriber
         self.feed = feed
+        self.is_batched = is_batched
         self.overflow: Overflow = feed.topic.overflow
         self.position = 0
         """Number of the last event that was sent, or reported as lost."""
@@ -104,23 +111,28 @@ class Subscription:
         if self.is_reset:
             self.is_reset = False
             self.subscriber.outbox.push_gap(self, None, None)
-        for seq, frames in held:
-            self.deliver(seq, frames)
+        for events in together(self.feed.name, held):
+            self.deliver(events)
         # More events may have come than were held back, or the feed has reported a hole.
         self.gap(self.position + 1, self.feed.seq)
 
-    def deliver(self, seq: int, frames: Frames) -> None:
+    def deliver(self, events: Events) -> None:
         """See ``Receiver``."""
         if self._held is not None:
-            if len(self._held) < MAX_HELD:
-                self._held.append((seq, frames))
+            self._held += islice(enumerate(events.frames, events.first), max(0, MAX_HELD - len(self._held)))
             return
-        if seq <= self.position:
+        if events.last <= self.position:
             return
-        self.gap(self.position + 1, seq - 1)
-        self.subscriber.outbox.push_event(frames.of(self.subscriber.codec), self, seq)
-        # Last, so that an event whose frame failed still counts as missing, and gets a gap.
-        self.position = seq
+        outbox = self.subscriber.outbox
+        for run in events.after(self.position).runs(self.subscriber.codec, is_batched=self.is_batched):
+            first = run.parcels[0].first
+            if first > self.position + 1:
+                self.gap(self.position + 1, first - 1)
+            outbox.push_events(run, self)
+            # Last, so that events whose frame failed still count as missing, and get a gap.
+            self.position = run.newest.last
+        if events.last > self.position:
+            self.gap(self.position + 1, events.last)
 
     def gap(self, first: int, last: int) -> None:
         """See ``Receiver``."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from starpost.connections.outbox import GAP_SIZE, Outbox
+from starpost.topics.event import Parcel, Run
 from starpost.topics.topic import Overflow
 
 
@@ -42,6 +43,12 @@ class Client:
         await self._permits.acquire()
         assert message["type"] == "websocket.send"
         self.got.append(message["text"])
+
+    def event(self, frame: str, source: Source, first: int, last: int | None = None) -> None:
+        """Push an event, or those up to ``last`` in one frame."""
+        parcel = Parcel(first, last or first, frame)
+        newest = Parcel(parcel.last, parcel.last, f"event {parcel.last}") if last else parcel
+        self.outbox.push_events(Run((parcel,), (frame,), len(frame), newest), source)
 
     def _overflow(self, _: object) -> None:
         self.overflows += 1
@@ -99,7 +106,7 @@ async def test_drop_oldest_leaves_a_gap_in_its_place() -> None:
     client.outbox.push("reply")
     await asyncio.sleep(0)
     for seq in range(1, 8):
-        client.outbox.push_event(f"event {seq}", source, seq)
+        client.event(f"event {seq}", source, seq)
     assert client.overflows == 0
     assert client.drops
     assert await client.read(4) == ["reply", "gap 1-5", "event 6", "event 7"]
@@ -109,10 +116,10 @@ async def test_drop_oldest_spares_what_is_not_its_own() -> None:
     client, mine, other = Client(messages=4), Source("drop_oldest"), Source("drop_oldest")
     client.outbox.push("reply")
     await asyncio.sleep(0)
-    client.outbox.push_event("other 1", other, 1)
+    client.event("other 1", other, 1)
     for seq in range(1, 6):
-        client.outbox.push_event(f"mine {seq}", mine, seq)
-    client.outbox.push_event("other 2", other, 2)
+        client.event(f"mine {seq}", mine, seq)
+    client.event("other 2", other, 2)
     got = await client.read(5)
     assert got == ["reply", "gap 1-2", "gap 1-3", "mine 4", "mine 5"]
     assert client.overflows == 0
@@ -124,7 +131,7 @@ async def test_drop_oldest_by_bytes() -> None:
     client.outbox.push("reply")
     await asyncio.sleep(0)
     for seq in range(1, 5):
-        client.outbox.push_event(f"{seq}" * GAP_SIZE, source, seq)
+        client.event(f"{seq}" * GAP_SIZE, source, seq)
     assert client.outbox.waiting_bytes <= size
     got = await client.read(4)
     assert got[:2] == ["reply", "gap 1-2"]
@@ -137,7 +144,7 @@ async def test_latest_keeps_one_event_waiting() -> None:
     client.outbox.push("reply")
     await asyncio.sleep(0)
     for seq in range(1, 6):
-        client.outbox.push_event(f"event {seq}", source, seq)
+        client.event(f"event {seq}", source, seq)
     assert client.outbox.depth == 1
     assert await client.read(2) == ["reply", "event 5"]
 
@@ -145,9 +152,43 @@ async def test_latest_keeps_one_event_waiting() -> None:
 async def test_close_ends_the_connection() -> None:
     client, source = Client(messages=1), Source("close")
     for seq in range(1, 4):
-        client.outbox.push_event(f"event {seq}", source, seq)
+        client.event(f"event {seq}", source, seq)
         await asyncio.sleep(0)
     assert client.overflows == 1
+
+
+async def test_events_that_travel_together_are_dropped_together() -> None:
+    client, source = Client(messages=3), Source("drop_oldest")
+    client.outbox.push("reply")
+    await asyncio.sleep(0)
+    client.event("event 1", source, 1)
+    client.event("events 2-11", source, 2, 11)
+    client.event("events 12-21", source, 12, 21)
+    client.event("event 22", source, 22)
+    client.event("events 23-32", source, 23, 32)
+    assert client.drops
+    assert await client.read(4) == ["reply", "gap 1-21", "event 22", "events 23-32"]
+
+
+async def test_events_that_travel_together_count_by_their_bytes() -> None:
+    client, source = Client(messages=100, size=3 * GAP_SIZE), Source("drop_oldest")
+    client.outbox.push("reply")
+    await asyncio.sleep(0)
+    for first in (1, 11, 21):
+        client.event("x" * (GAP_SIZE + 50), source, first, first + 9)
+    assert client.outbox.waiting_bytes <= 3 * GAP_SIZE
+    assert (await client.read(3))[:2] == ["reply", "gap 1-20"]
+    assert client.outbox.waiting_bytes == 0
+
+
+async def test_of_latest_events_that_travel_together_the_last_one_waits() -> None:
+    client, source = Client(), Source("latest")
+    client.outbox.push("reply")
+    await asyncio.sleep(0)
+    client.event("events 1-10", source, 1, 10)
+    client.event("events 11-20", source, 11, 20)
+    assert client.outbox.depth == 1
+    assert await client.read(2) == ["reply", "event 20"]
 
 
 async def test_a_client_that_reads_nothing_at_all_is_an_overflow_even_of_dropping_topics() -> None:
@@ -155,7 +196,7 @@ async def test_a_client_that_reads_nothing_at_all_is_an_overflow_even_of_droppin
     client.outbox.push("being written")
     await asyncio.sleep(0)
     client.outbox.push("waiting")
-    client.outbox.push_event("event", source, 1)
+    client.event("event", source, 1)
     assert client.overflows == 1
 
 

@@ -11,7 +11,7 @@ import pytest
 from starpost.redis import REDIS_FAULTS, RedisClients
 from starpost.settings import Settings
 from starpost.topics.broker import MAX_OUTGOING, Broker, Publisher
-from starpost.topics.event import Frames
+from starpost.topics.event import Events, Frames
 from starpost.topics.feed import TopicFeed
 from starpost.topics.stream import UNBORN, Snapshot, Streams
 from starpost.topics.topic import Push, Topic
@@ -37,8 +37,8 @@ class Log:
         self.gaps: list[tuple[int, int]] = []
         self.resets = 0
 
-    def deliver(self, seq: int, frames: Frames) -> None:  # noqa: ARG002 - a Receiver's
-        self.seqs.append(seq)
+    def deliver(self, events: Events) -> None:
+        self.seqs += range(events.first, events.last + 1)
 
     def gap(self, first: int, last: int) -> None:
         self.gaps.append((first, last))

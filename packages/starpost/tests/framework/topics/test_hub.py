@@ -15,6 +15,7 @@ from starpost.redis import RedisClients
 from starpost.settings import Settings
 from starpost.topics.authorization import plan_checks
 from starpost.topics.broker import Broker
+from starpost.topics.event import Run
 from starpost.topics.hub import TopicHub
 from starpost.topics.presence import MAX_PER_CALL, Presence
 from starpost.topics.subscription import MAX_HELD
@@ -51,6 +52,7 @@ class Seat:
         self.seqs: list[int] = []
         self.gaps: list[tuple[int | None, int | None]] = []
         self.frames: list[Any] = []
+        self.pushed: list[Any] = []
         self._calls: list[Callable[[], None]] = []
 
     def after_reply(self, call: Callable[[], None]) -> None:
@@ -62,8 +64,9 @@ class Seat:
         for call in calls:
             call()
 
-    def push_event(self, frame: str | bytes, source: Any, seq: int) -> None:  # noqa: ARG002 - an EventOutbox's
-        self.seqs.append(seq)
+    def push_events(self, run: Run, source: Any) -> None:  # noqa: ARG002 - an EventOutbox's
+        self.seqs += [seq for parcel in run.parcels for seq in range(parcel.first, parcel.last + 1)]
+        self.pushed += [self.codec.parse(frame) for frame in run.frames]
 
     def push_gap(self, source: Any, first: int | None, last: int | None) -> None:  # noqa: ARG002 - an EventOutbox's
         self.gaps.append((first, last))

@@ -46,7 +46,10 @@ export class Connection {
     const socket = new WebSocket(url, ["json", `bearer.${this.#session.accessToken}`]);
     this.#socket = socket;
     socket.addEventListener("open", () => this.#opened());
-    socket.addEventListener("message", (event) => this.#received(JSON.parse(event.data)));
+    socket.addEventListener("message", (event) => {
+      // A `batched` subscription gets arrays.
+      for (const packet of [JSON.parse(event.data)].flat()) this.#received(packet);
+    });
     socket.addEventListener("close", (event) => this.#closed(event));
   }
 
