@@ -18,16 +18,23 @@ class Goal:
     bound: float
     is_minimum: bool = True
     of: Literal["ratio", "value"] = "ratio"
+    alternative: "Goal | None" = None
+    """Goal that is as good."""
 
     def is_reached(self, ratio: float | None, value: float) -> bool | None:
         """Return whether the medians reach the goal; ``None`` if there is no ratio."""
+        if self.alternative is not None and self.alternative.is_reached(ratio, value):
+            return True
         judged = ratio if self.of == "ratio" else value
         if judged is None:
             return None
         return judged >= self.bound if self.is_minimum else judged <= self.bound
 
     def __str__(self) -> str:
-        return f"{'≥' if self.is_minimum else '≤'} {self.bound:,.10g}"
+        own = f"{'≥' if self.is_minimum else '≤'} {self.bound:,.10g}"
+        if self.alternative is None:
+            return own
+        return f"{own}, or {self.alternative}{' times' if self.alternative.of == 'ratio' else ''}"
 
 
 @dataclass(frozen=True, slots=True)

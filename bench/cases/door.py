@@ -8,15 +8,13 @@ from typing import Final
 
 from bench.cases.connections import IDLE_CONNECTIONS, handshake_case, idle_case, round_trip_case
 from bench.cases.deliveries import EVENT, ONE, SUBSCRIPTION, delivery_case
-from bench.cases.packets import packet_case, typed
+from bench.cases.packets import BATCH, batched, packet_case, trivial, typed
 from bench.cases.subjects import CENTRIFUGO, FASTAPI, PICOWS, PICOWS_BROADCAST, SECOND_DOOR, SOCKET_IO
+from bench.cases.together import COUNT, IN_ONE_GO, subscription
 from bench.dialects import centrifugo_publications, centrifugo_rpc, centrifugo_subscription, socket_io_event
 from bench.loads.sockets import Announcement
 from bench.measurement import Case, Goal
 from bench.numbers import TOPIC
-
-IN_A_ROW: Final = 10
-"""Events that are published one after the other, or in one go."""
 
 _AS_MUCH: Final = Goal(1.0)
 _SUBSCRIPTIONS: Final = (SUBSCRIPTION, centrifugo_subscription(TOPIC))
@@ -61,10 +59,21 @@ def _deliveries(subscribers: int) -> tuple[Case, ...]:
             CENTRIFUGO,
             subscribers=subscribers,
             announcements=(
-                Announcement([*ONE.frames] * IN_A_ROW, events=IN_A_ROW),
-                Announcement([_PUBLICATION] * IN_A_ROW, events=IN_A_ROW),
+                Announcement([*ONE.frames] * COUNT, events=COUNT),
+                Announcement([_PUBLICATION] * COUNT, events=COUNT),
             ),
             subscriptions=_SUBSCRIPTIONS,
+        ),
+        delivery_case(
+            f"door-ten-batched-{subscribers}-centrifugo",
+            f"ten events in one go to {subscribers:,} subscribers, batched, second door",
+            SECOND_DOOR,
+            CENTRIFUGO,
+            subscribers=subscribers,
+            # Ten commands in one frame, which it handles in turn; it joins what waits for a client by itself.
+            announcements=(IN_ONE_GO, Announcement([centrifugo_publications(TOPIC, EVENT, COUNT)], events=COUNT)),
+            subscriptions=(subscription(is_batched=True), centrifugo_subscription(TOPIC)),
+            goal=_AS_MUCH,
         ),
     )
 
@@ -82,6 +91,15 @@ DOOR: Final = (
     ),
     packet_case("door-typed", "packet with ten typed fields, second door", SECOND_DOOR, PICOWS, typed),
     packet_case("door-500", "trivial packet, 500 connections, second door", SECOND_DOOR, PICOWS, connections=500),
+    packet_case(
+        "door-batch-16",
+        f"batches of {BATCH} trivial packets, second door; the yardstick one by one",
+        SECOND_DOOR,
+        PICOWS,
+        batched,
+        trivial,
+        goal=Goal(250_000, of="value", alternative=Goal(3)),
+    ),
     *(_beside_centrifugo(connections) for connections in (50, 500, 2000)),
     round_trip_case(
         "door-one-centrifugo",

@@ -22,6 +22,14 @@ def test_a_missed_goal_is_called_so() -> None:
     assert "reached" in table([outcome([1400], [1000], goal=Goal(1000, of="value"))])
 
 
+def test_either_of_two_goals_is_enough() -> None:
+    goal = Goal(1000, of="value", alternative=Goal(3))
+    assert "≥ 1,000, or ≥ 3 times" in table([outcome([900], [100], goal=goal)])
+    assert "reached" in table([outcome([900], [300], goal=goal)])
+    assert "reached" in table([outcome([1000], [1000], goal=goal)])
+    assert "missed" in table([outcome([999], [400], goal=goal)])
+
+
 def test_what_was_not_measured_says_why() -> None:
     outcomes = [Outcome(case(), fault="LoadError: answered no\nand more"), Outcome(case("other", skipped="no topics"))]
     outcomes[1].fault = outcomes[1].case.skipped
