@@ -33,9 +33,13 @@ _VALUES: Final[tuple[tuple[type[Any], str], ...]] = (
 )
 """Expressions by type, the first that fits, with the row's number."""
 
-_CHECKS: Final = sa.text(
-    "SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'c' AND conrelid = CAST(:name AS regclass)"
-)
+_CONSTRAINTS: Final = sa.text("""
+SELECT quote_ident(conname), contype = 'c', pg_get_constraintdef(oid)
+FROM pg_constraint WHERE conrelid = CAST(:name AS regclass)
+AND (contype = 'c' OR contype IN ('u', 'x') AND condeferrable)
+""")
+"""Checks, and what is unique at the end of a transaction: each with its definition."""
+
 _INDEXES: Final = sa.text("""
 SELECT CAST(CAST(indexrelid AS regclass) AS text), pg_get_indexdef(indexrelid)
 FROM pg_index WHERE indrelid = CAST(:name AS regclass)
@@ -66,8 +70,12 @@ async def fill(connection: AsyncConnection, metadata: sa.MetaData, rows: int) ->
 
 async def _fill_table(connection: AsyncConnection, table: sa.Table, rows: int) -> None:
     name = _identifiers.format_table(table)
-    for (constraint,) in await connection.execute(_CHECKS, {"name": name}):
+    for constraint, is_check, definition in await connection.execute(_CONSTRAINTS, {"name": name}):
         await connection.exec_driver_sql(f"ALTER TABLE {name} DROP CONSTRAINT {constraint}")
+        if not is_check:
+            # `ON CONFLICT` is about constraints that hold at once.
+            at_once = definition.partition(" DEFERRABLE")[0]
+            await connection.exec_driver_sql(f"ALTER TABLE {name} ADD CONSTRAINT {constraint} {at_once}")
     values = {column: _value(column, "n") for column in _without_default(table)}
     for column in (column for column, value in values.items() if value == _NONE):
         await connection.exec_driver_sql(f"ALTER TABLE {name} ALTER {_identifiers.quote(column.name)} DROP NOT NULL")
