@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from bench.dialects import CENTRIFUGO_KEY
+
 SOURCES: Final = Path(__file__).parent / "yardsticks"
 BUILD_SECONDS: Final = 900
 """Time limit of one command of a build."""
@@ -136,6 +138,7 @@ def _centrifugo(port: int, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what the configuration file cannot know. Its tokens are ours: RS256, of the same realm."""
     return {
         "CENTRIFUGO_HTTP_SERVER_PORT": str(port),
+        "CENTRIFUGO_HTTP_API_KEY": CENTRIFUGO_KEY,
         "CENTRIFUGO_ENGINE_REDIS_ADDRESS": f"redis://{environ['REDIS_IP']}:{environ['REDIS_PORT']}",
         "CENTRIFUGO_ENGINE_REDIS_PASSWORD": environ["REDIS_PASSWORD"],
         "CENTRIFUGO_CLIENT_TOKEN_JWKS_PUBLIC_ENDPOINT": (

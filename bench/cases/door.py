@@ -11,14 +11,20 @@ from bench.cases.deliveries import EVENT, ONE, SUBSCRIPTION, delivery_case
 from bench.cases.packets import BATCH, batched, packet_case, trivial, typed
 from bench.cases.subjects import CENTRIFUGO, FASTAPI, PICOWS, PICOWS_BROADCAST, SECOND_DOOR, SOCKET_IO
 from bench.cases.together import COUNT, IN_ONE_GO, subscription
-from bench.dialects import centrifugo_publications, centrifugo_rpc, centrifugo_subscription, socket_io_event
+from bench.dialects import (
+    centrifugo_batch,
+    centrifugo_publication,
+    centrifugo_rpc,
+    centrifugo_subscription,
+    socket_io_event,
+)
 from bench.loads.sockets import Announcement
 from bench.measurement import Case, Goal
 from bench.numbers import TOPIC
 
 _AS_MUCH: Final = Goal(1.0)
 _SUBSCRIPTIONS: Final = (SUBSCRIPTION, centrifugo_subscription(TOPIC))
-_PUBLICATION: Final = centrifugo_publications(TOPIC, EVENT)
+_PUBLICATION: Final = centrifugo_publication(TOPIC, EVENT)
 
 
 def _beside_centrifugo(connections: int) -> Case:
@@ -70,8 +76,8 @@ def _deliveries(subscribers: int) -> tuple[Case, ...]:
             SECOND_DOOR,
             CENTRIFUGO,
             subscribers=subscribers,
-            # Ten commands in one frame, which it handles in turn; it joins what waits for a client by itself.
-            announcements=(IN_ONE_GO, Announcement([centrifugo_publications(TOPIC, EVENT, COUNT)], events=COUNT)),
+            # It joins what waits for a client by itself.
+            announcements=(IN_ONE_GO, Announcement([], COUNT, centrifugo_batch(TOPIC, EVENT, COUNT))),
             subscriptions=(subscription(is_batched=True), centrifugo_subscription(TOPIC)),
             goal=_AS_MUCH,
         ),

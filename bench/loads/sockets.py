@@ -29,10 +29,17 @@ MakeFrames = Callable[[int], Frames]
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Frames that one subscriber sends in a row, and the number of events that they cause."""
+    """Frames that one subscriber sends in a row, and the number of events that they cause.
+
+    Args:
+        frames: Frames of the subscriber.
+        events: Number of events.
+        request: HTTP request that is sent instead, to a server whose events come from outside.
+    """
 
     frames: Sequence[bytes]
     events: int
+    request: bytes = b""
 
 
 class _Client(WSListener):
@@ -290,14 +297,16 @@ async def fan_out(
     """
     tally = Tally()
     # One after the other, without waiting: a round of announcements.
-    frames = Frames("json", cycle(announcement.frames))
+    frames = Frames("json", cycle(announcement.frames or [b""]))
     clients = [_Subscriber(tally, frames) for _ in range(subscribers)]
-    async with _connected(server, token, "json", clients, tally, subscription):
+    async with (
+        _connected(server, token, "json", clients, tally, subscription),
+        _announcing(server, announcement, clients[0]) as announce,
+    ):
         rounds, began, cpu, done = 0, 0.0, 0.0, 0
         started = time.perf_counter()
         while tally.is_running and (not rounds or time.perf_counter() - began < seconds):
-            for _ in announcement.frames:
-                clients[0].begin()
+            announce()
             await tally.reach(tally.done + subscribers * announcement.events, ANSWER_TIMEOUT)
             if not rounds and time.perf_counter() - started < WARM_UP:
                 continue
@@ -310,6 +319,27 @@ async def fan_out(
     if tally.fault is not None or not delivered:
         raise LoadError(tally.fault or "no event came")
     return Throughput.of(delivered, elapsed, cpu), elapsed / max(1, rounds - 1)
+
+
+@asynccontextmanager
+async def _announcing(server: Server, announcement: Announcement, client: _Client) -> AsyncIterator[Callable[[], None]]:
+    """Return a function that sends the announcement."""
+
+    def by_frames() -> None:
+        for _ in announcement.frames:
+            client.begin()
+
+    if not announcement.request:
+        yield by_frames
+        return
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    # The answers do not matter: an event that does not come is seen.
+    reading = asyncio.create_task(reader.read())
+    try:
+        yield lambda: writer.write(announcement.request)
+    finally:
+        reading.cancel()
+        writer.close()
 
 
 @asynccontextmanager

@@ -15,7 +15,13 @@ from bench.cases import CASES
 from bench.cases.deliveries import EVENT
 from bench.cases.packets import trivial
 from bench.cases.subjects import CENTRIFUGO, FASTAPI, SOCKET_IO
-from bench.dialects import centrifugo_publications, centrifugo_rpc, centrifugo_subscription, socket_io_event
+from bench.dialects import (
+    centrifugo_batch,
+    centrifugo_publication,
+    centrifugo_rpc,
+    centrifugo_subscription,
+    socket_io_event,
+)
 from bench.loads import handshakes, sockets
 from bench.loads.sockets import Announcement, MakeFrames
 from bench.loads.window import LoadError
@@ -130,8 +136,10 @@ async def test_the_loads_speak_the_protocol_of_a_peer(built: Subject, tmp_path: 
                 await handshakes.storm(server, [token] * 20, frames(0))
                 with pytest.raises(LoadError, match="no connection"):
                     await sockets.saturate(server, "no token", frames, connections=1, seconds=0.1)
-                ten = Announcement([centrifugo_publications("bench", EVENT, 5)] * 2, events=10)
-                delivered, _ = await sockets.fan_out(
-                    server, token, ten, centrifugo_subscription("bench"), subscribers=3, seconds=0.1
-                )
-                assert delivered.rate > 0
+                subscription = centrifugo_subscription("bench")
+                for ten in (
+                    Announcement([centrifugo_publication("bench", EVENT)] * 10, 10),
+                    Announcement([], 10, centrifugo_batch("bench", EVENT, 10)),
+                ):
+                    delivered, _ = await sockets.fan_out(server, token, ten, subscription, subscribers=3, seconds=0.1)
+                    assert delivered.rate > 0
