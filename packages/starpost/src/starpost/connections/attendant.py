@@ -11,7 +11,7 @@ from typing import Any
 from starpost.connections.ending import Ending
 from starpost.connections.inbox import Inbox
 from starpost.connections.intake import Intake
-from starpost.connections.transport import Receive, gone
+from starpost.connections.transport import Receive, frame_in, gone
 from starpost.protocol.envelope import Packet
 
 
@@ -84,8 +84,8 @@ class Attendant:
                     self.inbox.put(message)
                     self._on_gone()
                     return
-                frame = self._intake.frame_of(message)
-                if frame is None:
+                frame = frame_in(message)
+                if not self._intake.fits(frame):
                     return
                 control = self._intake.control(frame)
                 if control is None:

@@ -1,7 +1,8 @@
 """Connection: one client's socket, from the first packet to the close frame.
 
 A connection is one task. It reads a frame, runs its packets, writes the reply, and reads again: nothing is handed to
-another task on the way. ``Intake`` makes packets of the frame, ``Serial`` runs them. Two things follow.
+another task on the way. ``Intake`` makes packets of the frame, ``Serial`` runs them. Where the server can, a frame that
+comes while the task waits for one is run in its place, up to the first wait (``first_step``). Two things follow.
 
 - Only this task may close the socket (a close from another task never reaches the client while a read is pending).
   Everyone else calls ``stop``, which leaves the verdict and wakes the task if it waits for a frame.
@@ -16,7 +17,7 @@ not begun by its end does not begin, nor does anything once the client is no lon
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
@@ -27,6 +28,7 @@ from starpost.auth.principal import Principal
 from starpost.connections.attendant import Attendant
 from starpost.connections.ending import REVOKED_GRACE, Ending
 from starpost.connections.execution import Execution, Serial
+from starpost.connections.first_step import begin, failed
 from starpost.connections.heartbeat import Heartbeat, Judgement
 from starpost.connections.hub import CLOSE_TIMEOUT, ConnectionHub
 from starpost.connections.intake import Intake
@@ -37,7 +39,7 @@ from starpost.connections.places import Place
 from starpost.connections.pulse import TICK
 from starpost.connections.registry import ConnectionRegistry, TooManyConnectionsError
 from starpost.connections.token_clock import TokenClock
-from starpost.connections.transport import Transport, gone
+from starpost.connections.transport import Transport, frame_in, gone
 from starpost.errors import (
     AppError,
     ConflictError,
@@ -58,6 +60,9 @@ from starpost.protocol.envelope import Packet, ServerPacket
 from starpost.topics.event import Frames
 from starpost.topics.hub import TopicHub
 from starpost.topics.subscriber import EventSource
+
+BEGUN: Final = {"type": "starpost.begun"}
+"""Message that ends the wait for a frame when one has begun without the connection's own task."""
 
 QUIET: Final = 0.05
 """Silence, in seconds, after which we assume that the client has read CLOSING."""
@@ -95,11 +100,11 @@ class Connection:
     """Connection of a client; for packets, the ``Caller``."""
 
     __slots__ = (
-        "_after_reply", "_allowed_for", "_attendant", "_auth_timer", "_budgets", "_dispatcher", "_ending",
-        "_execution", "_heartbeat", "_hub", "_intake", "_is_signing_in", "_is_waiting", "_limits", "_link", "_metrics",
-        "_on_known", "_pulse", "_receive", "_received_before", "_registry", "_security", "_send", "_task",
-        "_token_clock", "_topics", "_verifier", "address", "allowed", "codec", "id", "outbox", "place", "principal",
-        "since",
+        "_after_reply", "_allowed_for", "_attendant", "_auth_timer", "_begun", "_budgets", "_deliver_to",
+        "_dispatcher", "_ending", "_execution", "_heartbeat", "_hub", "_intake", "_is_signing_in", "_is_waiting",
+        "_limits", "_link", "_metrics", "_on_known", "_pulse", "_receive", "_received_before", "_registry",
+        "_security", "_send", "_task", "_token_clock", "_topics", "_verifier", "address", "allowed", "codec", "id",
+        "outbox", "place", "principal", "since",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +145,7 @@ class Connection:
         )
         self._receive = transport.receive
         self._send = transport.send
+        self._deliver_to = transport.deliver_to
         self._link = transport.link
         # Counted before the upgrade is accepted, after which a client may send.
         self._received_before = None if transport.link is None else hub.received.of(transport.link)
@@ -157,7 +163,9 @@ class Connection:
         self._on_known = on_known
         self._task: asyncio.Task[Any] | None = None
         self._is_waiting = False
-        """Set while the connection's own task waits for a frame."""
+        """Set while the connection's own task waits for a frame, and none is being run in its place."""
+        self._begun: Awaitable[None] | None = None
+        """Rest of a frame that has begun in the place of the connection's own task."""
         self._is_signing_in = False
         self._auth_timer: asyncio.TimerHandle | None = None
         self._ending = Ending(hub.pulse, self._wake)
@@ -364,6 +372,7 @@ class Connection:
         """Serve the client until it leaves or a verdict is given, then close. The socket must be accepted."""
         self._task = asyncio.current_task()
         self._hub.add(self)
+        self._deliver_to(self._take)
         ending, execution, busy = self._ending, self._execution, self._pulse.busy
         if self.principal is None and ending.verdict is None:
             self._auth_timer = asyncio.get_running_loop().call_later(
@@ -379,15 +388,24 @@ class Connection:
                     self._is_waiting = True
                     try:
                         message = await self._receive()
+                    except asyncio.CancelledError:
+                        if self._begun is None:
+                            raise
+                        self._cancel_again()
+                        message = BEGUN
                     finally:
                         self._is_waiting = False
-                if message["type"] == "websocket.disconnect":
+                if message is BEGUN:
+                    work, self._begun = self._begun, None
+                elif message["type"] == "websocket.disconnect":
                     self._leave()
                     break
-                found = self._intake.read(message)
-                if found is not None:
+                else:
+                    found = self._intake.read(frame_in(message))
+                    work = None if found is None else execution.run(found)
+                if work is not None:
                     busy.add(self)
-                    await execution.run(found)
+                    await work
                     if execution.is_idle:
                         busy.discard(self)
         except asyncio.CancelledError:
@@ -396,6 +414,36 @@ class Connection:
             self._uncancel()
         finally:
             await self._end()
+
+    def _take(self, frame: str | bytes) -> Any:
+        """Run a frame where it arrives, in the place of the connection's own task, up to its first wait.
+
+        Returns:
+            What the task is to receive: the frame, if it has to run it, or ``BEGUN``; ``None`` if the frame is done.
+        """
+        attendant = self._attendant
+        if (
+            not self._is_waiting
+            or self._task is None
+            or self._ending.verdict is not None
+            or (attendant is not None and (attendant.inbox or attendant.task is not None))
+        ):
+            return frame
+        self._is_waiting = False
+        try:
+            found = self._intake.read(frame)
+            if found is not None:
+                self._begun = begin(self._execution.run(found), self._task)
+        except Exception as error:  # noqa: BLE001 - raised in the task
+            self._begun = failed(error)
+        if self._begun is not None:
+            return BEGUN
+        if not self._execution.is_idle:
+            self._pulse.busy.add(self)
+        self._is_waiting = True
+        if self.verdict is not None:
+            self._wake()
+        return None
 
     async def _next_kept(self, attendant: Attendant) -> Any:
         """The next message of those that the attendant has read, or reads now."""
@@ -430,6 +478,11 @@ class Connection:
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
+
+    def _cancel_again(self) -> None:
+        """Let a cancellation that came before the task could go on with the frame reach what the frame waits for."""
+        self._uncancel()
+        self._cancel()
 
     def _uncancel(self) -> None:
         if self._task is not None and self._task.cancelling():
@@ -495,6 +548,7 @@ class Connection:
         if self._auth_timer is not None:
             self._auth_timer.cancel()
         self._token_clock.stop()
+        self._deliver_to(None)
         try:
             if not self._execution.is_idle:
                 self._pulse.busy.add(self)  # for the pulse, which bounds what still runs
@@ -540,7 +594,7 @@ class Connection:
     async def _refuse_waiting(self) -> None:
         """Answer the waiting frames."""
         while self._attendant is not None and self._attendant.inbox:
-            found = self._intake.read(self._attendant.inbox.take())
+            found = self._intake.read(frame_in(self._attendant.inbox.take()))
             if found is not None:
                 await self._execution.run(found)
         await self._execution.finish()

@@ -1,10 +1,10 @@
-"""Intake of one connection: from an ASGI message to packets. It waits for nothing.
+"""Intake of one connection: from a frame to packets. It waits for nothing.
 
 A frame is measured, paid for and decoded. What may not run becomes a ``BadPacket``, which is answered in its turn.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from starpost.auth.challenge import MissingTokenError
 from starpost.connections.heartbeat import Heartbeat
@@ -84,14 +84,13 @@ class Intake:
         """Charge this user, too, from now on; ``None`` charges no user."""
         self._rate.belong_to(budget)
 
-    def read(self, message: Any) -> Found | None:
+    def read(self, frame: str | bytes) -> Found | None:
         """Decode the packets of a frame. Packets that the limits refuse become a ``BadPacket``.
 
         Returns:
             ``None`` if there is nothing to answer: the frame is too large, or a PING that answers ours.
         """
-        frame = self.frame_of(message)
-        if frame is None:
+        if not self.fits(frame):
             return None
         paid = 0
         if len(frame) > UNIT:
@@ -118,23 +117,16 @@ class Intake:
             return self._refused(found, wait)  # type: ignore[arg-type]  # no list is left
         return None if found.pkg_id == _PING and self.is_pong(found) else found  # type: ignore[union-attr,arg-type]
 
-    def frame_of(self, message: Any) -> str | bytes | None:
-        """Return the frame of an ASGI message. If it is too large, end the connection and return ``None``."""
+    def fits(self, frame: str | bytes) -> bool:
+        """Note that a frame has come, and return whether it is small enough. If not, end the connection."""
         self.last_seen = self._pulse.now
-        # One of the two members is absent, or ``None``.
-        frame: str | bytes | None = message.get("text")
         limit = self._max_bytes
-        if frame is None:
-            frame = message["bytes"]
-            is_too_large = len(frame) > limit
-        else:
-            # A character takes one to four bytes of UTF-8: count them only where it matters.
-            size = len(frame)
-            is_too_large = size > limit or (size * 4 > limit and len(frame.encode()) > limit)  # type: ignore[union-attr]
-        if is_too_large:
+        size = len(frame)
+        # A character takes one to four bytes of UTF-8: count them only where it matters.
+        if size > limit or (size * 4 > limit and type(frame) is str and len(frame.encode()) > limit):
             self._stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
-            return None
-        return frame
+            return False
+        return True
 
     def control(self, frame: str | bytes) -> Packet | None:
         """Return the PING or CANCEL of a frame that contains nothing else, if the rate allows it."""

@@ -337,6 +337,9 @@ class Outbox:
 
     def _hand_over(self, frame: Frame) -> None:
         taken = self._send({"type": "websocket.send", self._frame_key: frame})
+        if type(taken) is asyncio.Future and taken.done():
+            # The second door's, when the kernel has the frame: nothing to look at again.
+            return
         # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an
         # awaitable that has only `__await__`, of which a task makes a future.
         self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)

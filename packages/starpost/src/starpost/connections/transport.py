@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Scope
 from starpost.connections.received import Link, link_of
 from starpost.header_fields import HTTP
 
+Frame = str | bytes
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 SendMany = Callable[[tuple[str | bytes, ...]], "asyncio.Future[None]"]
@@ -49,6 +50,28 @@ class Transport(NamedTuple):
     def send_many(self) -> SendMany | None:
         """Function that sends several frames in one write, as our own listener can; ``None`` if the server cannot."""
         return getattr(getattr(self.send, "__self__", None), "send_many", None) if self.is_direct else None
+
+    @property
+    def deliver_to(self) -> Callable[[Callable[[Frame], Any] | None], None]:
+        """Function that asks the server to hand frames over where they arrive; see ``Channel.deliver_to``.
+
+        A server that cannot gives every frame to ``receive``.
+        """
+        owner = getattr(self.receive, "__self__", None) if self.is_direct else None
+        deliver_to: Callable[[Callable[[Frame], Any] | None], None] = getattr(owner, "deliver_to", _to_receive)
+        return deliver_to
+
+
+def _to_receive(_: Callable[[Frame], Any] | None) -> None:
+    """Leave every frame to ``receive``."""
+
+
+def frame_in(message: Any) -> Frame:
+    """Return the frame of an ASGI message, whose other member is absent or ``None``."""
+    frame: Frame | None = message.get("text")
+    if frame is None:
+        frame = message["bytes"]
+    return frame
 
 
 class TransportRecorder:

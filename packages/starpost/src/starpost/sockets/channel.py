@@ -7,11 +7,12 @@ extension has given a meaning, text that is none, pings, and the close handshake
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator
+from contextvars import Context
 from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
 
-from starpost.sockets.framing import wire_of
+from starpost.sockets.framing import joined, wire_of
 from starpost.sockets.handshake import HANDSHAKE_RESPONSE
 
 HELD_BYTES: Final = 65_536
@@ -19,6 +20,9 @@ HELD_BYTES: Final = 65_536
 
 FRAME_COST: Final = 64
 """Bytes that a frame is counted with beside its own: a client may send many empty ones."""
+
+GATHERED_BYTES: Final = 65_536
+"""Size of the frames that are gathered to leave in one write; with more, it does not wait for the end of the turn."""
 
 CLOSE_WAIT: Final = 1.0
 """Seconds in which a client answers our close frame, and takes what was sent before; then the socket is cut."""
@@ -58,23 +62,29 @@ class Channel(WSListener):
 
     Args:
         loop: The worker's.
+        context: Context of the application's task.
         max_message_bytes: Size of a message of several frames; a frame's own is bounded by picows.
         on_end: Called when the socket is closed.
     """
 
     __slots__ = (
-        "_arrived", "_end_timer", "_fragments", "_frames", "_held", "_is_blocked", "_is_lost", "_is_paused", "_is_text",
-        "_loop", "_max_message_bytes", "_on_end", "_pong", "_taken", "_transport", "_untaken", "answer", "is_accepted",
-        "is_closing",
+        "_arrived", "_context", "_end_timer", "_fragments", "_frames", "_gathered", "_gathered_size", "_held",
+        "_is_blocked", "_is_gathering", "_is_lost", "_is_paused", "_is_text", "_loop", "_max_message_bytes",
+        "_on_end", "_pong", "_take", "_taken", "_transport", "_untaken", "answer", "is_accepted", "is_closing",
     )  # fmt: skip
 
     begins_at_call = True
     """``send`` begins at the call, and returns a future that is done when the kernel has the frame."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, max_message_bytes: int, on_end: Callable[["Channel"], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        context: Context,
+        max_message_bytes: int,
+        on_end: Callable[["Channel"], None],
     ) -> None:
         self._loop = loop
+        self._context = context
         self._max_message_bytes = max_message_bytes
         self._on_end = on_end
         self._transport: WSTransport | None = None
@@ -84,6 +94,7 @@ class Channel(WSListener):
         self._held = 0
         self._is_paused = False
         self._arrived: asyncio.Future[None] | None = None
+        self._take: Callable[[str | bytes], Any] | None = None
         self._fragments: bytearray | None = None
         self._is_text = False
         self._pong: bytes | None = None
@@ -91,6 +102,9 @@ class Channel(WSListener):
         self._taken.set_result(None)
         self._is_blocked = False
         """The kernel has not taken all that was sent."""
+        self._is_gathering = False
+        self._gathered: list[str | bytes] = []
+        self._gathered_size = 0
         self._untaken: list[asyncio.Future[None]] = []
         """Futures of what was sent since: one each, as whoever waits for one may cancel it."""
         self._end_timer: asyncio.TimerHandle | None = None
@@ -116,6 +130,15 @@ class Channel(WSListener):
             self._resume_reading()
         return {"type": "websocket.receive", "text" if type(frame) is str else "bytes": frame}
 
+    def deliver_to(self, take: Callable[[str | bytes], Any] | None) -> None:
+        """Hand each frame that comes while ``receive`` waits to a function, in the context of the application's task.
+
+        Args:
+            take: Returns ``None`` when it is done with the frame; else what ``receive`` is to return: the frame, or a
+                message. ``None`` leaves every frame to ``receive``.
+        """
+        self._take = take
+
     def send(self, message: Message) -> Awaitable[None]:
         """ASGI ``send``. It has begun when it returns.
 
@@ -126,7 +149,9 @@ class Channel(WSListener):
             transport = self._transport
             if transport is not None and not self._is_lost():
                 text = message.get("text")
-                if text is None:
+                if self._is_gathering:
+                    self._add(message["bytes"] if text is None else text)
+                elif text is None:
                     transport.send(_BINARY, message["bytes"])
                 else:
                     transport.send(_TEXT, text)
@@ -147,6 +172,8 @@ class Channel(WSListener):
         """
         transport = self._transport
         if transport is not None and not self.is_closing and not self._is_lost():
+            if self._is_gathering:
+                self._write_gathered()
             transport.underlying_transport.write(wire_of(frames))
         return self._taken if not self._is_blocked else self._untaken_future()
 
@@ -154,6 +181,29 @@ class Channel(WSListener):
         untaken: asyncio.Future[None] = self._loop.create_future()
         self._untaken.append(untaken)
         return untaken
+
+    def _gather(self) -> None:
+        """Let the frames that are sent in this turn of the loop leave in one write, at its end at the latest."""
+        if not self._is_gathering:
+            self._is_gathering = True
+            self._loop.call_soon(self._release)
+
+    def _add(self, frame: str | bytes) -> None:
+        self._gathered.append(frame)
+        self._gathered_size += len(frame)
+        if self._gathered_size > GATHERED_BYTES:
+            # Written in between, as the kernel's answer bounds a client that does not read.
+            self._write_gathered()
+
+    def _release(self) -> None:
+        """Write what was gathered, and gather no more."""
+        self._is_gathering = False
+        self._write_gathered()
+
+    def _write_gathered(self) -> None:
+        frames, self._gathered, self._gathered_size = self._gathered, [], 0
+        if frames and self._transport is not None and not self._is_lost():
+            self._transport.underlying_transport.write(joined(frames))
 
     def _send_other(self, message: Message) -> Awaitable[None] | None:
         kind = message["type"]
@@ -184,6 +234,7 @@ class Channel(WSListener):
         transport = self._transport
         if transport is None or self.is_closing:
             return
+        self._release()
         self._begin_end(code)
         transport.send_close(code, reason.encode()[:LONGEST_REASON])  # type: ignore[arg-type]  # any code
 
@@ -204,6 +255,9 @@ class Channel(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come."""
         kind = frame.msg_type
+        is_last = frame.last_in_buffer
+        if not is_last:
+            self._gather()
         if self.is_closing:
             if kind is _CLOSE:
                 self._on_close(transport, frame.get_payload_as_bytes())
@@ -215,6 +269,8 @@ class Channel(WSListener):
             self._on_data(frame, kind)
         elif kind is _PING:
             self._on_ping(transport, frame.get_payload_as_bytes())
+        if is_last and self._is_gathering:
+            self._release()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket is closed."""
@@ -278,6 +334,14 @@ class Channel(WSListener):
             self._fail(INVALID_TEXT, "invalid UTF-8")
 
     def _put(self, frame: str | bytes) -> None:
+        if self._take is not None and self._arrived is not None and not self._arrived.done():
+            left = self._context.run(self._take, frame)
+            if left is None:
+                return
+            if left is not frame:
+                self._frames.append(left)
+                self._wake()
+                return
         self._frames.append(frame)
         self._held += len(frame) + FRAME_COST
         if self._held > HELD_BYTES and not self._is_paused and self._transport is not None:
@@ -297,6 +361,7 @@ class Channel(WSListener):
             self._transport.underlying_transport.resume_reading()
 
     def _on_ping(self, transport: WSTransport, payload: bytes) -> None:
+        self._release()
         if self._is_blocked:
             # The newest is the one to be answered (RFC 6455, section 5.5.3); all would fill memory.
             self._pong = payload
@@ -309,6 +374,7 @@ class Channel(WSListener):
         """Answer the client's close frame, or take its answer to ours; then the socket is not needed."""
         # picows has looked at the reason, and at most codes.
         code = int.from_bytes(payload[:2]) if payload else NO_CODE
+        self._release()
         if not self.is_closing:
             answer = NORMAL if not payload else code if _may_be_sent(code) else PROTOCOL_ERROR
             self._begin_end(code, payload[2:].decode())

@@ -1,6 +1,6 @@
-"""Frames of RFC 6455 as bytes, for those that several clients get in one write; all others are picows's."""
+"""Frames of RFC 6455 as bytes, for several that leave in one write; all others are picows's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 _TEXT, _BINARY = 0x81, 0x82
@@ -12,10 +12,15 @@ _SHORT, _IN_16_BITS, _IN_64_BITS = 125, 126, 127
 @lru_cache(maxsize=4)
 def wire_of(frames: tuple[str | bytes, ...]) -> bytes:
     """Return whole, unmasked frames, one after the other: text of ``str``, binary of ``bytes`` (section 5.2)."""
+    return joined(frames)
+
+
+def joined(frames: Iterable[str | bytes]) -> bytes:
+    """Return the same, for one client."""
     return b"".join(_parts(frames))
 
 
-def _parts(frames: tuple[str | bytes, ...]) -> Iterator[bytes]:
+def _parts(frames: Iterable[str | bytes]) -> Iterator[bytes]:
     for frame in frames:
         head, payload = (_TEXT, frame.encode()) if isinstance(frame, str) else (_BINARY, frame)
         size = len(payload)

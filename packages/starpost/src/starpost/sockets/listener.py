@@ -123,8 +123,8 @@ class Listener:
         scope = scope_of(request, local=protocol.local, peer=protocol.peer)
         scope["page_port"] = self._page_port
         loop = self._running_loop
-        channel = Channel(loop, self.max_message_bytes, self._forget)
         context = copy_context()
+        channel = Channel(loop, context, self.max_message_bytes, self._forget)
         serving = self.app(scope, channel.receive, channel.send)
         try:
             context.run(serving.send, None)

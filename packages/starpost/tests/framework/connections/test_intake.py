@@ -38,7 +38,7 @@ class Read:
             self.intake.sign_in()
 
     def text(self, text: str) -> Any:
-        return self.intake.read({"type": "websocket.receive", "text": text})
+        return self.intake.read(text)
 
 
 def packet(pkg_id: int, req_id: object = ID) -> str:

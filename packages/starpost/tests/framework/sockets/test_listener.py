@@ -342,3 +342,34 @@ async def test_a_listener_that_refuses_keeps_what_is_open() -> None:
             await asyncio.open_connection("127.0.0.1", port)
         client.send(frame(TEXT, b"a"))
         assert await client.receive() == (TEXT, b"a")
+
+
+async def test_what_is_gathered_for_one_write_is_bounded() -> None:
+    """Many large answers to one read are written in between, and the kernel's answer to that is told."""
+    were_taken: list[bool] = []
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        def take(_: str | bytes) -> None:
+            were_taken.append(send({"type": "websocket.send", "bytes": bytes(60_000)}).done())
+
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None})
+        receive.__self__.deliver_to(take)
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    async with listening(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(handshake())
+        await reader.readuntil(b"\r\n\r\n")
+        # A first frame for itself: what comes with the handshake is read by the application's own task.
+        writer.write(frame(TEXT, b"first"))
+        await reader.readexactly(60_000)
+        # One segment, and a client that reads no more.
+        writer.write(frame(TEXT, b"next") * 2000)
+        async with asyncio.timeout(PATIENCE):
+            while len(were_taken) < 2001:  # noqa: ASYNC110 - the listener says nothing
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
+    assert were_taken[0]
+    assert not were_taken[-1], "120 MB are more than a kernel takes"

@@ -4,8 +4,11 @@ What holds for packets at either door is in ``tests/framework/connections``.
 """
 
 import asyncio
+import json
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,7 +23,8 @@ from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PATIENCE, packet_client
 from starpost_dev.services.ports import free_port
 from tests.framework.probe import ProbeID
-from tests.framework.sockets.echo import GOOD, answer, handshake
+from tests.framework.sockets.echo import GOOD, PONG, TEXT, Raw, answer, frame, handshake
+from tests.framework.sockets.echo import PING as PING_FRAME
 
 PING, AUTH, SUBSCRIBE = -1, -2, -3
 
@@ -196,3 +200,48 @@ def test_without_picows(service_environment: dict[str, str], tmp_path: Path) -> 
     with Launched(tmp_path, "tests.framework.probe:create", **settings, PYTHONPATH=path) as launched:
         assert launched.ended() == 2
     assert "WS_PORT needs the package picows, which starpost[picows] brings" in launched.output.read_text()
+
+
+def envelope(pkg_id: int, data: Any = None) -> bytes:
+    """A packet in a client's frame."""
+    return frame(TEXT, json.dumps({"pkg_id": pkg_id, "req_id": str(uuid4()), "data": data or {}}).encode())
+
+
+@asynccontextmanager
+async def raw_socket(port: int, token: str) -> AsyncIterator[Raw]:
+    """A socket as bytes, behind the handshake."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(handshake(GOOD | {"Host": f"127.0.0.1:{port}", "Authorization": f"Bearer {token}"}))
+    await reader.readuntil(b"\r\n\r\n")
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_packets_of_one_read_keep_their_order(door: Launched, token: str) -> None:
+    """Also where one of them waits, and those behind it would not."""
+    async with raw_socket(door.port, token) as raw:
+        names = [f"n{number}" for number in range(40)]
+        packets = [envelope(ProbeID.ECHO, {"name": name}) for name in names]
+        packets.insert(20, envelope(ProbeID.SLEEP, {"seconds": 0.1}))
+        raw.send(*packets)
+        replies = [json.loads((await raw.receive())[1]) for _ in packets]
+        assert [reply["pkg_id"] for reply in replies].index(ProbeID.SLEEP) == 20
+        del replies[20]
+        assert [reply["data"]["name"] for reply in replies] == names
+
+
+async def test_replies_to_one_read_leave_in_one_write(door: Launched, token: str) -> None:
+    async with raw_socket(door.port, token) as raw:
+        raw.send(envelope(ProbeID.ECHO, {"name": "before"}))
+        await raw.receive()
+        raw.send(*[envelope(ProbeID.ECHO, {"name": f"n{number}"}) for number in range(20)], frame(PING_FRAME, b"last"))
+        async with asyncio.timeout(PATIENCE):
+            first = await raw.reader.read(65_536)
+        assert first.count(b'"status_code":0') == 20, "one segment has them all"
+        rest = first.rpartition(b"}")[2]
+        while b"last" not in rest:
+            rest += await raw.reader.read(100)
+        assert rest == bytes((0x80 | PONG, 4)) + b"last", "behind all that came before it"
