@@ -113,6 +113,7 @@ def create_app(
             authenticator=services.authenticator,
             limits=services.limits,
             security=services.security,
+            sockets=services.endpoint.around,
         ),
     )
     app.state.blueprint = blueprint

@@ -1,16 +1,20 @@
 """``GET /web``: from the handshake to a running connection.
 
-One low-level WebSocket route. Guards and Litestar's dependencies are not used here: a guard's refusal closes with a
-code that says nothing, and dependencies would live as long as the connection.
+Guards and Litestar's dependencies are not used here: a guard's refusal closes with a code that says nothing, and
+dependencies would live as long as the connection. So Litestar's routing has nothing to add, and sockets are served
+before it (``docs/adr/0028-sockets-before-routing.md``). The route stays for paths that only Litestar understands, such
+as ``/web/``, and for ``FAST_PATHS=false``.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from starpost.auth.authenticator import Authenticator
 from starpost.auth.handshake import chosen_subprotocol, handshake_token
@@ -19,9 +23,9 @@ from starpost.connections.hub import ConnectionHub
 from starpost.connections.limits import ConnectionLimits
 from starpost.connections.places import Places
 from starpost.connections.registry import ConnectionRegistry
-from starpost.connections.transport import forget_transport, transport_of
+from starpost.connections.transport import forget_transport, gone, transport_of
 from starpost.errors import AppError, UnauthenticatedError
-from starpost.header_fields import client_address
+from starpost.header_fields import HTTP, client_address
 from starpost.limits import RequestLimits
 from starpost.observability.metrics import Metrics
 from starpost.observability.security_log import SecurityLog
@@ -31,6 +35,11 @@ from starpost.protocol.codecs import JSON, MSGPACK
 from starpost.topics.hub import TopicHub
 
 SOCKET_PATH: Final = "/web"
+
+FAULT: Final = 4500
+"""Close code of a fault of the server, as Litestar gives it."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,24 +66,44 @@ class Endpoint:
         @websocket(path, name="packets")
         async def packets(socket: WebSocket[Any, Any, Any]) -> None:
             """The socket that all packets go through."""
-            await self.serve(socket)
+            try:
+                await self.serve(socket.scope, socket.receive, socket.send)
+            finally:
+                # Litestar's socket holds itself in a circle: see ``forget_transport``.
+                socket.receive, socket.send = gone, gone
 
         return packets
 
-    async def serve(self, socket: WebSocket[Any, Any, Any]) -> None:
-        """Check the handshake, then serve the connection until it ends."""
-        scope = socket.scope
+    def around(self, app: ASGIApp) -> ASGIApp:
+        """Return the ASGI application that serves sockets of ``SOCKET_PATH`` itself, and hands all else to ``app``."""
+
+        def routed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            if scope["type"] == HTTP or scope["path"] != SOCKET_PATH or scope.get("root_path"):
+                return app(scope, receive, send)
+            return self.serve(scope, receive, send)
+
+        return routed
+
+    async def serve(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one socket from its handshake to its end; log a fault, and close with ``FAULT``."""
+        try:
+            await self._serve(scope, receive, send)
+        except Exception:
+            log.exception("socket_failed")
+            await send({"type": "websocket.close", "code": FAULT, "reason": "Internal Server Error"})
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         address = client_address(scope)
-        transport = transport_of(scope, socket.receive, socket.send)
+        transport = transport_of(scope, receive, send)
         token = self._token(scope)
         if token is not None:
             # Only strangers are weighed. Who brings a token is let in or turned away before any frame is read.
             transport = transport._replace(link=None)
-        refusal = None if self._is_known(token) else self.rates.charge_address(scope, socket.send)
+        refusal = None if self._is_known(token) else self.rates.charge_address(scope, send)
         if refusal is not None:
             self.security.record("handshake_refused", reason="rate_limited", address=address)
             await refusal
-            forget_transport(socket)
+            forget_transport(scope)
             return
         chosen = chosen_subprotocol(scope)
         connection = Connection(
@@ -93,7 +122,9 @@ class Endpoint:
             address=address,
             on_known=partial(self.rates.give_back, scope),
         )
-        await socket.accept(subprotocols=chosen)
+        # The first message is always that the client connects (ASGI).
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
         self.metrics.connections_opened.inc()
         try:
             verdict = await self._let_in(connection, token)
@@ -108,7 +139,7 @@ class Endpoint:
         finally:
             # Here, not in the connection, since one that ends before it runs was counted too.
             connection.release()
-            forget_transport(socket)
+            forget_transport(scope)
 
     def _token(self, scope: Any) -> str | UnauthenticatedError | None:
         """Return the token of the handshake, ``None`` without one, or the error if it is malformed."""

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-from litestar import WebSocket
 from litestar.types import ASGIApp, Scope
 
 from starpost.connections.received import Link, link_of
@@ -102,15 +101,14 @@ def transport_of(scope: Any, receive: Receive, send: Send) -> Transport:
     return recorded if recorded.is_direct else recorded._replace(receive=receive, send=send)
 
 
-def forget_transport(socket: WebSocket[Any, Any, Any]) -> None:
+def forget_transport(scope: Any) -> None:
     """Let go of the server's end, when the socket has been served.
 
     A client that does not read keeps our close frame from being written; its socket is then closed when the last
     reference to the server's end goes. Litestar's socket holds itself in a circle with it, so that this would wait for
     the garbage collector, and a worker could run out of files meanwhile.
     """
-    socket.scope.pop(_KEY, None)  # type: ignore[typeddict-item]  # see TransportRecorder
-    socket.receive, socket.send = gone, gone
+    scope.pop(_KEY, None)
 
 
 async def gone(*_: Any) -> Any:

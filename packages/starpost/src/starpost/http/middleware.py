@@ -12,6 +12,8 @@
 7. **bodies** refuses a body without ``Content-Type`` (415), and bounds the time in which one is read (408).
 8. **authenticate** finds the principal, and refuses only callers above their rate (429): strangers by address, before a
    token is verified, users by their budget. The endpoint authenticates handshakes.
+9. **sockets** serves the handshakes of the socket's path. The innermost one: all the checks above come first, and
+   Litestar's routing has nothing to add (``docs/adr/0028-sockets-before-routing.md``).
 
 Behind it are the routing, the guard (401, 403) and the handlers. Not among Litestar's ``middleware``: for these,
 Litestar puts one more exception handler into the way of each request, and they do not see what no route takes.
@@ -49,6 +51,7 @@ def stack(
     authenticator: Authenticator,
     limits: RequestLimits,
     security: SecurityLog,
+    sockets: Middleware,
 ) -> Sequence[Middleware]:
     """Return the list, outermost first.
 
@@ -59,6 +62,7 @@ def stack(
         authenticator: Verifies tokens.
         limits: Rate limits of users and addresses.
         security: Security log of the worker.
+        sockets: Serves sockets before the routing. Left out without ``FAST_PATHS``: Litestar's route serves them then.
     """
     excluded = compile_excluded(settings.excluded_paths)
     return (
@@ -70,6 +74,7 @@ def stack(
         requests.around,
         lambda app: Bodies(app, BodyClock(settings.body_timeout)),
         lambda app: AuthenticationMiddleware(app, authenticator, limits, excluded, settings.allowed_origins),
+        *((sockets,) if settings.fast_paths else ()),
     )
 
 

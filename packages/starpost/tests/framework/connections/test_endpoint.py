@@ -13,6 +13,7 @@ from starpost.testing import Serve
 from starpost.testing.issuer import OTHER_RSA_KEY, Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import packet_client
+from starpost_dev.services.ports import free_port
 from tests.framework.probe import ProbeID
 
 PING, AUTH = -1, -2
@@ -208,3 +209,29 @@ async def test_closing_has_the_shape_of_the_contract(served: Launched, issuer: I
     assert closing["pkg_id"] == -6
     assert closing["req_id"] == "00000000-0000-0000-0000-000000000000"
     assert closing["data"].keys() == {"code", "reason", "reconnect", "after_ms"}
+
+
+@pytest.mark.parametrize("path", ["/web", "/web/"])
+async def test_a_path_as_litestar_understands_it(served: Launched, issuer: Issuer, path: str) -> None:
+    async with packet_client(served.port, issuer.token(), path=path) as client:
+        assert (await client.ask(ProbeID.WHO))["data"]["user"] == "alice"
+
+
+@pytest.mark.parametrize("path", ["/", "/web/more", "/webs", "/health/live"])
+async def test_another_path_is_no_socket(served: Launched, issuer: Issuer, path: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with packet_client(served.port, issuer.token(), path=path):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("fast_paths", ["true", "false"])
+async def test_a_fault_is_logged_and_told_by_its_code(serve: Serve, issuer: Issuer, fast_paths: str) -> None:
+    broken = serve("tests.framework.connections.broken:create", FAST_PATHS=fast_paths, WS_PORT=str(free_port()))
+    for door in (broken, broken.at_second_door()):
+        async with packet_client(door.port, issuer.token()) as client:
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.ask(ProbeID.WHO)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4500
+    assert ["is_stranger=False" in line["exception"] for line in broken.lines("socket_failed")] == [True, True]
