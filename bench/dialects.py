@@ -36,6 +36,9 @@ class Dialect:
 CENTRIFUGO_KEY: Final = "bench"
 """Key of its server API, which listens on the loopback address."""
 
+CENTRIFUGO_PING: Final = b"{}"
+"""Ping of its server, and the client's answer; without it, it closes the connection."""
+
 PACKETS: Final = Dialect()
 ECHO: Final = Dialect(is_echo=True)
 SOCKET_IO: Final = Dialect(

@@ -11,7 +11,7 @@ from typing import Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from bench.dialects import Exchange
+from bench.dialects import CENTRIFUGO_PING, Exchange
 from bench.loads.window import WARM_UP, LoadError, Tally, Throughput, watch
 from bench.packets import CodecName, Frames
 from bench.server import Server
@@ -98,6 +98,8 @@ class _Client(WSListener):
         elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
             tally = self._tally
             if self._good and frame.get_payload_as_bytes().count(self._good) != self._times:
+                if self._answered_ping(transport, frame):
+                    return
                 tally.refuse(f"answered {frame.get_payload_as_bytes()[:500]!r}")
             tally.done += 1
             self.answered()
@@ -106,6 +108,13 @@ class _Client(WSListener):
 
     def answered(self) -> None:
         """Handle an answer; for subclasses."""
+
+    def _answered_ping(self, transport: WSTransport, frame: WSFrame) -> bool:
+        """Answer a ping of Centrifugo, an empty object, by the same."""
+        if frame.get_payload_as_bytes() != CENTRIFUGO_PING:
+            return False
+        transport.send(WSMsgType.TEXT, CENTRIFUGO_PING)
+        return True
 
     def _heard(self, frame: WSFrame) -> None:
         """Take a frame as the answer to what was said, if it is."""
@@ -162,8 +171,8 @@ class _PacedClient(_Client):
         if self._awaited is not None or frame.msg_type is WSMsgType.CLOSE:
             super().on_ws_frame(transport, frame)
         elif frame.msg_type is WSMsgType.TEXT or frame.msg_type is WSMsgType.BINARY:
-            if not self._due:
-                return  # not a reply, but a heartbeat, for example
+            if self._answered_ping(transport, frame) or not self._due:
+                return  # not a reply
             if self._good and self._good not in frame.get_payload_as_bytes():
                 self._tally.refuse(f"answered {frame.get_payload_as_bytes()[:500]!r}")
             self._tally.done += 1
@@ -268,6 +277,8 @@ class _Subscriber(_Client):
         elif frame.msg_type is WSMsgType.TEXT and (events := frame.get_payload_as_bytes().count(EVENT_MARK)):
             self._tally.done += events
             self._tally.wake()
+        else:
+            self._answered_ping(transport, frame)
 
 
 async def fan_out(
