@@ -57,7 +57,7 @@ def database(*found: dict[str, Any]) -> Iterator[str]:
     for each in found:
         known.setdefault(each["affected"][0]["package"]["name"], []).append(each)
     with ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Question,), {"known": known})) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/v1/query"
         server.shutdown()

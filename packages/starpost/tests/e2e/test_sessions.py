@@ -235,8 +235,9 @@ async def post_logout(nodes: Nodes, token: str, *, node: int = 0) -> httpx.Respo
         return await http.post(url, data={"logout_token": token})
 
 
-def logout_token_of(issuer: Issuer, **members: Any) -> str:
-    return RSA_KEY.sign(logout_claims(iss=issuer.url, iat=int(time.time()), exp=int(time.time()) + 120, **members))
+def logout_token_of(issuer: Issuer, key: SigningKey = RSA_KEY, **members: Any) -> str:
+    now = int(time.time())
+    return key.sign(logout_claims(iss=issuer.url, iat=now, exp=now + 120, **members))
 
 
 async def test_a_logout_token_counts_once_on_all_nodes(nodes: Nodes, issuer: Issuer) -> None:
@@ -258,7 +259,7 @@ async def test_a_logout_token_counts_once_on_all_nodes(nodes: Nodes, issuer: Iss
 
 async def test_a_forged_logout_token_closes_nobody(nodes: Nodes, issuer: Issuer) -> None:
     client = await nodes.open_live(token_of(issuer, "pia", sid="of pia"))
-    forged = SigningKey(kid=RSA_KEY.kid).sign(logout_claims(iss=issuer.url, sid="of pia"))
+    forged = logout_token_of(issuer, SigningKey(kid=RSA_KEY.kid), sid="of pia")
     assert (await post_logout(nodes, forged)).status_code == 400
     assert (await post_logout(nodes, issuer.token(sid="of pia"))).status_code == 400
     assert (await client.ask(PING))["status_code"] == 0

@@ -421,8 +421,9 @@ async def test_a_fault_that_nobody_foresaw_does_not_end_the_renewing(
         await renew(user_ids)
 
     monkeypatch.setattr(registry, "_renew", fail_once)
-    await until_renewed(registry, "alice")
-    assert calls > 1
+    # One that began before may end only now.
+    while calls < 2:
+        await until_renewed(registry, "alice")
 
 
 async def test_one_user_waits_for_a_redis_that_hangs_with_no_more_connections_than_one_may_have(
