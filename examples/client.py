@@ -21,15 +21,15 @@ def sign_in(user: str, password: str) -> str:
 
 async def main() -> None:
     headers = {"Authorization": f"Bearer {sign_in('carol', 'carol')}"}
-    # PING, CREATE_AUTHOR, and GET_AUTHORS, of which `next` in `meta` is the cursor of the next page.
-    waiting = [(-1, {"sent": "by a client"}), (2, {"name": f"Author {uuid4()}"}), (1, {"per_page": 5, "cursor": ""})]
+    packets = [(-1, {"sent": "by a client"})]  # PING
+    packets += [(2, {"name": f"Author {uuid4()}"})]  # CREATE_AUTHOR
+    packets += [(1, {"per_page": 5, "cursor": ""})]  # GET_AUTHORS; `next` in `meta` is the cursor of the next page
     async with connect(BASE.replace("http", "ws", 1) + "/web", additional_headers=headers) as socket:
-        while waiting:
-            pkg_id, data = waiting.pop(0)
+        for pkg_id, data in packets:
             await socket.send(json.dumps({"pkg_id": pkg_id, "req_id": str(uuid4()), "data": data}))
             print(json.dumps(reply := json.loads(await socket.recv()), indent=2))
             if cursor := reply.get("meta", {}).get("next"):
-                waiting.append((pkg_id, {**data, "cursor": cursor}))
+                packets.append((pkg_id, {**data, "cursor": cursor}))
 
 
 asyncio.run(main())
