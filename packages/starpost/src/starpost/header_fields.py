@@ -35,6 +35,11 @@ def fields_of(scope: Any) -> Fields:
     return fields
 
 
+def forget_fields(scope: Any) -> None:
+    """Drop the stored result of ``fields_of``."""
+    scope.pop(_KEY, None)
+
+
 def combined(headers: Collection[tuple[bytes, bytes]]) -> Fields:
     """Return these headers as fields."""
     # `dict` does it in C. Only a repeated name, which is rare, needs the loop.

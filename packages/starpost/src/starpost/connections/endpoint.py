@@ -23,7 +23,7 @@ from starpost.connections.hub import ConnectionHub
 from starpost.connections.limits import ConnectionLimits
 from starpost.connections.places import Places
 from starpost.connections.registry import ConnectionRegistry
-from starpost.connections.transport import forget_transport, gone, transport_of
+from starpost.connections.transport import forget_handshake, forget_transport, gone, transport_of
 from starpost.errors import AppError, UnauthenticatedError
 from starpost.header_fields import HTTP, client_address
 from starpost.limits import RequestLimits
@@ -126,8 +126,10 @@ class Endpoint:
         await receive()
         await send({"type": "websocket.accept", "subprotocol": chosen, "headers": []})
         self.metrics.connections_opened.inc()
+        forget_handshake(scope)
         try:
             verdict = await self._let_in(connection, token)
+            del token  # this frame lives as long as the socket
             if verdict is None:
                 await connection.run()
             else:

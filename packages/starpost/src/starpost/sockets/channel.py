@@ -251,6 +251,10 @@ class Channel(WSListener):
         self._is_lost = transport.underlying_transport.is_closing
         # A frame counts as taken when the kernel has all of it: `pause_writing` is to tell of the first byte left.
         transport.underlying_transport.set_write_buffer_limits(0)
+        # picows keeps both as long as the socket: 3 KiB with a token of 1 KiB.
+        transport.request.headers.clear()
+        transport.request.path = b""
+        transport.response.headers.clear()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come."""

@@ -33,8 +33,8 @@ BACKLOG: Final = 2048
 READ_BYTES: Final = 65_536
 """Bytes that are read at once. picows doubles its buffer whenever a read has filled it, and never gives it back."""
 
-READ_BUFFER: Final = 4096
-"""Size of that buffer at first; it grows to a frame's size."""
+READ_BUFFER: Final = 2048
+"""Size of that buffer at first, the least that picows takes; it grows to the size of the handshake or of a frame."""
 
 log = structlog.get_logger(__name__)
 
