@@ -139,6 +139,9 @@ def _centrifugo(port: int, environ: Mapping[str, str]) -> dict[str, str]:
     return {
         "CENTRIFUGO_HTTP_SERVER_PORT": str(port),
         "CENTRIFUGO_HTTP_API_KEY": CENTRIFUGO_KEY,
+        # The loads see a ping only where it comes alone, and a client that does not answer in time is sent away.
+        "CENTRIFUGO_CLIENT_PING_INTERVAL": "300s",
+        "CENTRIFUGO_CLIENT_PONG_TIMEOUT": "200s",
         "CENTRIFUGO_ENGINE_REDIS_ADDRESS": f"redis://{environ['REDIS_IP']}:{environ['REDIS_PORT']}",
         "CENTRIFUGO_ENGINE_REDIS_PASSWORD": environ["REDIS_PASSWORD"],
         "CENTRIFUGO_CLIENT_TOKEN_JWKS_PUBLIC_ENDPOINT": (
