@@ -102,9 +102,9 @@ class Connection:
     __slots__ = (
         "_after_reply", "_allowed_for", "_attendant", "_auth_timer", "_begun", "_budgets", "_deliver_to",
         "_dispatcher", "_ending", "_execution", "_heartbeat", "_hub", "_intake", "_is_signing_in", "_is_waiting",
-        "_limits", "_link", "_metrics", "_on_known", "_pulse", "_receive", "_received_before", "_registry",
-        "_security", "_send", "_task", "_token_clock", "_topics", "_verifier", "address", "allowed", "codec", "id",
-        "outbox", "place", "principal", "since",
+        "_limits", "_link", "_metrics", "_on_known", "_pulse", "_receive", "_received_before", "_refused",
+        "_registry", "_security", "_send", "_task", "_token_clock", "_topics", "_verifier", "address", "allowed",
+        "codec", "id", "outbox", "place", "principal", "since",
     )  # fmt: skip
 
     def __init__(
@@ -167,6 +167,8 @@ class Connection:
         self._begun: Awaitable[None] | None = None
         """Rest of a frame that has begun in the place of the connection's own task."""
         self._is_signing_in = False
+        self._refused: tuple[int, str] | None = None
+        """Code and reason with which the server below has closed a socket that broke the protocol."""
         self._auth_timer: asyncio.TimerHandle | None = None
         self._ending = Ending(hub.pulse, self._wake)
         self._heartbeat = Heartbeat(limits.heartbeat, limits.heartbeat_timeout)
@@ -398,6 +400,7 @@ class Connection:
                 if message is BEGUN:
                     work, self._begun = self._begun, None
                 elif message["type"] == "websocket.disconnect":
+                    self._note_refusal(message)
                     self._leave()
                     break
                 else:
@@ -464,6 +467,10 @@ class Connection:
         if not self.outbox.offer(frame):
             await self.outbox.write(frame)
         self._token_clock.allow_warning()
+
+    def _note_refusal(self, message: Any) -> None:
+        if message.get("is_refusal"):
+            self._refused = message["code"], message["reason"]
 
     def _leave(self) -> None:
         """Note that the client has left."""
@@ -562,10 +569,14 @@ class Connection:
             verdict = self._ending.verdict
             self.outbox.discard()
             self._topics.release(self)
-            self._metrics.connection_closed(CloseCode.NORMAL if verdict is None else verdict.code)
+            if verdict is not None:
+                code, reason = int(verdict.code), verdict.reason
+            else:
+                code, reason = self._refused or (int(CloseCode.NORMAL), "client")
+            self._metrics.connection_closed(code)
             self._security.record(
                 "disconnected",
-                reason="client" if verdict is None else verdict.reason,
+                reason=reason,
                 user=None if self.principal is None else self.principal.username,
                 address=self.address,
                 connection=self.id,

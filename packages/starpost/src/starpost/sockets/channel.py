@@ -282,7 +282,11 @@ class Channel(WSListener):
             self._end_timer.cancel()
         # picows closes by itself what breaks the protocol, and says so nowhere else.
         closed: Any = transport.close_handshake
-        self._leave(ABNORMAL if closed is None or closed.sent is None else int(closed.sent.code))
+        if closed is None or closed.sent is None:
+            self._leave(ABNORMAL)
+        else:
+            code = int(closed.sent.code)
+            self._leave(code, _REASONS.get(code, ""), is_refusal=code in _REASONS)
         self.is_closing = True
         self._transport = None
         self._is_lost = bool
@@ -389,6 +393,7 @@ class Channel(WSListener):
         """End a socket whose client does not keep to the protocol."""
         self._frames.clear()
         self._held = 0
+        self._leave(code, _REASONS[code], is_refusal=True)
         self.close(code, reason)
 
     def _begin_end(self, code: int, reason: str = "") -> None:
@@ -400,14 +405,21 @@ class Channel(WSListener):
         self._end_timer = self._loop.call_later(CLOSE_WAIT, self.abort)
         self._leave(code, reason)
 
-    def _leave(self, code: int, reason: str = "") -> None:
-        """Tell the application, once."""
+    def _leave(self, code: int, reason: str = "", *, is_refusal: bool = False) -> None:
+        """Tell the application, once; of a refusal also that the client has not left by itself."""
         if not self._frames or type(self._frames[-1]) is not dict or self._frames[-1]["type"] != _DISCONNECT:
-            self._frames.append({"type": _DISCONNECT, "code": code, "reason": reason})
+            self._frames.append({"type": _DISCONNECT, "code": code, "reason": reason, "is_refusal": is_refusal})
             self._wake()
 
 
 _DISCONNECT: Final = "websocket.disconnect"
+
+_REASONS: Final = {
+    PROTOCOL_ERROR: "protocol_error",
+    INVALID_TEXT: "invalid_text",
+    TOO_BIG: "message_too_big",
+}
+"""Reasons by the code with which a client is refused that does not keep to RFC 6455 or to our limit."""
 
 
 def _may_be_sent(code: int) -> bool:

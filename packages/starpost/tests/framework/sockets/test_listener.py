@@ -284,7 +284,7 @@ async def test_the_application_hears_of_a_client_that_is_gone() -> None:
     async with listening(note) as port, raw(port) as client:
         client.writer.transport.abort()
         message = await asyncio.wait_for(heard.get(), PATIENCE)
-    assert message == {"type": "websocket.disconnect", "code": 1006, "reason": ""}
+    assert message == {"type": "websocket.disconnect", "code": 1006, "reason": "", "is_refusal": False}
 
 
 async def test_the_application_hears_once_of_a_client_that_breaks_the_protocol_again() -> None:
@@ -299,7 +299,12 @@ async def test_the_application_hears_once_of_a_client_that_breaks_the_protocol_a
         # In one read: the application is awake for the first, and goes on when all have been looked at.
         client.send(frame(TEXT, b"a"), *[frame(TEXT, b"a", reserved=4)] * 2)
         message = await asyncio.wait_for(heard.get(), PATIENCE)
-    assert message == {"type": "websocket.disconnect", "code": 1002, "reason": ""}
+    assert message == {
+        "type": "websocket.disconnect",
+        "code": 1002,
+        "reason": "protocol_error",
+        "is_refusal": True,
+    }
 
 
 async def test_nothing_is_written_to_a_client_that_has_reset(caplog: pytest.LogCaptureFixture) -> None:

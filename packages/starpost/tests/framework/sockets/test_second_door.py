@@ -5,6 +5,7 @@ What holds for packets at either door is in ``tests/framework/connections``.
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -23,7 +24,7 @@ from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PATIENCE, packet_client
 from starpost_dev.services.ports import free_port
 from tests.framework.probe import ProbeID
-from tests.framework.sockets.echo import GOOD, PONG, TEXT, Raw, answer, frame, handshake
+from tests.framework.sockets.echo import CLOSE, CONTINUATION, GOOD, PONG, TEXT, Raw, answer, frame, handshake
 from tests.framework.sockets.echo import PING as PING_FRAME
 
 PING, AUTH, SUBSCRIBE = -1, -2, -3
@@ -132,6 +133,49 @@ async def test_a_frame_that_is_too_big_closes_at_once(door: Launched, token: str
             await client.receive()
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "reason"),
+    [
+        (frame(TEXT, b"x" * 100_001), 1009, "message_too_big"),
+        (frame(TEXT, b"x" * 60_000, fin=False) + frame(CONTINUATION, b"x" * 60_000), 1009, "message_too_big"),
+        (frame(TEXT, b"a", reserved=4), 1002, "protocol_error"),
+        (frame(TEXT, b"a", is_masked=False), 1002, "protocol_error"),
+        (frame(TEXT, b"\xff"), 1007, "invalid_text"),
+        (frame(CLOSE, (1009).to_bytes(2)), 1000, "client"),
+    ],
+    ids=["a frame", "a message", "a reserved bit", "no mask", "no text", "the client's own code"],
+)
+async def test_an_end_is_counted_and_logged_by_its_cause(
+    both: Launched, door: Launched, issuer: Issuer, sent: bytes, code: int, reason: str
+) -> None:
+    def closed() -> float:
+        metrics = plain_http.get(f"http://127.0.0.1:{both.port}/metrics").text
+        found = re.search(rf'^ws_connections_closed_total{{code="{code}",worker="0"}} (\S+)', metrics, re.MULTILINE)
+        return float(found[1]) if found else 0
+
+    user = f"breaker-{uuid4().hex}"
+    token = issuer.token(sub=user, preferred_username=user, realm_access={"roles": []}, resource_access={})
+    before = await asyncio.to_thread(closed)
+
+    def ends() -> set[str]:
+        return {line["reason"] for line in both.lines("disconnected") if line["user"] == user}
+
+    # Again, where the log has had its lines of this second from the tests before.
+    async with asyncio.timeout(PATIENCE):
+        while not ends():
+            async with raw_socket(door.port, token) as client:
+                client.send(sent)
+                if reason == "client":
+                    # Not answered once more: the server has closed the socket.
+                    assert (await client.receive())[0] == CLOSE
+                else:
+                    assert await client.closed() == code
+            await asyncio.sleep(0.3)
+    assert ends() == {reason}
+    # A socket of another test may have ended meanwhile.
+    assert await asyncio.to_thread(closed) >= before + 1
 
 
 async def test_a_client_that_does_not_read_is_closed(both: Launched, door: Launched, token: str) -> None:
