@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import socket
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from starpost_dev.commands.serve import ServeError, free_address
+from starpost_dev.commands.serve import ServeError, free_address, second_port
 from starpost_dev.services.ports import free_port, is_free
 from starpost_dev.services.processes import send
 from tests.dev.checkouts import PATIENCE, Checkout, clean_environment, finish, is_running, wait_for
@@ -56,6 +57,7 @@ def test_it_prepares_the_database_and_serves(checkout: Checkout, port: int) -> N
     process = serve(checkout, port)
     said = read_until(process, "make -s token")
     assert f"http://127.0.0.1:{port}/" in said
+    (sockets,) = re.findall(r"sockets: ws://127\.0\.0\.1:(\d+)/web", said)
     assert ".dev/" in said
     assert answers(port)
     pids = checkout.record()
@@ -65,7 +67,7 @@ def test_it_prepares_the_database_and_serves(checkout: Checkout, port: int) -> N
     assert [event["event"] for event in checkout.events] == ["migrate", "seed", "app", "stop"]
     assert not any(is_running(pids[name]) for name in ("postgres", "valkey", "identity"))
     environment = checkout.events[2]["environment"]
-    expected = {"HOST": "127.0.0.1", "PORT": str(port), "WORKERS": "1", "RELOAD": "1", "DB_USER": "app"}
+    expected = {"HOST": "127.0.0.1", "PORT": str(port), "WS_PORT": sockets, "WORKERS": "1", "RELOAD": "1"}
     assert expected.items() <= environment.items()
     assert environment["KEYCLOAK_BASE_URL"].startswith("http://127.0.0.1:")
 
@@ -144,6 +146,32 @@ def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, written
     monkeypatch.setenv("PORT", written)
     with pytest.raises(ServeError, match=rf"^PORT is a number from 1 to 65535, not '{written}'\.$"):
         free_address("")
+
+
+def test_sockets_have_a_port_beside_it_or_a_free_one(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.delenv("WS_PORT", raising=False)
+    with socket.create_server(("127.0.0.1", port)):
+        chosen = second_port("127.0.0.1", port - 100)
+        assert chosen not in (0, port)
+        assert is_free(chosen)
+    assert second_port("127.0.0.1", port - 100) == port
+    assert second_port("127.0.0.1", 65535) < 65536
+
+
+def test_a_port_for_sockets_that_is_set_is_that_one_or_none(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("WS_PORT", "0")
+    assert second_port("127.0.0.1", 8000) == 0
+    monkeypatch.setenv("WS_PORT", str(port))
+    assert second_port("127.0.0.1", 8000) == port
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ServeError, match=f"Port {port} of 127.0.0.1"):
+        second_port("127.0.0.1", 8000)
+
+
+@pytest.mark.parametrize("written", ["ws", "65536", "-1", "٣"])
+def test_a_port_for_sockets_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("WS_PORT", written)
+    with pytest.raises(ServeError, match=rf"^WS_PORT is a number from 0 \(none\) to 65535, not '{written}'\.$"):
+        second_port("127.0.0.1", 8000)
 
 
 def test_a_host_that_is_none_of_ours_is_refused() -> None:

@@ -1,13 +1,14 @@
 """`make serve`: start the development services, bring the database up to date, serve the application.
 
-`python -m scripts.serve [--host HOST] [--end-with-parent]`; PORT, WORKERS, RELOAD and KEYCLOAK are taken from the
-environment, or from `.env`. Migrating and seeding are scripts of the project. The exit status is that of the first
+`python -m scripts.serve [--host HOST] [--end-with-parent]`; PORT, WS_PORT, WORKERS, RELOAD and KEYCLOAK are taken from
+the environment, or from `.env`. Migrating and seeding are scripts of the project. The exit status is that of the first
 step that failed, 0 after Ctrl-C, 3 when `KEYCLOAK=real` cannot run here.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -25,11 +26,13 @@ from starpost_dev.services.caller import Caller
 from starpost_dev.services.client import Attachment, attach, chosen_identity, configured, external_services
 from starpost_dev.services.errors import ServiceError
 from starpost_dev.services.identity import DEVELOPMENT, REAL
-from starpost_dev.services.ports import LOOPBACK, why_not_free
+from starpost_dev.services.ports import LOOPBACK, free_port, why_not_free
 from starpost_dev.services.processes import StopSteps, send
 from starpost_dev.services.watchdog import Watchdog
 
 _DEFAULT_PORT = "8000"
+# Not the next port: that is where a second `make serve` is started.
+_WS_PORT_DISTANCE = 100
 _STEPS = {
     "The migration of the database": "scripts.migrate",
     "Seeding the database": "scripts.seed",
@@ -153,9 +156,10 @@ def main(project: Project) -> int:
         runner.listen()
         try:
             host, port = free_address(options.host)
+            ws_port = second_port(host, port)
             _say_what_takes_long()
             with attach() as services:
-                return _serve(project, runner, services, host, port)
+                return _serve(project, runner, services, host, port, ws_port)
         except ServeError as error:
             print(error, file=sys.stderr)
             return 1
@@ -189,9 +193,39 @@ def free_address(host: str) -> tuple[str, int]:
     return host, int(written)
 
 
-def _serve(project: Project, runner: Runner, services: Attachment, host: str, port: int) -> int:
+def second_port(host: str, port: int) -> int:
+    """Return the port for sockets alone: the one that is set, else the usual one for `port`, else a free one.
+
+    Args:
+        host: Address to listen on.
+        port: The first port.
+
+    Returns:
+        The port; 0 if `WS_PORT` says so, or if picows, which listens there, is not installed.
+
+    Raises:
+        ServeError: The port that is set is taken, or invalid.
+    """
+    written = configured(Path.cwd(), os.environ).get("WS_PORT")
+    if not written:
+        if importlib.util.find_spec("picows") is None:
+            return 0
+        usual = port + _WS_PORT_DISTANCE
+        return usual if usual < 65536 and why_not_free(host, usual) is None else free_port()
+    if not (written.isascii() and written.isdigit() and int(written) < 65536):
+        raise ServeError(f"WS_PORT is a number from 0 (none) to 65535, not {written!r}.")
+    reason = why_not_free(host, int(written)) if int(written) else None
+    if reason is not None:
+        raise ServeError(
+            f"Port {written} of {host} cannot be used for sockets ({reason.strerror or reason}): "
+            f"stop what listens there, or leave WS_PORT out, and a free one is taken."
+        )
+    return int(written)
+
+
+def _serve(project: Project, runner: Runner, services: Attachment, host: str, port: int, ws_port: int) -> int:
     _say_services(services)
-    environment = {**os.environ, **services.environment(), "HOST": host, "PORT": str(port)}
+    environment = {**os.environ, **services.environment(), "HOST": host, "PORT": str(port), "WS_PORT": str(ws_port)}
     settings = configured(Path.cwd(), os.environ)
     # For development: reload on changes, and end at once on Ctrl-C, with no spread of reconnects.
     for name, default in (("RELOAD", "1"), ("WORKERS", "1"), ("DRAIN_SPREAD", "0")):
@@ -209,7 +243,7 @@ def _serve(project: Project, runner: Runner, services: Attachment, host: str, po
     runner.start(project.module, environment)
     status = _wait_until_it_answers(runner, host, port)
     if status is None:
-        _say_address(host, port)
+        _say_address(host, port, ws_port)
         status = _watch(runner, services)
     return status
 
@@ -276,8 +310,10 @@ def _say_services(services: Attachment) -> None:
     sys.stdout.flush()
 
 
-def _say_address(host: str, port: int) -> None:
+def _say_address(host: str, port: int, ws_port: int) -> None:
     print(f"\n  open http://{_in_url(host)}:{port}/    end with Ctrl-C")
+    if ws_port:
+        print(f"  sockets: ws://{_in_url(host)}:{ws_port}/web; also at port {port}")
     print(f"  users: {', '.join(_users())}; the password is the name")
     print("  a token: make -s token USER=alice\n", flush=True)
 

@@ -6,12 +6,13 @@ The page consists of static files. It reads the packets and the sign-in address 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from litestar import MediaType, Request, Router, get
+from litestar import MediaType, Request, Response, Router, get
 from litestar.datastructures import CacheControlHeader
 from litestar.handlers import HTTPRouteHandler
 
-from starpost.contract.pages import page_files, page_headers
+from starpost.contract.pages import POLICY, page_files, page_policy
 from starpost.errors import NotFoundError
 from starpost.settings import Settings
 
@@ -35,12 +36,12 @@ def console_routes(settings: Settings) -> Sequence[HTTPRouteHandler | Router]:
         include_in_schema=False,
         before_request=refuse_unless_served,
         cache_control=CacheControlHeader(no_cache=True),
-        response_headers=page_headers(settings),
         sync_to_thread=False,
     )
-    def console() -> bytes:
+    def console(request: Request[Any, Any, Any]) -> Response[bytes]:
         """The page."""
-        return (_STATIC / "index.html").read_bytes()
+        policy = page_policy(settings, _origin_of_sockets(settings, request.url.hostname or ""))
+        return Response((_STATIC / "index.html").read_bytes(), headers={POLICY: policy})
 
     files = page_files(
         "console-files",
@@ -50,3 +51,17 @@ def console_routes(settings: Settings) -> Sequence[HTTPRouteHandler | Router]:
         before_request=refuse_unless_served,
     )
     return [console, files]
+
+
+def _origin_of_sockets(settings: Settings, name: str) -> str:
+    """Return the origin that the AsyncAPI document names for sockets; empty for the page's own.
+
+    Args:
+        settings: Settings of the installation.
+        name: By which the page was called; ``ALLOWED_HOSTS`` has let it through.
+    """
+    if settings.ws_public_url:
+        public = urlsplit(settings.ws_public_url)
+        return f"{public.scheme}://{public.netloc}"
+    # A policy cannot name an IPv6 address: there, the page stays at its own port.
+    return f"ws://{name}:{settings.ws_port}" if settings.ws_port and ":" not in name else ""

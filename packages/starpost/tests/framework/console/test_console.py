@@ -108,6 +108,27 @@ def test_alice_signs_in_creates_an_author_and_sees_the_reply(page: Browser) -> N
     page.wait_for_text("#data-fault", "This is not JSON")
 
 
+ADDRESS = """
+const { loadContract } = await import("/console/contract.js");
+return (await loadContract()).socketUrl(location.href).href;
+"""
+
+
+def test_the_console_uses_the_second_door(
+    chromium: Browser, services: Services, realm: RealmProcess, tmp_path: Path
+) -> None:
+    # The first port is set, too: by it the second door knows our own pages.
+    ports = {"PORT": str(free_port()), "WS_PORT": str(free_port())}
+    settings = {"KEYCLOAK_BASE_URL": realm.base_url, "DRAIN_SPREAD": "0"} | ports
+    with (
+        serving(services.environment(), tmp_path, SPECIMEN, **settings) as launched,
+        chromium.visit(address_of(launched)) as page,
+    ):
+        sign_in(page, "alice")
+        assert page.script(f"return (async () => {{{ADDRESS}}})()") == f"ws://127.0.0.1:{settings['WS_PORT']}/web"
+        assert page.complaints() == []
+
+
 def test_bob_sees_what_is_not_his(page: Browser) -> None:
     sign_in(page, "bob")
     page.wait_for_text("#who", "author-reader")

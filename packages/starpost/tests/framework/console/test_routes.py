@@ -26,6 +26,26 @@ async def test_console_is_served_in_development() -> None:
     assert await statuses(SETTINGS) == [200, 200]
 
 
+@pytest.mark.parametrize(
+    ("changes", "host", "sockets"),
+    [
+        ({}, "localhost:8000", ""),
+        ({"ws_port": 8001}, "localhost:8000", " ws://localhost:8001"),
+        ({"ws_port": 8001}, "127.0.0.1:8000", " ws://127.0.0.1:8001"),
+        ({"ws_port": 8001}, "[::1]:8000", ""),
+        ({"ws_public_url": "wss://app.example.org:444/web"}, "localhost:8000", " wss://app.example.org:444"),
+    ],
+)
+async def test_policy_lets_the_console_open_sockets_where_they_are(
+    changes: dict[str, Any], host: str, sockets: str
+) -> None:
+    settings = msgspec.structs.replace(SETTINGS, **changes)
+    async with client_of(create(settings)) as client:
+        policy = (await client.get("/", headers={"Host": host})).headers["content-security-policy"]
+    keycloak = settings.keycloak_issuer.partition("/realms")[0]
+    assert f"connect-src 'self' {keycloak}{sockets};" in policy
+
+
 @pytest.mark.parametrize("changes", [{"environment": "production"}, {"console_enabled": False}], ids=str)
 async def test_console_is_not_there_elsewhere(changes: dict[str, str]) -> None:
     """With the same permission table: the routes exist, and say that there is nothing."""

@@ -41,9 +41,7 @@ export class Connection {
   connect() {
     this.#closing = null;
     this.#on.state("waiting", "Connecting");
-    const url = new URL(this.#contract.address, location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    const socket = new WebSocket(url, ["json", `bearer.${this.#session.accessToken}`]);
+    const socket = new WebSocket(this.#contract.socketUrl(location.href), ["json", `bearer.${this.#session.accessToken}`]);
     this.#socket = socket;
     socket.addEventListener("open", () => this.#opened());
     socket.addEventListener("message", (event) => {

@@ -29,7 +29,19 @@ class Contract {
       clientId: keycloak["x-client-id"],
       scope: keycloak.scopes.join(" "),
     };
-    this.address = document.channels.packets.address;
+  }
+
+  /**
+   * The address of the socket: where the document says, else the page's own host. Also from a page that may not go there:
+   * a policy cannot name an IPv6 address, and a page of TLS opens no plain socket.
+   */
+  socketUrl(page) {
+    const url = new URL(this.#document.channels.packets.address, page);
+    const [server] = Object.values(this.#document.servers);
+    const host = server.host.replace("{host}", url.host).replace("{name}", url.hostname);
+    const isAllowed = !host.startsWith("[") && (server.protocol === "wss" || url.protocol === "http:");
+    const origin = isAllowed && !server.variables?.host ? `${server.protocol}://${host}` : url.origin.replace("http", "ws");
+    return new URL(url.pathname, origin);
   }
 
   #packets() {
