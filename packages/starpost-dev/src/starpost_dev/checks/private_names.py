@@ -8,8 +8,9 @@ The list stands in the ``pyproject.toml`` of the distribution, one entry for eac
     reason = "Lends connections without a greenlet."
 
 A private name is an attribute, an import, a constant for ``getattr`` or an overridden member of a foreign class that
-begins with one underscore. A name without an entry fails, and so does an entry without its name. The list may also have
-names without an underscore that their package does not document.
+begins with one underscore, or an import that the package's own types do not have (``# type: ignore[attr-defined]``).
+A name without an entry fails, and so does an entry without its name. The list may also have names without an underscore
+that their package does not document.
 """
 
 import ast
@@ -58,7 +59,10 @@ class Distribution:
         """Yield name and syntax tree of every module."""
         for path in sorted(self.folder.rglob("*.py")):
             parts = path.relative_to(self.folder.parent).with_suffix("").parts
-            yield ".".join(part for part in parts if part != "__init__"), ast.parse(path.read_text(), str(path))
+            yield (
+                ".".join(part for part in parts if part != "__init__"),
+                ast.parse(path.read_text(), str(path), type_comments=True),
+            )
 
 
 def distributions() -> list[Distribution]:
@@ -121,10 +125,11 @@ def used_in(tree: ast.Module, package: str, bases: Bases, *, here: AbstractSet[s
         own: Those of the modules of its bases, too.
     """
     foreign = set(_foreign_modules(tree, package))
+    untyped = {ignored.lineno for ignored in tree.type_ignores if "attr-defined" in ignored.tag}
     found = bases.overridden & here
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found.update(_private_imports(node, package))
+            found.update(_private_imports(node, package, untyped))
         elif isinstance(node, ast.Attribute) and is_private(node.attr):
             known = own if _is_self(node.value) else here
             is_foreign = isinstance(node.value, ast.Name) and node.value.id in foreign
@@ -155,11 +160,12 @@ def _foreign_modules(tree: ast.Module, package: str) -> Iterator[str]:
             yield from (alias.asname or alias.name for alias in node.names)
 
 
-def _private_imports(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+def _private_imports(node: ast.Import | ast.ImportFrom, package: str, untyped: AbstractSet[int]) -> Iterator[str]:
     for alias in node.names:
         path = alias.name if isinstance(node, ast.Import) else f"{node.module}.{alias.name}"
-        if path.partition(".")[0] != package:
-            yield from (path for part in path.split(".") if is_private(part))
+        is_private_path = alias.lineno in untyped or any(map(is_private, path.split(".")))
+        if is_private_path and path.partition(".")[0] != package:
+            yield path
 
 
 def _defined_in(tree: ast.Module) -> Iterator[str]:
