@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from msgspec import Meta, UnsetType
 from starpost import NoData, Page, ResponseModel
 from starpost.packets import SystemPacket
 from starpost_dev.commands.ws_handlers import WIDTH, PacketRow, type_name, write_table
-from tests.dev.commands import run_command
+from tests.dev.commands import command, environment, run_command
 from tests.specimen import ACTIONS_FILE
 from tests.specimen.domains.authors.schemas import AuthorView
 from tests.specimen.pkg_ids import PkgID
@@ -59,6 +60,17 @@ def test_for_programs() -> None:
     assert system.keys() <= set(SystemPacket.__members__)
     numbers = [row["id"] for row in rows]
     assert numbers == [n for n in numbers if n > 0] + [n for n in numbers if n < 0]
+
+
+def test_a_reader_that_goes_away() -> None:
+    """As in ``make ws-handlers | head``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        command("ws_handlers"), env=environment(), stdout=writing, stderr=subprocess.PIPE, timeout=100, check=False
+    )
+    os.close(writing)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_an_application_that_would_not_start(tmp_path: Path) -> None:

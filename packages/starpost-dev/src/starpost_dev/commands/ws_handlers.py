@@ -6,6 +6,7 @@ the exit status is 1.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import types
@@ -153,4 +154,12 @@ def main(project: Project, arguments: Sequence[str] | None = None) -> int:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(prog="ws_handlers", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the packets as JSON")
-    return show(project, as_json=parser.parse_args(arguments).json, out=sys.stdout, err=sys.stderr)
+    options = parser.parse_args(arguments)
+    try:
+        status = show(project, as_json=options.json, out=sys.stdout, err=sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Its reader has seen enough, as `head` has. What is left is written at the end, and would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
