@@ -141,6 +141,7 @@ class Connection:
             on_drop=self._drop,
             clock=hub.pulse.clock,
             is_eager=transport.is_eager,
+            send_frame=transport.send_frame,
             send_many=transport.send_many,
         )
         self._receive = transport.receive

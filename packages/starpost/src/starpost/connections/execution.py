@@ -125,13 +125,13 @@ class Serial:
         """Run the packets of a frame one after the other. Returns when their reply has been handed over."""
         caller, codec = self._caller, self._caller.codec
         is_batch = type(found) is list
-        packets: list[Packet | BadPacket] = found if is_batch else [found]  # type: ignore[list-item,assignment]
         replies = []
-        for each in packets:
-            packet = each if self._ending.grace_until is None else self._ending.unless_over(each)
+        for each in found if is_batch else (found,):  # type: ignore[union-attr]  # a list if it is one
+            packet: Packet | BadPacket = each if self._ending.grace_until is None else self._ending.unless_over(each)  # type: ignore[assignment,arg-type]
             if type(packet) is Packet:
                 self._started_at = now = self._pulse.now
-                self._deadline = now + time_for(packet, self._max_timeout)
+                timeout = packet.timeout_ms
+                self._deadline = now + (self._max_timeout if timeout is None else time_for(packet, self._max_timeout))
                 self._running = packet
             try:
                 replies.append(await self._dispatcher.answer(caller, packet))

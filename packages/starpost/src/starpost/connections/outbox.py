@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 
-from starpost.connections.transport import Send, SendMany, gone
+from starpost.connections.transport import Send, SendFrame, SendMany, gone
 from starpost.topics.event import Parcel, Run
 from starpost.topics.subscriber import EventSource
 
@@ -80,12 +80,14 @@ class Outbox:
         on_drop: Called with their source when events of a dropping topic have made room.
         clock: The worker's coarse clock, seconds.
         is_eager: ``send`` begins at the call and returns a future, or an awaitable that is over already.
+        send_frame: Sends a frame, as eagerly as ``send``, and returns ``None`` if the kernel has it; ``None`` if the
+            server cannot.
         send_many: Sends several frames in one write, as eagerly as ``send``; ``None`` if the server cannot.
     """
 
     __slots__ = (
         "_clock", "_frame_key", "_handed", "_is_closed", "_is_eager", "_max_bytes", "_max_messages", "_on_drop",
-        "_on_overflow", "_queue", "_send", "_send_many", "_task", "_waiting_bytes", "_writing_since",
+        "_on_overflow", "_queue", "_send", "_send_frame", "_send_many", "_task", "_waiting_bytes", "_writing_since",
     )  # fmt: skip
 
     def __init__(
@@ -99,9 +101,11 @@ class Outbox:
         on_drop: Callable[[EventSource], None],
         clock: Callable[[], float],
         is_eager: bool = False,
+        send_frame: SendFrame | None = None,
         send_many: SendMany | None = None,
     ) -> None:
         self._send: Callable[[Any], Any] = send
+        self._send_frame = send_frame
         self._send_many = send_many
         self._frame_key = frame_key
         self._max_messages = max_messages
@@ -226,6 +230,7 @@ class Outbox:
         """Release the server's ``send``. No frame is written after this."""
         self.discard()
         self._send = gone
+        self._send_frame = self._send_many = None
 
     def discard(self) -> None:
         """Drop waiting frames; the client has left."""
@@ -336,10 +341,12 @@ class Outbox:
             self._task = None
 
     def _hand_over(self, frame: Frame) -> None:
-        taken = self._send({"type": "websocket.send", self._frame_key: frame})
-        if type(taken) is asyncio.Future and taken.done():
-            # The second door's, when the kernel has the frame: nothing to look at again.
+        if self._send_frame is not None:
+            self._handed = self._send_frame(frame)
+            if self._handed is not None:
+                self._writing_since = self._clock()
             return
+        taken = self._send({"type": "websocket.send", self._frame_key: frame})
         # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an
         # awaitable that has only `__await__`, of which a task makes a future.
         self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)

@@ -17,6 +17,7 @@ from starpost.header_fields import HTTP, forget_fields
 Frame = str | bytes
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+SendFrame = Callable[[Frame], "asyncio.Future[None] | None"]
 SendMany = Callable[[tuple[str | bytes, ...]], "asyncio.Future[None]"]
 
 _KEY: Final = "server_transport"
@@ -44,6 +45,14 @@ class Transport(NamedTuple):
         return self.is_direct and (
             getattr(owner, "begins_at_call", False) or type(owner).__module__ == "granian._granian"
         )
+
+    @property
+    def send_frame(self) -> SendFrame | None:
+        """Function that sends a frame without ASGI's message around it, and returns ``None`` if the kernel has it.
+
+        Our own listener has it; ``None`` if the server has not.
+        """
+        return getattr(getattr(self.send, "__self__", None), "send_frame", None) if self.is_direct else None
 
     @property
     def send_many(self) -> SendMany | None:

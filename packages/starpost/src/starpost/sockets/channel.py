@@ -146,20 +146,26 @@ class Channel(WSListener):
             A future that is done when the kernel has all of it, or the client is gone.
         """
         if message["type"] == "websocket.send":
-            transport = self._transport
-            if transport is not None and not self._is_lost():
-                text = message.get("text")
-                if self._is_gathering:
-                    self._add(message["bytes"] if text is None else text)
-                elif text is None:
-                    transport.send(_BINARY, message["bytes"])
-                else:
-                    transport.send(_TEXT, text)
-        else:
-            answered = self._send_other(message)
-            if answered is not None:
-                return answered
+            text = message.get("text")
+            return self.send_frame(message["bytes"] if text is None else text) or self._taken
+        answered = self._send_other(message)
+        if answered is not None:
+            return answered
         return self._taken if not self._is_blocked else self._untaken_future()
+
+    def send_frame(self, frame: str | bytes) -> asyncio.Future[None] | None:
+        """Send a frame.
+
+        Returns:
+            ``None`` if the kernel has it, or the client is gone; else a future that is done when it has.
+        """
+        transport = self._transport
+        if transport is not None and not self._is_lost():
+            if self._is_gathering:
+                self._add(frame)
+            else:
+                transport.send(_TEXT if type(frame) is str else _BINARY, frame)
+        return self._untaken_future() if self._is_blocked else None
 
     def send_many(self, frames: tuple[str | bytes, ...]) -> asyncio.Future[None]:
         """Send several frames, all of one type, in one write.
