@@ -38,30 +38,32 @@ http {{
 """
 
 
-def documented_configuration(port: int, nodes: Sequence[int]) -> str:
+def documented_configuration(port: int, nodes: Sequence[int], sockets: Sequence[int]) -> str:
     """The documentation's example with these ports, in place of its own."""
     (example,) = re.findall(r"```nginx\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    upstreams = iter(nodes)
+    upstreams = {"8000": iter(nodes), "8001": iter(sockets)}
     lines = []
     for line in example.splitlines():
-        if re.match(r"\s*server [0-9.]+:8000", line):
-            lines.append(re.sub(r"[0-9.]+:8000", f"127.0.0.1:{next(upstreams)}", line))
+        if (documented := re.match(r"\s*server [0-9.]+:(\d+)", line)) is not None:
+            lines.append(re.sub(r"[0-9.]+:\d+", f"127.0.0.1:{next(upstreams[documented[1]])}", line))
         else:
             lines.append(re.sub(r"listen .*;", f"listen 127.0.0.1:{port};", line))
-    assert next(upstreams, None) is None, "the example has fewer nodes"
+    assert {next(ports, None) for ports in upstreams.values()} == {None}, "the example has fewer nodes"
     return "\n".join(lines)
 
 
 @contextmanager
-def proxied(nodes: Sequence[int]) -> Iterator[int]:
-    """Run nginx before these ports; its own port. Skips where there is no nginx."""
+def proxied(nodes: Sequence[int], sockets: Sequence[int]) -> Iterator[int]:
+    """Run nginx before these ports, the second ones for sockets; its own port. Skips where there is no nginx."""
     if PROGRAM is None:
         pytest.skip("nginx is not installed (Debian: apt install nginx-light)")
     port = ports.free_port()
     folder = Path(tempfile.mkdtemp(prefix="nginx-"))
     try:
         configuration = folder / "nginx.conf"
-        configuration.write_text(_AROUND.format(folder=folder, documented=documented_configuration(port, nodes)))
+        configuration.write_text(
+            _AROUND.format(folder=folder, documented=documented_configuration(port, nodes, sockets))
+        )
         account = {}
         if os.geteuid() == 0:
             shutil.chown(folder, "nobody")

@@ -33,9 +33,10 @@ class Node:
 
     def __init__(self, stack: ExitStack, folder: Any, environ: dict[str, str]) -> None:
         self.port = ports.free_port()
+        self.ws_port = ports.free_port()
         self._stack = stack
         self._folder = folder
-        self._environ = environ | {"PORT": str(self.port)}
+        self._environ = environ | {"PORT": str(self.port), "WS_PORT": str(self.ws_port)}
         self.runs: list[Launched] = []
 
     def start(self) -> None:
@@ -174,7 +175,7 @@ async def write_one(port: int, token: str) -> None:
 async def test_nothing_acknowledged_is_lost_and_nothing_published_is_missed(
     nodes: list[Node], postgres: "asyncpg.Connection[asyncpg.Record]", issuer: Issuer
 ) -> None:
-    with proxied([node.port for node in nodes]) as port:
+    with proxied([node.port for node in nodes], [node.ws_port for node in nodes]) as port:
         tokens = [
             issuer.token(sub=f"roller{number}", preferred_username=f"roller{number}", realm_access=EDITOR)
             for number in range(WRITERS + LISTENERS)
@@ -222,7 +223,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_published_is_missed(
 
 
 async def test_the_proxy_answers_from_the_node_that_is_left(nodes: list[Node]) -> None:
-    with proxied([node.port for node in nodes]) as port:
+    with proxied([node.port for node in nodes], [node.ws_port for node in nodes]) as port:
         nodes[0].runs[-1].process.kill()
         await asyncio.to_thread(nodes[0].runs[-1].process.wait)
         async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:

@@ -58,7 +58,7 @@ def faults_of(
         runtime: Lock of what runs in production.
         dev: Lock of everything.
     """
-    ours = {member["project"]["name"]: member["project"]["dependencies"] for member in members}
+    ours = {member["project"]["name"]: member["project"] for member in members}
     needed = _resolved(project["project"]["dependencies"], ours)
     everything = [*needed, *_resolved(_flat(project["dependency-groups"], "dev"), ours)]
     for lock, requirements in ((runtime, needed), (dev, everything)):
@@ -80,12 +80,17 @@ def _constraint(text: str) -> tuple[str, str]:
     return canonicalize_name(requirement.name), str(requirement.specifier).removeprefix("==")
 
 
-def _resolved(texts: Iterable[str], ours: Mapping[str, Sequence[str]]) -> list[Requirement]:
-    """Return the requirements, with each workspace member replaced by its own requirements."""
+def _resolved(texts: Iterable[str], ours: Mapping[str, Mapping[str, Any]]) -> list[Requirement]:
+    """Return the requirements, with each workspace member replaced by its own and those of the extras asked for."""
     found = []
     for text in texts:
         requirement = Requirement(text)
-        found += _resolved(ours[requirement.name], ours) if requirement.name in ours else [requirement]
+        if (member := ours.get(requirement.name)) is None:
+            found.append(requirement)
+            continue
+        found += _resolved(member["dependencies"], ours)
+        for extra in sorted(requirement.extras):
+            found += _resolved(member["optional-dependencies"][extra], ours)
     return found
 
 
