@@ -281,10 +281,11 @@ async def test_replies_to_one_read_leave_in_one_write(door: Launched, token: str
     async with raw_socket(door.port, token) as raw:
         raw.send(envelope(ProbeID.ECHO, {"name": "before"}))
         await raw.receive()
-        raw.send(*[envelope(ProbeID.ECHO, {"name": f"n{number}"}) for number in range(20)], frame(PING_FRAME, b"last"))
+        # They fit into the buffer that a socket has at first.
+        raw.send(*[envelope(ProbeID.ECHO, {"name": f"n{number}"}) for number in range(8)], frame(PING_FRAME, b"last"))
         async with asyncio.timeout(PATIENCE):
             first = await raw.reader.read(65_536)
-        assert first.count(b'"status_code":0') == 20, "one segment has them all"
+        assert first.count(b'"status_code":0') == 8, "one segment has them all"
         rest = first.rpartition(b"}")[2]
         while b"last" not in rest:
             rest += await raw.reader.read(100)
