@@ -88,7 +88,7 @@ def test_no_port_is_published_on_all_interfaces() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     for command in re.findall(r"^docker run .*", "\n".join(page.read_text() for page in pages), re.MULTILINE):
         published += re.findall(r"(?:-p|--publish)[ =](\S+)", command)
-    assert len(published) == 3
+    assert len(published) == 4
     assert [port for port in published if not port.startswith("127.0.0.1:")] == []
 
 

@@ -106,7 +106,9 @@ class Checkout:
     def hold(self, *services: str) -> subprocess.Popen[str]:
         """Start a process that holds the services; it says so by printing the environment as JSON."""
         code = (
-            "import json, sys, time; from starpost_dev.services import attach\n"
+            "import json, signal, sys, time; from starpost_dev.services import attach\n"
+            # A run by `nohup` ignores it, and so would this process.
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
             f"with attach({services!r}) as services:\n"
             "    print(json.dumps(services.environment()), flush=True); time.sleep(600)"
         )

@@ -14,7 +14,7 @@ from starpost_dev.checks.private_names import distributions
 
 ROOT = Path.cwd()
 
-HELD = {"asyncpg", "granian", "litestar", "msgspec", "redis", "sqlalchemy"}
+HELD = {"asyncpg", "granian", "litestar", "msgspec", "picows", "redis", "sqlalchemy"}
 """Packages whose internals, or whose unwritten behaviour, the framework leans on."""
 
 UNDECLARED = {
@@ -50,12 +50,13 @@ def test_an_import_that_is_not_declared_is_noticed(tmp_path: Path) -> None:
 
 def test_what_is_held_by_its_internals_has_an_upper_bound() -> None:
     framework = next(each for each in distributions() if each.package == "starpost")
-    texts = framework.project["project"]["dependencies"]
+    project = framework.project["project"]
+    texts = [*project["dependencies"], *project["optional-dependencies"]["picows"]]
     bounded = {
         canonicalize_name(requirement.name)
         for requirement in map(Requirement, texts)
         if any(part.operator == "<" for part in requirement.specifier)
     }
     assert bounded >= HELD
-    listed = {entry["of"] for entry in framework.listed.values()} - {"python"}
+    listed = {entry["of"] for entry in framework.listed.values()} - {"python", *sys.stdlib_module_names}
     assert listed <= HELD
