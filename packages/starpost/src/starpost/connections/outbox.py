@@ -343,8 +343,8 @@ class Outbox:
     def _hand_over(self, frame: Frame) -> None:
         if self._send_frame is not None:
             self._handed = self._send_frame(frame)
-            if self._handed is not None:
-                self._writing_since = self._clock()
+            # Also of what was handed over before: it has been taken, but may not have been looked at.
+            self._writing_since = None if self._handed is None else self._clock()
             return
         taken = self._send({"type": "websocket.send", self._frame_key: frame})
         # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an

@@ -411,3 +411,41 @@ async def test_its_error_is_found_by_the_next_reply() -> None:
     await asyncio.sleep(0)
     with pytest.raises(RuntimeError):
         await outbox.write("reply")
+
+
+async def test_what_the_kernel_has_at_once_is_not_being_written() -> None:
+    """At the second door: neither a frame, nor one behind several that leave in one write."""
+    sent: list[Any] = []
+    taken = asyncio.get_running_loop().create_future()
+    taken.set_result(None)
+
+    def send_many(frames: tuple[Any, ...]) -> Any:
+        sent.extend(frames)
+        return taken
+
+    async def send(_: Any) -> None:
+        raise AssertionError("frames go without a message around them")
+
+    outbox = Outbox(
+        send,
+        "text",
+        max_messages=4,
+        max_bytes=1000,
+        on_overflow=lambda _: None,
+        on_drop=lambda _: None,
+        clock=lambda: 1.0,
+        is_eager=True,
+        send_frame=sent.append,
+        send_many=send_many,
+    )
+    parcels = (Parcel(1, 1, "event 1"), Parcel(2, 2, "event 2"))
+    for last in ("push", "reply"):
+        outbox.push_events(Run(parcels, ("event 1", "event 2"), 14, parcels[-1]), Source("close"))
+        assert outbox.writing_since is None
+        if last == "push":
+            outbox.push(last)
+        else:
+            assert outbox.offer(last)
+        assert outbox.writing_since is None
+        assert outbox.offer("next")
+    assert sent == ["event 1", "event 2", "push", "next", "event 1", "event 2", "reply", "next"]
