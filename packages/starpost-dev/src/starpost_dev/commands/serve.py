@@ -182,15 +182,9 @@ def free_address(host: str) -> tuple[str, int]:
     # HOST of the environment is ignored: it is often the machine's own name or a compiler's target.
     host = host or configured(Path.cwd(), {}).get("HOST") or LOOPBACK
     written = configured(Path.cwd(), os.environ).get("PORT") or _DEFAULT_PORT
-    if not (written.isascii() and written.isdigit() and 0 < int(written) < 65536):
-        raise ServeError(f"PORT is a number from 1 to 65535, not {written!r}.")
-    reason = why_not_free(host, int(written))
-    if reason is not None:
-        raise ServeError(
-            f"Port {written} of {host} cannot be used ({reason.strerror or reason}): "
-            f"stop what listens there, or choose another: make serve PORT={int(written) % 65535 + 1}"
-        )
-    return host, int(written)
+    port = _number("PORT", written, "1")
+    _refuse_if_taken(host, port, "", f"choose another: make serve PORT={port % 65535 + 1}")
+    return host, port
 
 
 def second_port(host: str, port: int) -> int:
@@ -212,15 +206,27 @@ def second_port(host: str, port: int) -> int:
             return 0
         usual = port + _WS_PORT_DISTANCE
         return usual if usual < 65536 and why_not_free(host, usual) is None else free_port()
-    if not (written.isascii() and written.isdigit() and int(written) < 65536):
-        raise ServeError(f"WS_PORT is a number from 0 (none) to 65535, not {written!r}.")
-    reason = why_not_free(host, int(written)) if int(written) else None
+    chosen = _number("WS_PORT", written, "0 (none)")
+    if chosen:
+        _refuse_if_taken(host, chosen, " for sockets", "leave WS_PORT out, and a free one is taken.")
+    return chosen
+
+
+def _number(name: str, written: str, least: str) -> int:
+    """Return the port that a setting names, from ``least``, a number with what it means."""
+    first = int(least.partition(" ")[0])
+    if not (written.isascii() and written.isdigit() and first <= int(written) < 65536):
+        raise ServeError(f"{name} is a number from {least} to 65535, not {written!r}.")
+    return int(written)
+
+
+def _refuse_if_taken(host: str, port: int, purpose: str, otherwise: str) -> None:
+    reason = why_not_free(host, port)
     if reason is not None:
         raise ServeError(
-            f"Port {written} of {host} cannot be used for sockets ({reason.strerror or reason}): "
-            f"stop what listens there, or leave WS_PORT out, and a free one is taken."
+            f"Port {port} of {host} cannot be used{purpose} ({reason.strerror or reason}): "
+            f"stop what listens there, or {otherwise}"
         )
-    return int(written)
 
 
 def _serve(project: Project, runner: Runner, services: Attachment, host: str, port: int, ws_port: int) -> int:
