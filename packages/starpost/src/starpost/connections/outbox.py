@@ -194,8 +194,7 @@ class Outbox:
                 self._hand_over(frames[0])
                 return
             if self._send_many is not None:
-                self._handed = self._send_many(frames)
-                self._writing_since = self._clock()
+                self._keep(self._send_many(frames))
                 return
         elif source.overflow == "latest":
             self._push_event(run.newest, source)
@@ -342,15 +341,17 @@ class Outbox:
 
     def _hand_over(self, frame: Frame) -> None:
         if self._send_frame is not None:
-            self._handed = self._send_frame(frame)
-            # Also of what was handed over before: it has been taken, but may not have been looked at.
-            self._writing_since = None if self._handed is None else self._clock()
+            self._keep(self._send_frame(frame))
             return
         taken = self._send({"type": "websocket.send", self._frame_key: frame})
         # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an
         # awaitable that has only `__await__`, of which a task makes a future.
-        self._handed = taken if hasattr(taken, "done") else asyncio.ensure_future(taken)
-        self._writing_since = self._clock()
+        self._keep(taken if hasattr(taken, "done") else asyncio.ensure_future(taken))
+
+    def _keep(self, handed: Any) -> None:
+        """Keep the future of what was handed over, and its time; ``None`` if it is taken, as all before it is."""
+        self._handed = handed
+        self._writing_since = None if handed is None else self._clock()
 
     def _settle(self) -> None:
         """Check whether the frame that was handed over has been taken; raise if it could not be sent."""

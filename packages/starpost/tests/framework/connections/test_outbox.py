@@ -63,6 +63,20 @@ class Client:
         return self.got[before:]
 
 
+def bare(send: Any, **options: Any) -> Outbox:
+    """An outbox whose overflows and drops nobody asks for."""
+    return Outbox(
+        send,
+        "text",
+        max_messages=4,
+        max_bytes=100,
+        on_overflow=lambda _: None,
+        on_drop=lambda _: None,
+        clock=lambda: 7.0,
+        **options,
+    )
+
+
 async def test_replies_and_pushes_keep_their_order() -> None:
     client = Client()
     first = asyncio.create_task(client.outbox.write("reply 1"))
@@ -239,15 +253,7 @@ async def test_a_failing_send_frees_who_waits() -> None:
         await asyncio.sleep(0)
         raise RuntimeError("gone")
 
-    outbox = Outbox(
-        fail,
-        "text",
-        max_messages=4,
-        max_bytes=100,
-        on_overflow=lambda _: None,
-        on_drop=lambda _: None,
-        clock=lambda: 0.0,
-    )
+    outbox = bare(fail)
     with pytest.raises(RuntimeError):
         await outbox.write("a")
     assert outbox.writing_since is None
@@ -378,16 +384,7 @@ class Over:
 
 
 def eager(answer: Any) -> Outbox:
-    return Outbox(
-        lambda _: answer,
-        "text",
-        max_messages=4,
-        max_bytes=100,
-        on_overflow=lambda _: None,
-        on_drop=lambda _: None,
-        clock=lambda: 7.0,
-        is_eager=True,
-    )
+    return bare(lambda _: answer, is_eager=True)
 
 
 async def test_an_awaitable_that_is_no_future_is_taken_like_one() -> None:
@@ -426,18 +423,7 @@ async def test_what_the_kernel_has_at_once_is_not_being_written() -> None:
     async def send(_: Any) -> None:
         raise AssertionError("frames go without a message around them")
 
-    outbox = Outbox(
-        send,
-        "text",
-        max_messages=4,
-        max_bytes=1000,
-        on_overflow=lambda _: None,
-        on_drop=lambda _: None,
-        clock=lambda: 1.0,
-        is_eager=True,
-        send_frame=sent.append,
-        send_many=send_many,
-    )
+    outbox = bare(send, is_eager=True, send_frame=sent.append, send_many=send_many)
     parcels = (Parcel(1, 1, "event 1"), Parcel(2, 2, "event 2"))
     for last in ("push", "reply"):
         outbox.push_events(Run(parcels, ("event 1", "event 2"), 14, parcels[-1]), Source("close"))
