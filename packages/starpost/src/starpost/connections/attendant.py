@@ -50,6 +50,11 @@ class Attendant:
         self.task: asyncio.Task[None] | None = None
         """Set while it reads: it has a read pending then, and two readers would race."""
 
+    @property
+    def has_next(self) -> bool:
+        """True if the next frame comes from here: it has read ahead, or reads now."""
+        return bool(self.inbox) or self.task is not None
+
     def begin(self) -> None:
         """Read while there is room. It ends with the first frame that it keeps after all packets have ended."""
         if self.task is None and self._may_read:

@@ -384,7 +384,7 @@ class Connection:
         try:
             while ending.verdict is None:
                 attendant = self._attendant
-                if attendant is not None and (attendant.inbox or attendant.task is not None):
+                if attendant is not None and attendant.has_next:
                     message = await self._next_kept(attendant)
                 else:
                     # The usual case, without a coroutine for it.
@@ -430,7 +430,7 @@ class Connection:
             not self._is_waiting
             or self._task is None
             or self._ending.verdict is not None
-            or (attendant is not None and (attendant.inbox or attendant.task is not None))
+            or (attendant is not None and attendant.has_next)
         ):
             return frame
         self._is_waiting = False

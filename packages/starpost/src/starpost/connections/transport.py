@@ -52,12 +52,12 @@ class Transport(NamedTuple):
 
         Our own listener has it; ``None`` if the server has not.
         """
-        return getattr(getattr(self.send, "__self__", None), "send_frame", None) if self.is_direct else None
+        return self._of_listener("send_frame")  # type: ignore[no-any-return]  # a channel's method
 
     @property
     def send_many(self) -> SendMany | None:
         """Function that sends several frames in one write, as our own listener can; ``None`` if the server cannot."""
-        return getattr(getattr(self.send, "__self__", None), "send_many", None) if self.is_direct else None
+        return self._of_listener("send_many")  # type: ignore[no-any-return]  # a channel's method
 
     @property
     def deliver_to(self) -> Callable[[Callable[[Frame], Any] | None], None]:
@@ -65,9 +65,11 @@ class Transport(NamedTuple):
 
         A server that cannot gives every frame to ``receive``.
         """
-        owner = getattr(self.receive, "__self__", None) if self.is_direct else None
-        deliver_to: Callable[[Callable[[Frame], Any] | None], None] = getattr(owner, "deliver_to", _to_receive)
-        return deliver_to
+        return self._of_listener("deliver_to") or _to_receive
+
+    def _of_listener(self, name: str) -> Any:
+        """Return what our own listener's channel has beyond ASGI; ``None`` if another server is below."""
+        return getattr(getattr(self.send, "__self__", None), name, None) if self.is_direct else None
 
 
 def _to_receive(_: Callable[[Frame], Any] | None) -> None:

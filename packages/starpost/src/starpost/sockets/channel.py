@@ -148,10 +148,7 @@ class Channel(WSListener):
         if message["type"] == "websocket.send":
             text = message.get("text")
             return self.send_frame(message["bytes"] if text is None else text) or self._taken
-        answered = self._send_other(message)
-        if answered is not None:
-            return answered
-        return self._taken if not self._is_blocked else self._untaken_future()
+        return self._send_other(message) or self._until_taken()
 
     def send_frame(self, frame: str | bytes) -> asyncio.Future[None] | None:
         """Send a frame.
@@ -181,7 +178,11 @@ class Channel(WSListener):
             if self._is_gathering:
                 self._write_gathered()
             transport.underlying_transport.write(wire_of(frames))
-        return self._taken if not self._is_blocked else self._untaken_future()
+        return self._until_taken()
+
+    def _until_taken(self) -> asyncio.Future[None]:
+        """Return a future that is done when the kernel has all that was sent."""
+        return self._untaken_future() if self._is_blocked else self._taken
 
     def _untaken_future(self) -> asyncio.Future[None]:
         untaken: asyncio.Future[None] = self._loop.create_future()
