@@ -14,6 +14,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRespons
 
 from starpost.sockets.framing import joined, wire_of
 from starpost.sockets.handshake import HANDSHAKE_RESPONSE
+from starpost.sockets.turn import Turn
 
 HELD_BYTES: Final = 65_536
 """Size of the frames, each counted with ``FRAME_COST``, behind which nothing more is read until they are taken."""
@@ -65,12 +66,13 @@ class Channel(WSListener):
         context: Context of the application's task.
         max_message_bytes: Size of a message of several frames; a frame's own is bounded by picows.
         on_end: Called when the socket is closed.
+        turn: The worker's.
     """
 
     __slots__ = (
         "_arrived", "_context", "_end_timer", "_fragments", "_frames", "_gathered", "_gathered_size", "_held",
         "_is_blocked", "_is_gathering", "_is_lost", "_is_paused", "_is_text", "_loop", "_max_message_bytes",
-        "_on_end", "_pong", "_take", "_taken", "_transport", "_untaken", "answer", "is_accepted", "is_closing",
+        "_on_end", "_pong", "_take", "_taken", "_transport", "_turn", "_untaken", "answer", "is_accepted", "is_closing",
     )  # fmt: skip
 
     begins_at_call = True
@@ -82,8 +84,10 @@ class Channel(WSListener):
         context: Context,
         max_message_bytes: int,
         on_end: Callable[["Channel"], None],
+        turn: Turn,
     ) -> None:
         self._loop = loop
+        self._turn = turn
         self._context = context
         self._max_message_bytes = max_message_bytes
         self._on_end = on_end
@@ -189,12 +193,6 @@ class Channel(WSListener):
         self._untaken.append(untaken)
         return untaken
 
-    def _gather(self) -> None:
-        """Let the frames that are sent in this turn of the loop leave in one write, at its end at the latest."""
-        if not self._is_gathering:
-            self._is_gathering = True
-            self._loop.call_soon(self._release)
-
     def _add(self, frame: str | bytes) -> None:
         self._gathered.append(frame)
         self._gathered_size += len(frame)
@@ -202,14 +200,21 @@ class Channel(WSListener):
             # Written in between, as the kernel's answer bounds a client that does not read.
             self._write_gathered()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Write what was gathered, and gather no more."""
         self._is_gathering = False
         self._write_gathered()
 
     def _write_gathered(self) -> None:
-        frames, self._gathered, self._gathered_size = self._gathered, [], 0
-        if frames and self._transport is not None and not self._is_lost():
+        frames = self._gathered
+        if not frames:
+            return
+        self._gathered, self._gathered_size = [], 0
+        if self._transport is None or self._is_lost():
+            return
+        if len(frames) == 1:
+            self._transport.send(_TEXT if type(frames[0]) is str else _BINARY, frames[0])
+        else:
             self._transport.underlying_transport.write(joined(frames))
 
     def _send_other(self, message: Message) -> Awaitable[None] | None:
@@ -241,7 +246,7 @@ class Channel(WSListener):
         transport = self._transport
         if transport is None or self.is_closing:
             return
-        self._release()
+        self.release()
         self._begin_end(code)
         transport.send_close(code, reason.encode()[:LONGEST_REASON])  # type: ignore[arg-type]  # any code
 
@@ -267,8 +272,11 @@ class Channel(WSListener):
         """A frame has come."""
         kind = frame.msg_type
         is_last = frame.last_in_buffer
-        if not is_last:
-            self._gather()
+        is_shared = self._turn.is_shared()
+        if (is_shared or not is_last) and not self._is_gathering:
+            # What is sent in answer leaves in one write, at the end of the turn at the latest.
+            self._is_gathering = True
+            self._turn.add(self)
         if self.is_closing:
             if kind is _CLOSE:
                 self._on_close(transport, frame.get_payload_as_bytes())
@@ -280,8 +288,8 @@ class Channel(WSListener):
             self._on_data(frame, kind)
         elif kind is _PING:
             self._on_ping(transport, frame.get_payload_as_bytes())
-        if is_last and self._is_gathering:
-            self._release()
+        if is_last and not is_shared and self._is_gathering:
+            self.release()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The socket is closed."""
@@ -376,7 +384,7 @@ class Channel(WSListener):
             self._transport.underlying_transport.resume_reading()
 
     def _on_ping(self, transport: WSTransport, payload: bytes) -> None:
-        self._release()
+        self.release()
         if self._is_blocked:
             # The newest is the one to be answered (RFC 6455, section 5.5.3); all would fill memory.
             self._pong = payload
@@ -389,7 +397,7 @@ class Channel(WSListener):
         """Answer the client's close frame, or take its answer to ours; then the socket is not needed."""
         # picows has looked at the reason, and at most codes.
         code = int.from_bytes(payload[:2]) if payload else NO_CODE
-        self._release()
+        self.release()
         if not self.is_closing:
             answer = NORMAL if not payload else code if _may_be_sent(code) else PROTOCOL_ERROR
             self._begin_end(code, payload[2:].decode())

@@ -20,6 +20,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # see docs/a
 
 from starpost.sockets.channel import CLOSE_WAIT, INTERNAL_ERROR, Channel
 from starpost.sockets.handshake import Address, refusal_of, scope_of
+from starpost.sockets.turn import Turn
 
 HANDSHAKES: Final = 2048
 """Sockets that may be without a handshake at once; of more, the one that has waited longest is cut."""
@@ -63,7 +64,7 @@ class Listener:
         self._host = host
         self._port = port
         self._server: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turn: Turn | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: set[Channel] = set()
         self._emptied = asyncio.Event()
@@ -71,7 +72,8 @@ class Listener:
         self._is_closing = False
 
     async def __aenter__(self) -> Self:
-        self._loop = loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        self._turn = Turn(loop)
         self._server = await aiofastnet.create_server(
             loop, self._protocol, self._host, self._port, reuse_port=True, backlog=BACKLOG
         )
@@ -122,9 +124,10 @@ class Listener:
             return WSUpgradeResponseWithListener(refusal, None)
         scope = scope_of(request, local=protocol.local, peer=protocol.peer)
         scope["page_port"] = self._page_port
-        loop = self._running_loop
+        turn = self._running_turn
+        loop = turn.loop
         context = copy_context()
-        channel = Channel(loop, context, self.max_message_bytes, self._forget)
+        channel = Channel(loop, context, self.max_message_bytes, self._forget, turn)
         serving = self.app(scope, channel.receive, channel.send)
         try:
             context.run(serving.send, None)
@@ -151,10 +154,10 @@ class Listener:
         channel.close(INTERNAL_ERROR, "")
 
     @property
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
+    def _running_turn(self) -> Turn:
+        if self._turn is None:
             raise RuntimeError("the listener is not open")
-        return self._loop
+        return self._turn
 
     def _forget(self, channel: Channel) -> None:
         self._channels.discard(channel)
