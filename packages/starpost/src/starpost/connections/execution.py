@@ -82,7 +82,7 @@ class Serial:
     """
 
     __slots__ = (
-        "_after_reply", "_caller", "_cancel", "_deadline", "_dispatcher", "_ending", "_max_timeout", "_outbox",
+        "_after_reply", "_caller", "_cancel", "_dispatcher", "_ending", "_max_timeout", "_outbox",
         "_pulse", "_running", "_started_at", "_uncancel", "interrupted",
     )  # fmt: skip
 
@@ -113,7 +113,6 @@ class Serial:
         self._uncancel = uncancel
         self._running: Packet | None = None
         self._started_at = 0.0
-        self._deadline = 0.0
         self.interrupted: str | None = None
 
     @property
@@ -129,9 +128,7 @@ class Serial:
         for each in found if is_batch else (found,):  # type: ignore[union-attr]  # a list if it is one
             packet: Packet | BadPacket = each if self._ending.grace_until is None else self._ending.unless_over(each)  # type: ignore[assignment,arg-type]
             if type(packet) is Packet:
-                self._started_at = now = self._pulse.now
-                timeout = packet.timeout_ms
-                self._deadline = now + (self._max_timeout if timeout is None else time_for(packet, self._max_timeout))
+                self._started_at = self._pulse.now
                 self._running = packet
             try:
                 replies.append(await self._dispatcher.answer(caller, packet))
@@ -153,7 +150,8 @@ class Serial:
 
     def tick(self, now: float) -> None:
         """See ``Execution``."""
-        if self._running is not None and now >= self._deadline:
+        running = self._running
+        if running is not None and now >= self._started_at + time_for(running, self._max_timeout):
             self.interrupt(TOO_LONG)
 
     def cancel(self, req_id: UUID) -> bool:

@@ -23,6 +23,9 @@ Found = Packet | BadPacket | list[Packet | BadPacket]
 _PING = int(SystemPacket.PING)
 _AUTH = int(SystemPacket.AUTH)
 _CONTROL = frozenset({_PING, int(SystemPacket.CANCEL)})
+_MOST_BYTES: Final = 4
+"""Most bytes that a character takes in UTF-8. They are counted only where it matters."""
+
 _UNREAD: Final = BadPacket(RateLimitedError())
 
 
@@ -90,18 +93,23 @@ class Intake:
         Returns:
             ``None`` if there is nothing to answer: the frame is too large, or a PING that answers ours.
         """
-        if not self.fits(frame):
-            return None
+        size = len(frame)
+        if size * _MOST_BYTES > self._max_bytes:
+            if not self.fits(frame):
+                return None
+        else:
+            self.last_seen = self._pulse.now
         paid = 0
-        if len(frame) > UNIT:
+        if size > UNIT:
             # Charged before decoding, which is the cost of a large frame. So the refusal cannot name the packet.
             paid = min(cost_of(frame), self._rate.burst)
             if (wait := self._rate.take(paid)) > 0:
                 return self._refused(_UNREAD, wait, paid)
-        if type(frame) is self._codec.frame_type:
-            found = self._codec.decode(frame, 1 if self.is_stranger else self._limits.max_batch)
+        codec = self._codec
+        if type(frame) is codec.frame_type:
+            found = codec.decode(frame, 1 if self.is_stranger else self._limits.max_batch)
         else:
-            found = self._codec.wrong_frame_type()
+            found = codec.wrong_frame_type()
         if self.is_stranger:
             found = self._from_stranger(found)
         elif type(found) is BadPacket and type(found.error) is BadFrameError:
@@ -122,8 +130,7 @@ class Intake:
         self.last_seen = self._pulse.now
         limit = self._max_bytes
         size = len(frame)
-        # A character takes one to four bytes of UTF-8: count them only where it matters.
-        if size > limit or (size * 4 > limit and type(frame) is str and len(frame.encode()) > limit):
+        if size > limit or (size * _MOST_BYTES > limit and type(frame) is str and len(frame.encode()) > limit):
             self._stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
             return False
         return True

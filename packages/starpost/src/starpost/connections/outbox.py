@@ -155,7 +155,10 @@ class Outbox:
             self._settle()
         if self._writing_since is not None or not self._is_eager:
             return False
-        self._hand_over(frame)
+        if self._send_frame is None:
+            self._hand_over(frame)
+        elif (handed := self._send_frame(frame)) is not None:
+            self._keep(handed)
         return True
 
     async def write(self, frame: Frame) -> None:
