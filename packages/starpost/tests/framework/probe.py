@@ -62,6 +62,7 @@ class ProbeID(IntEnum):
     PUSH = 115
     FAIL_AFTER_PUBLISH = 116
     HELD = 117
+    FIND_IN_SCOPE = 118
     ROOM_EVENT = 120
     LATEST_EVENT = 121
     STRICT_EVENT = 122
@@ -170,6 +171,21 @@ async def held(connection: Caller) -> list[str]:
     for members in [value for value in values if isinstance(value, dict)]:
         values += members.values()
     return sorted({type(value).__name__ for value in values})
+
+
+class InScope(Struct):
+    port: int
+    text: str
+
+
+@probe_router.register(ProbeID.FIND_IN_SCOPE)
+async def find_in_scope(request: RequestModel[InScope]) -> list[str]:
+    """Name the members with this text in the ASGI scope of the socket whose client has this port."""
+    wanted = request.data
+    sockets = [value for value in gc.get_objects() if isinstance(value, dict) and value.get("type") == "websocket"]
+    # Granian's ports are strings.
+    scopes = [scope for scope in sockets if str((scope.get("client") or ("", ""))[1]) == str(wanted.port)]
+    return sorted({str(name) for scope in scopes for name, value in scope.items() if wanted.text in repr(value)})
 
 
 @probe_router.register(ProbeID.ERR_MSG)

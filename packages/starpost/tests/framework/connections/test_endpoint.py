@@ -55,6 +55,19 @@ async def test_bad_token_in_the_handshake_is_accepted_then_closed(served: Launch
     assert closing["reconnect"] is True
 
 
+@pytest.mark.parametrize("way", ["header", "subprotocol", "query"])
+async def test_an_open_socket_keeps_nothing_of_its_handshake(either: Launched, issuer: Issuer, way: str) -> None:
+    token = issuer.token()
+    async with packet_client(either.port, **ways(token)[way]) as client:
+        _, port = client.socket.local_address[:2]
+
+        async def found(text: str) -> Any:
+            return (await client.ask(ProbeID.FIND_IN_SCOPE, {"port": port, "text": text}))["data"]
+
+        assert "path" in await found("/web"), "or the probe does not see the scope"
+        assert await found(token.rpartition(".")[2]) == []
+
+
 async def test_expired_token_is_told_apart(served: Launched, issuer: Issuer) -> None:
     async with packet_client(
         served.port, issuer.token(iat=int(time.time()) - 360, exp=int(time.time()) - 60)
