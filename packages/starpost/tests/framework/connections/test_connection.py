@@ -15,6 +15,7 @@ from starpost.testing import Serve
 from starpost.testing.issuer import OTHER_RSA_KEY, Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import NIL, PATIENCE, PacketClient, packet_client
+from tests.framework.connections.short_lives import in_a_short_life
 from tests.framework.probe import ProbeID
 
 PING, AUTH, CANCEL, TOKEN_EXPIRING = -1, -2, -5, -8
@@ -303,14 +304,16 @@ async def test_auth_replaces_the_token_of_the_same_user(probe: Launched, issuer:
 
 
 async def test_token_expiry_warns_then_closes(narrow: Launched, issuer: Issuer) -> None:
-    expires_at = int(time.time()) + 4
-    async with packet_client(narrow.port, issuer.token(sub="expiring", exp=expires_at)) as client:
-        await client.ask(ProbeID.WHO)
-        warning = await client.next_push(TOKEN_EXPIRING)
-        assert warning["data"].keys() == {"expires_at"}
-        code, closing = await client.closed()
-        assert time.time() >= expires_at
-    assert (code, closing["reason"], closing["reconnect"]) == (4401, "token_expired", True)
+    async def expire(expires_at: int) -> None:
+        async with packet_client(narrow.port, issuer.token(sub="expiring", exp=expires_at)) as client:
+            await client.ask(ProbeID.WHO)
+            warning = await client.next_push(TOKEN_EXPIRING)
+            assert warning["data"].keys() == {"expires_at"}
+            code, closing = await client.closed()
+            assert time.time() >= expires_at
+        assert (code, closing["reason"], closing["reconnect"]) == (4401, "token_expired", True)
+
+    await in_a_short_life(expire)
 
 
 async def test_nothing_is_sent_before_the_first_reply_even_near_the_expiry(probe: Launched, issuer: Issuer) -> None:
@@ -323,11 +326,13 @@ async def test_nothing_is_sent_before_the_first_reply_even_near_the_expiry(probe
 
 
 async def test_a_replaced_token_moves_the_expiry(probe: Launched, issuer: Issuer) -> None:
-    short = int(time.time()) + 5
-    async with packet_client(probe.port, issuer.token(exp=short)) as client:
-        assert (await client.ask(AUTH, {"token": issuer.token(exp=short + 300)}))["status_code"] == 0
-        await asyncio.sleep(short - time.time() + 0.5)
-        assert (await client.ask(ProbeID.WHO))["status_code"] == 0
+    async def outlive(expires_at: int) -> None:
+        async with packet_client(probe.port, issuer.token(exp=expires_at)) as client:
+            assert (await client.ask(AUTH, {"token": issuer.token(exp=expires_at + 300)}))["status_code"] == 0
+            await asyncio.sleep(expires_at - time.time() + 0.5)
+            assert (await client.ask(ProbeID.WHO))["status_code"] == 0
+
+    await in_a_short_life(outlive)
 
 
 async def test_heartbeat(wary: Launched, token: str) -> None:

@@ -11,6 +11,7 @@ from starpost.connections.inbox import Inbox
 from starpost.testing.issuer import Issuer
 from starpost.testing.launched import Launched
 from starpost.testing.packet_client import PacketClient, packet_client
+from tests.framework.connections.short_lives import TooLateError, in_a_short_life
 from tests.framework.probe import ProbeID
 
 PING, SUBSCRIBE, CANCEL, PRESENCE = -1, -3, -5, -9
@@ -90,42 +91,49 @@ async def test_a_frame_that_is_too_big_is_not_kept(either: Launched, token: str,
 
 
 async def test_what_has_not_begun_when_the_token_expires_is_not_run(either: Launched, issuer: Issuer) -> None:
-    async with packet_client(either.port, issuer.token(exp=int(time.time()) + 4)) as client:
-        batch = [
-            {"pkg_id": ProbeID.SLEEP, "req_id": str(uuid4()), "data": {"seconds": 0.1}, "timeout_ms": 20_000}
-            for _ in range(60)
-        ]
-        await client.send_value(batch)
-        await sleep(client, 25, slots_of(either) - 1)
-        # The first of them waits for the batch, or for a slot, the others behind it.
-        waiting = await sleep(client, 0, 3)
-        frames: list[Any] = []
-        while len(frames) < slots_of(either) + 3:
-            frame = await client.receive()
-            if isinstance(frame, list) or frame["pkg_id"] > 0:
-                frames.append(frame)
-        code, closing = await client.closed()
-    assert (code, closing["reason"]) == (4401, "token_expired")
-    (answered,) = [frame for frame in frames if isinstance(frame, list)]
-    singles = {frame["req_id"]: frame for frame in frames if not isinstance(frame, list)}
-    statuses = [reply["status_code"] for reply in answered]
-    assert len(statuses) == 60
-    assert statuses == [0] * statuses.count(0) + [9] * statuses.count(9)
-    assert {0, 9} == set(statuses)
-    assert {answered[-1]["data"]["code"], *(singles[req_id]["data"]["code"] for req_id in waiting)} == {"token_expired"}
-    assert {singles[req_id]["status_code"] for req_id in waiting} == {9}
-    async with packet_client(either.port, issuer.token()) as other:
-        told = (await other.ask(ProbeID.JOURNAL))["data"]
-    begun = [line for line in told if line.startswith("begin")]
-    assert not [line for line in begun for req_id in waiting if req_id in line]
-    ended = [packet["req_id"] for packet, status in zip(batch, statuses, strict=True) if status == 0]
-    assert not {line.removeprefix("begin ") for line in begun} & ({packet["req_id"] for packet in batch} - {*ended})
+    async def expire(expires_at: int) -> None:
+        async with packet_client(either.port, issuer.token(exp=expires_at)) as client:
+            # Three times as long as the token lives.
+            seconds = max(0.05, (expires_at - time.time()) / 20)
+            batch = [
+                {"pkg_id": ProbeID.SLEEP, "req_id": str(uuid4()), "data": {"seconds": seconds}, "timeout_ms": 20_000}
+                for _ in range(60)
+            ]
+            await client.send_value(batch)
+            await sleep(client, 25, slots_of(either) - 1)
+            # The first of them waits for the batch, or for a slot, the others behind it.
+            waiting = await sleep(client, 0, 3)
+            frames: list[Any] = []
+            while len(frames) < slots_of(either) + 3:
+                frame = await client.receive()
+                if isinstance(frame, list) or frame["pkg_id"] > 0:
+                    frames.append(frame)
+            code, closing = await client.closed()
+        assert (code, closing["reason"]) == (4401, "token_expired")
+        (answered,) = [frame for frame in frames if isinstance(frame, list)]
+        singles = {frame["req_id"]: frame for frame in frames if not isinstance(frame, list)}
+        statuses = [reply["status_code"] for reply in answered]
+        assert len(statuses) == 60
+        if 0 not in statuses:
+            raise TooLateError
+        assert statuses == [0] * statuses.count(0) + [9] * statuses.count(9)
+        assert answered[-1]["data"]["code"] == "token_expired"
+        assert {singles[req_id]["data"]["code"] for req_id in waiting} == {"token_expired"}
+        assert {singles[req_id]["status_code"] for req_id in waiting} == {9}
+        async with packet_client(either.port, issuer.token()) as other:
+            told = (await other.ask(ProbeID.JOURNAL))["data"]
+        begun = [line for line in told if line.startswith("begin")]
+        assert not [line for line in begun for req_id in waiting if req_id in line]
+        ended = [packet["req_id"] for packet, status in zip(batch, statuses, strict=True) if status == 0]
+        assert not {line.removeprefix("begin ") for line in begun} & ({packet["req_id"] for packet in batch} - {*ended})
+
+    await in_a_short_life(expire)
 
 
 async def test_an_answer_beside_a_batch_lets_no_event_before_its_reply(either: Launched, token: str) -> None:
     room = uuid4().int % 10**9
     async with packet_client(either.port, token) as client, packet_client(either.port, token) as other:
-        batch = [(SUBSCRIBE, {"topic": f"rooms.{room}"}), (ProbeID.SLEEP, {"seconds": 1.5})]
+        batch = [(SUBSCRIBE, {"topic": f"rooms.{room}"}), (ProbeID.SLEEP, {"seconds": 25})]
         ids = [str(uuid4()) for _ in batch]
         await client.send_value(
             [
@@ -141,5 +149,7 @@ async def test_an_answer_beside_a_batch_lets_no_event_before_its_reply(either: L
             await asyncio.sleep(0.05)
             present = await other.ask(PRESENCE, {"topic": f"rooms.{room}"})
         assert (await other.ask(ProbeID.PUBLISH, {"topic": "rooms", "room": room}))["status_code"] == 0
+        cancel = await client.send(CANCEL, {"req_id": ids[1]})
+        assert (await client.receive())["req_id"] == cancel
         assert [reply["req_id"] for reply in await client.receive()] == ids
         assert (await client.next_push(ProbeID.ROOM_EVENT))["data"] == {"n": 1, "filler": ""}

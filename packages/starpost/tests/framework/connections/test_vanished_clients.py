@@ -92,11 +92,9 @@ async def test_a_client_that_vanishes_costs_the_others_no_event(probe: Launched,
 
 
 async def journal_has(client: PacketClient, line: str) -> None:
-    for _ in range(200):
-        if line in (await client.ask(ProbeID.JOURNAL))["data"]:
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail(f"not in the journal: {line}")
+    async with asyncio.timeout(PATIENCE):
+        while line not in (await client.ask(ProbeID.JOURNAL))["data"]:  # noqa: ASYNC110 - the server has no event for it
+            await asyncio.sleep(0.05)
 
 
 async def rows(client: PacketClient, sql: str) -> Any:
@@ -123,11 +121,10 @@ async def test_the_query_of_a_client_that_left_is_stopped(either: Launched, toke
     async with packet_client(either.port, token) as other:
 
         async def seen(count: int) -> None:
-            for _ in range(200):
-                if await rows(other, running) == [{"n": count}]:
-                    return
-                await asyncio.sleep(0.05)
-            pytest.fail(f"not {count} running")
+            # Sooner than it would end by itself.
+            async with asyncio.timeout(20):
+                while await rows(other, running) != [{"n": count}]:  # noqa: ASYNC110 - PostgreSQL has no event for it
+                    await asyncio.sleep(0.05)
 
         async with packet_client(either.port, token) as client:
             await client.send(ProbeID.QUERY, {"sql": f"SELECT pg_sleep(28) /* {mark} */"})
@@ -142,12 +139,12 @@ async def test_a_write_that_is_about_to_commit_does(either: Launched, token: str
         await rows(other, "CREATE TABLE IF NOT EXISTS left_rows (name text)")
         async with packet_client(either.port, token) as client:
             await client.send(ProbeID.QUERY, {"sql": f"INSERT INTO left_rows SELECT '{name}' FROM pg_sleep(0.3)"})
+            # Answered while the other runs: that one has been read, and one that was not would not begin.
+            await client.ask(PING)
             await reset(client)
-        for _ in range(200):
-            if await rows(other, f"SELECT 1 AS one FROM left_rows WHERE name = '{name}'"):
-                return
-            await asyncio.sleep(0.05)
-    pytest.fail("it was not committed")
+        async with asyncio.timeout(PATIENCE):
+            while not await rows(other, f"SELECT 1 AS one FROM left_rows WHERE name = '{name}'"):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def test_what_waits_behind_it_does_not_begin(either: Launched, token: str) -> None:
@@ -166,13 +163,11 @@ async def test_what_waits_behind_it_does_not_begin(either: Launched, token: str)
             await client.ask(PING)  # so that the server reads on, and has read them
             await reset(client)
         told: list[str] = []
-        for _ in range(200):
-            told += (await other.ask(ProbeID.JOURNAL))["data"]
-            if f"cancelled {batch[0]['req_id']}" in told:
-                break
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(PATIENCE):
+            while f"cancelled {batch[0]['req_id']}" not in told:
+                told += (await other.ask(ProbeID.JOURNAL))["data"]
+                await asyncio.sleep(0.05)
         # Whatever began was stopped in the same moment, so that nothing of it comes later.
         told += (await other.ask(ProbeID.JOURNAL))["data"]
     late = [batch[1], *frames[-2:]]
-    assert f"cancelled {batch[0]['req_id']}" in told
     assert not [line for line in told for packet in late if packet["req_id"] in line]
