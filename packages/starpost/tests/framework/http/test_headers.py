@@ -28,7 +28,8 @@ def _server(serve: Serve) -> Launched:
         PUBLIC_IN_PRODUCTION="metrics,schema",
         ALLOW_INSECURE="db_ssl,keycloak_http,query_token,redis_password,redis_tls,shipped_realm",
         MAX_BODY_BYTES="4096",
-        BODY_TIMEOUT="0.4",
+        # Longer than a busy machine needs for the bodies that come.
+        BODY_TIMEOUT="3",
         **{name.upper(): "a secret of our own" for name in SECRETS if not name.startswith(("db_", "redis_"))},
     )
 
