@@ -20,6 +20,7 @@ from starpost.server.respawns import REFUSED_STARTS
 from starpost.testing.launched import PATIENCE, Launched, is_running, until
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services.ports import free_port
+from tests.framework.server.hasty import HASTY
 from tests.specimen import SPECIMEN
 
 DRAINABLE = "tests.framework.server.drainable:create"
@@ -99,7 +100,9 @@ async def _first_of(server: Launched, outcome: type[Any]) -> Any:
 
 
 def test_a_drain_that_never_ends_is_cut_at_the_limit(tmp_path: Path) -> None:
-    with Launched(tmp_path, DRAINABLE, DRAIN_STUCK="1", DRAIN_TIMEOUT="0.3", DRAIN_SPREAD="0.2") as server:
+    with Launched(
+        tmp_path, HASTY, TARGET=DRAINABLE, DRAIN_STUCK="1", DRAIN_TIMEOUT="0.3", DRAIN_SPREAD="0.2"
+    ) as server:
         server.started().process.terminate()
         assert server.ended() == 0
     assert server.lines("drained")[0]["workers_left"] == 1
@@ -184,7 +187,7 @@ def test_no_worker_outlives_a_killed_launcher(tmp_path: Path) -> None:
 async def test_workers_that_are_killed_again_and_again_come_back_and_the_healthy_one_keeps_its_sockets(
     tmp_path: Path,
 ) -> None:
-    with Launched(tmp_path, DRAINABLE, WORKERS="2") as server:
+    with Launched(tmp_path, HASTY, TARGET=DRAINABLE, WORKERS="2") as server:
         healthy, victim = server.started().workers()
         # `listening` is sure of one of them.
         until(lambda: {server.get("/pid").json() for _ in range(20)} == {healthy, victim}, "an answer of both")
@@ -222,7 +225,7 @@ def _successor(server: Launched, before: set[int]) -> int:
 def test_a_worker_that_does_not_start_again_is_tried_with_back_off_beside_the_healthy_one(tmp_path: Path) -> None:
     target = "tests.framework.server.drainable:create_while_allowed"
     refuse = tmp_path / "refuse"
-    with Launched(tmp_path, target, WORKERS="2", MARKS=str(tmp_path)) as server:
+    with Launched(tmp_path, HASTY, TARGET=target, WORKERS="2", MARKS=str(tmp_path)) as server:
         healthy, victim = server.started().workers()
         refuse.touch()
         os.kill(victim, signal.SIGKILL)
@@ -238,7 +241,7 @@ def test_a_worker_that_does_not_start_again_is_tried_with_back_off_beside_the_he
 
 def test_the_launcher_ends_when_no_worker_can_be_started(tmp_path: Path) -> None:
     target = "tests.framework.server.drainable:create_while_allowed"
-    with Launched(tmp_path, target, WORKERS="2", MARKS=str(tmp_path)) as server:
+    with Launched(tmp_path, HASTY, TARGET=target, WORKERS="2", MARKS=str(tmp_path)) as server:
         pids = server.started().workers()
         (tmp_path / "refuse").touch()
         for pid in pids:

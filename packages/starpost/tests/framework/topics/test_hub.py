@@ -216,6 +216,7 @@ async def test_a_connection_that_ends_while_its_subscribe_waits(
     worker: Worker, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("starpost.topics.broker.LINGER", 0.0)
+    monkeypatch.setattr("starpost.topics.hub.PATIENCE", 0.5)
     seat, witness = Seat(), Seat(1)
     await worker.hub.subscribe(witness, "rooms.5", None, None)
     with hanging(valkey):
