@@ -6,6 +6,7 @@ is driven by hand to the point where it accepts or refuses; it waits for nothing
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
@@ -30,6 +31,9 @@ HANDSHAKE_TIMEOUT: Final = 5.0
 
 BACKLOG: Final = 2048
 """Connections that wait in the kernel to be accepted, as at the first door."""
+
+PAUSE: Final = 1.0
+"""Seconds without accepting anything when there is no file for a connection."""
 
 READ_BYTES: Final = 65_536
 """Bytes that are read at once. picows doubles its buffer whenever a read has filled it, and never gives it back."""
@@ -63,7 +67,9 @@ class Listener:
         self._page_port = page_port
         self._host = host
         self._port = port
-        self._server: Any = None
+        self._listening: socket.socket | None = None
+        self._pause: asyncio.TimerHandle | None = None
+        """Until files are asked for again."""
         self._turn: Turn | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._channels: set[Channel] = set()
@@ -74,9 +80,9 @@ class Listener:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._turn = Turn(loop)
-        self._server = await aiofastnet.create_server(
-            loop, self._protocol, self._host, self._port, reuse_port=True, backlog=BACKLOG
-        )
+        self._listening = _bound(self._host, self._port)
+        self._listening.listen(BACKLOG)
+        loop.add_reader(self._listening, self._accept, self._listening)
         return self
 
     async def __aexit__(
@@ -95,11 +101,48 @@ class Listener:
     def refuse(self) -> None:
         """Accept nothing more. Sockets that are open stay; a handshake that has begun is answered with 503."""
         self._is_closing = True
-        if self._server is not None:
-            self._server.close()
+        if self._listening is not None:
+            # The kernel would reset those that wait, and their clients would not know why.
+            listening, self._listening = self._listening, None
+            self._accept(listening)
+            asyncio.get_running_loop().remove_reader(listening)
+            listening.close()
+        if self._pause is not None:
+            self._pause.cancel()
 
     def _protocol(self) -> "_Protocol":
         return _Protocol(self)
+
+    # ---- connections -------------------------------------------------------------------------------------------------
+
+    def _accept(self, listening: socket.socket) -> None:
+        """Accept the connections that wait. Without a file for one, wait a second.
+
+        aiofastnet's own server would ask again at once, and fill the log (``docs/upstream.md``).
+        """
+        loop = asyncio.get_running_loop()
+        for _ in range(BACKLOG):
+            try:
+                connection, _ = listening.accept()
+            except ConnectionAbortedError:
+                continue
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.error("connections_not_accepted", cause=error.strerror)  # noqa: TRY400 - no fault of ours
+                loop.remove_reader(listening)
+                self._pause = loop.call_later(PAUSE, loop.add_reader, listening, self._accept, listening)
+                return
+            task = loop.create_task(self._connect(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _connect(self, connection: socket.socket) -> None:
+        try:
+            await aiofastnet.connect_accepted_socket(asyncio.get_running_loop(), self._protocol, connection)
+        except OSError:
+            # It is gone already.
+            connection.close()
 
     # ---- handshakes --------------------------------------------------------------------------------------------------
 
@@ -163,6 +206,23 @@ class Listener:
         self._channels.discard(channel)
         if not self._channels:
             self._emptied.set()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket at the address that the launcher has reserved. Other workers have one there, too."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setblocking(False)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for it

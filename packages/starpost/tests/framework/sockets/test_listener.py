@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import os
+import resource
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from starpost.sockets import channel as channel_module
 from starpost.sockets import listener as listener_module
@@ -139,6 +143,31 @@ async def test_of_too_many_without_a_handshake_the_oldest_goes(monkeypatch: pyte
             assert await client.receive() == (TEXT, b"a")
         for _, writer in idle:
             writer.close()
+
+
+async def test_without_files_it_waits_for_one() -> None:
+    """Who is in is served, and who waits is let in later. The log has a line for each second, not for each attempt."""
+    loop = asyncio.get_running_loop()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with capture_logs() as lines:
+        async with listening() as port, raw(port) as client:
+            with socket.socket() as late:
+                late.setblocking(False)
+                first_free = os.dup(0)
+                os.close(first_free)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+                try:
+                    await loop.sock_connect(late, ("127.0.0.1", port))
+                    for _ in range(100):
+                        client.send(frame(TEXT, b"a"))
+                        assert await client.receive() == (TEXT, b"a")
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                await loop.sock_sendall(late, handshake())
+                async with asyncio.timeout(PATIENCE):
+                    assert (await loop.sock_recv(late, 12)) == b"HTTP/1.1 101"
+    assert {line["event"] for line in lines} == {"connections_not_accepted"}
+    assert len(lines) < 10
 
 
 async def test_a_handshake_has_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +376,20 @@ async def test_a_listener_that_refuses_keeps_what_is_open() -> None:
             await asyncio.open_connection("127.0.0.1", port)
         client.send(frame(TEXT, b"a"))
         assert await client.receive() == (TEXT, b"a")
+
+
+async def test_who_waits_to_be_accepted_is_told_that_nobody_is() -> None:
+    """The kernel would reset the connection."""
+    port = free_port()
+    listener = Listener(echo, path="/web", host="127.0.0.1", port=port, max_message_bytes=1000)
+    async with listener:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(handshake())
+            # Before the loop has looked at the listening socket.
+            listener.refuse()
+            client.setblocking(False)
+            async with asyncio.timeout(PATIENCE):
+                assert (await asyncio.get_running_loop().sock_recv(client, 12)) == b"HTTP/1.1 503"
 
 
 async def test_what_is_gathered_for_one_write_is_bounded() -> None:
