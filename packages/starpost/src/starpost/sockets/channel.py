@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
 
-from starpost.sockets.framing import joined, wire_of
+from starpost.sockets.framing import Pong, joined, wire_of
 from starpost.sockets.handshake import HANDSHAKE_RESPONSE
 from starpost.sockets.turn import Turn
 
@@ -178,7 +178,7 @@ class Channel(WSListener):
             See ``send``.
         """
         transport = self._transport
-        if transport is not None and not self.is_closing and not self._is_lost():
+        if transport is not None and not self._is_over(transport):
             if self._is_gathering:
                 self._write_gathered()
             transport.underlying_transport.write(wire_of(frames))
@@ -210,12 +210,19 @@ class Channel(WSListener):
         if not frames:
             return
         self._gathered, self._gathered_size = [], 0
-        if self._transport is None or self._is_lost():
+        transport = self._transport
+        if transport is None or self._is_over(transport):
             return
-        if len(frames) == 1:
-            self._transport.send(_TEXT if type(frames[0]) is str else _BINARY, frames[0])
+        if len(frames) == 1 and type(frames[0]) is not Pong:
+            transport.send(_TEXT if type(frames[0]) is str else _BINARY, frames[0])
         else:
-            self._transport.underlying_transport.write(joined(frames))
+            transport.underlying_transport.write(joined(frames))
+
+    def _is_over(self, transport: WSTransport) -> bool:
+        """Return True if nothing may be written past picows: it has sent a close frame, or the client is gone."""
+        # It closes by itself what breaks the protocol, and hands over the frames before that only then.
+        closed: Any = transport.close_handshake
+        return self._is_lost() or (closed is not None and closed.sent is not None)
 
     def _send_other(self, message: Message) -> Awaitable[None] | None:
         kind = message["type"]
@@ -384,11 +391,13 @@ class Channel(WSListener):
             self._transport.underlying_transport.resume_reading()
 
     def _on_ping(self, transport: WSTransport, payload: bytes) -> None:
-        self.release()
         if self._is_blocked:
             # The newest is the one to be answered (RFC 6455, section 5.5.3); all would fill memory.
             self._pong = payload
-        else:
+        elif self._is_gathering:
+            # A read may hold thousands: a write for each would hold up everybody else.
+            self._add(Pong(payload))
+        elif not self._is_lost():
             transport.send_pong(payload)
 
     # ---- the end -----------------------------------------------------------------------------------------------------

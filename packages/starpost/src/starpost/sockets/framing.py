@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-_TEXT, _BINARY = 0x81, 0x82
+_TEXT, _BINARY, _PONG = 0x81, 0x82, 0x8A
 """First bytes: the frame is a message's last, and of that type."""
 
 _SHORT, _IN_16_BITS, _IN_64_BITS = 125, 126, 127
+
+
+class Pong(bytes):
+    """Payload of a pong."""
 
 
 @lru_cache(maxsize=4)
@@ -22,7 +26,10 @@ def joined(frames: Iterable[str | bytes]) -> bytes:
 
 def _parts(frames: Iterable[str | bytes]) -> Iterator[bytes]:
     for frame in frames:
-        head, payload = (_TEXT, frame.encode()) if isinstance(frame, str) else (_BINARY, frame)
+        if isinstance(frame, str):
+            head, payload = _TEXT, frame.encode()
+        else:
+            head, payload = _PONG if type(frame) is Pong else _BINARY, frame
         size = len(payload)
         if size <= _SHORT:
             yield bytes((head, size))

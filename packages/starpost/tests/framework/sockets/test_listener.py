@@ -268,6 +268,19 @@ async def test_pings_of_a_client_that_does_not_read_fill_nothing(monkeypatch: py
         assert (kind, payload) == (PONG, b"999")
 
 
+def segments_to(client: socket.socket) -> int:
+    """Count the segments with data that have come (tcpi_data_segs_in, linux/tcp.h)."""
+    return int.from_bytes(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 156)[152:156], sys.byteorder)
+
+
+async def test_pings_of_one_read_are_answered_by_one_write() -> None:
+    """A write for each would hold up everybody: a read may hold ten thousand of them."""
+    async with listening() as port, raw(port) as client:
+        client.send(*[frame(PING, b"%d" % number) for number in range(1000)])
+        assert [await client.receive() for _ in range(1000)] == [(PONG, b"%d" % number) for number in range(1000)]
+        assert segments_to(client.writer.get_extra_info("socket")) < 50
+
+
 # ---- the end ---------------------------------------------------------------------------------------------------------
 
 
@@ -357,6 +370,33 @@ async def test_nothing_is_written_to_a_client_that_has_reset(caplog: pytest.LogC
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", port))
         await loop.sock_sendall(client, handshake() + frame(TEXT, b"a"))
+        await asyncio.wait_for(done.wait(), PATIENCE)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_pings_of_a_client_that_has_reset_are_not_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """The transport would warn of each, and one read may hold ten thousand of them."""
+    client = socket.socket()
+    done = asyncio.Event()
+
+    async def talk(scope: Any, receive: Any, send: Any) -> None:
+        def take(_: str | bytes) -> None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None})
+        receive.__self__.deliver_to(take)
+        await receive()
+        done.set()
+
+    async with listening(talk) as port:
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, handshake())
+        await loop.sock_recv(client, 1000)
+        await loop.sock_sendall(client, frame(TEXT, b"a") + frame(PING) * 1000)
         await asyncio.wait_for(done.wait(), PATIENCE)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 

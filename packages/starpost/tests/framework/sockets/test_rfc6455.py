@@ -1,5 +1,7 @@
 """RFC 6455 at the second door: Autobahn's cases, and what they leave out."""
 
+from typing import Any
+
 import pytest
 from kosoku import run_fuzzingclient
 
@@ -66,6 +68,30 @@ async def test_a_frame_that_is_too_big_is_refused_by_its_head() -> None:
     async with listening() as port, raw(port) as client:
         client.send(frame(TEXT, b"x" * (MAX_BYTES + 1))[:14])
         assert await client.closed() == 1009
+
+
+@pytest.mark.parametrize(
+    "wrong", [frame(TEXT, is_masked=False), frame(TEXT, b"\xff"), frame(TEXT, b"a", reserved=4)],
+    ids=["found by picows", "no text", "reserved bit"],
+)  # fmt: skip
+async def test_nothing_follows_a_close_frame(wrong: bytes) -> None:
+    """The frames before the wrong one have come in the same read, and are answered as they come."""
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        def take(text: str | bytes) -> None:
+            send({"type": "websocket.send", "text": text})
+
+        await receive()
+        await send({"type": "websocket.accept", "subprotocol": None})
+        receive.__self__.deliver_to(take)
+        await receive()
+
+    async with listening(app) as port, raw(port) as client:
+        # A first frame for itself, which finds the application waiting.
+        client.send(frame(TEXT, b"a"))
+        assert await client.receive() == (TEXT, b"a")
+        client.send(frame(TEXT, b"b"), frame(TEXT, b"c"), frame(PING, b"?"), wrong)
+        await client.closed()
 
 
 async def test_a_message_in_parts_with_a_ping_between_them() -> None:
