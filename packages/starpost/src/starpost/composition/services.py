@@ -164,7 +164,7 @@ class Services:
             dispatcher=Dispatcher(
                 blueprint.registry,
                 translators=TRANSLATORS,
-                observe=self.metrics.packet,
+                observe=self.metrics.packets.add,
                 security=self.security,
             ),
             verifier=self.verifier,

@@ -8,7 +8,7 @@ is written or an error needs an ``incident``.
 import re
 import secrets
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, Final
 from uuid import UUID
 
@@ -89,19 +89,14 @@ class PacketCorrelation(Correlation):
 _current: ContextVar[Correlation | None] = ContextVar("correlation", default=None)
 
 
-def enter(correlation: Correlation) -> Token[Correlation | None]:
-    """Make a correlation the current one of this task. Pass the token to ``leave``."""
-    return _current.set(correlation)
+enter: Final = _current.set
+"""Make a correlation the current one of this task. Returns the token for ``leave``."""
 
+leave: Final = _current.reset
+"""Restore the correlation that was current before ``enter``, which has returned the token."""
 
-def leave(token: Token[Correlation | None]) -> None:
-    """Restore the correlation that was current before ``enter``."""
-    _current.reset(token)
-
-
-def current() -> Correlation | None:
-    """Return the current correlation of this task."""
-    return _current.get()
+current: Final = _current.get
+"""Return the current correlation of this task; ``None`` outside of requests, packets and tasks."""
 
 
 def incident() -> str:

@@ -39,9 +39,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._packets = Timings("ws_packets", "Packets answered", ("pkg_id", "status"), aggregated=1)
+        self.packets = Timings("ws_packets", "Packets answered", ("pkg_id", "status"), aggregated=1)
         self._requests = Timings("http_requests", "HTTP requests answered", ("method", "path", "status"), aggregated=2)
-        self._registry.register(self._packets)
+        self._registry.register(self.packets)
         self._registry.register(self._requests)
         self.connections_opened = self._counter("ws_connections_opened", "Sockets accepted")
         self._closed = self._counter("ws_connections_closed", "Sockets closed, by close code", "code")
@@ -57,10 +57,6 @@ class Metrics:
         # To find a child by its labels takes as long as to count: what every handshake counts is found once.
         self._closed_with = cache(self._closed.labels)
         self._security_event = cache(self._security_events.labels)
-
-    def packet(self, pkg_id: int, status: int, seconds: float) -> None:
-        """Count an answered packet; the dispatcher's ``observe``. ``pkg_id`` is 0 for an unregistered number."""
-        self._packets.add((pkg_id, status), seconds)
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Count an answered HTTP request. ``path`` is the route's template, which bounds the set of labels."""

@@ -33,7 +33,7 @@ from starpost.protocol.envelope import Packet, ResponseModel
 from starpost.protocol.pages import Page
 from starpost.protocol.validation import decode_or_explain
 
-Observer = Callable[[int, int, float], None]
+Observer = Callable[[tuple[int, int], float], None]
 
 _AUTH = int(SystemPacket.AUTH)
 
@@ -57,7 +57,7 @@ class Dispatcher:
     Args:
         registry: The packets.
         translators: Turn exceptions that are not faults of the program, such as a lost database, into refusals.
-        observe: Called once per packet with ``pkg_id`` (0 if unknown), status and seconds.
+        observe: Called once per packet with its ``pkg_id`` (0 if unknown) and status, and its seconds.
         security: Security log, for refusals.
     """
 
@@ -109,7 +109,7 @@ class Dispatcher:
         finally:
             correlation.leave(outer)
         if self._observe is not None:
-            self._observe(pkg_id if pkg_id in self._routes else 0, status, perf_counter() - started)
+            self._observe((pkg_id if pkg_id in self._routes else 0, status), perf_counter() - started)
         return reply
 
     def _admit(self, caller: Caller, packet: Packet | BadPacket) -> tuple[PacketRoute, RequestModel[Any]]:

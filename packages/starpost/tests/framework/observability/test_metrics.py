@@ -25,9 +25,9 @@ def labelled(**labels: str) -> tuple[tuple[str, str], ...]:
 
 def test_packets_are_counted_by_number_and_status_and_timed_by_number() -> None:
     metrics = Metrics()
-    metrics.packet(1, 0, 0.0004)
-    metrics.packet(1, 0, 0.02)
-    metrics.packet(1, 2, 100.0)
+    metrics.packets.add((1, 0), 0.0004)
+    metrics.packets.add((1, 0), 0.02)
+    metrics.packets.add((1, 2), 100.0)
     text = exposition({0: metrics.snapshot()})
     assert samples(text, "ws_packets_total") == {
         labelled(pkg_id="1", status="0", worker="0"): 2,
@@ -83,7 +83,7 @@ async def test_each_worker_answers_for_all(tmp_path: Path) -> None:
     workers = [MetricsPeers(Metrics(), tmp_path) for _ in range(3)]
     for number, worker in enumerate(workers):
         await worker.open()
-        worker._metrics.packet(1, 0, 0.001 * number)
+        worker._metrics.packets.add((1, 0), 0.001 * number)
     for worker in workers:
         text = exposition(await worker.snapshots())
         assert samples(text, "ws_packets_total") == {

@@ -573,9 +573,9 @@ async def test_a_cancelled_connection_is_not_answered() -> None:
 async def test_each_packet_is_observed_once() -> None:
     seen: list[tuple[int, int]] = []
 
-    def observe(pkg_id: int, status: int, seconds: float) -> None:
+    def observe(packet_and_status: tuple[int, int], seconds: float) -> None:
         assert seconds >= 0
-        seen.append((pkg_id, status))
+        seen.append(packet_and_status)
 
     dispatcher = dispatcher_for(echo, observe=observe)
     caller = ListedCaller([1])
