@@ -1,6 +1,7 @@
 """Harness that runs the application without a server, for the profile, by ASGI 3.0 messages.
 
 Many clients run at once, as in the bench: while one waits for the database the others run, so the core is never idle.
+Each sends when it has the reply to what it sent before.
 """
 
 import asyncio
@@ -65,12 +66,16 @@ def packets(frames: Frames, *, sockets: int) -> Send:
 
 async def _socket(app: Litestar, token: str, text: str, count: int, clock: _Clock) -> None:
     last: dict[str, Any] = {}
+    answered = asyncio.Event()
 
     async def messages() -> AsyncIterator[dict[str, Any]]:
         yield {"type": "websocket.connect"}
         await clock.begin()
         for message in repeat({"type": "websocket.receive", "text": text}, count):
+            answered.clear()
             yield message
+            # The application reads on while a handler waits.
+            await answered.wait()
         clock.end()
         while True:
             yield {"type": "websocket.disconnect", "code": 1000}
@@ -83,6 +88,7 @@ async def _socket(app: Litestar, token: str, text: str, count: int, clock: _Cloc
     async def send(message: dict[str, Any]) -> None:
         nonlocal last
         last = message
+        answered.set()
 
     await app(_scope("websocket", "/web", "", token), receive, send)  # type: ignore[arg-type]
     if '"status_code":0' not in last.get("text", ""):

@@ -1,5 +1,6 @@
 """What the profile's harness hands to an application, and what it takes for an answer."""
 
+import asyncio
 import cProfile
 import pstats
 from typing import Any
@@ -60,6 +61,33 @@ async def test_as_many_frames_come_as_were_asked_for() -> None:
     await packets(constant(1, {}), sockets=2)(socket('{"status_code":0}', seen), "t", 5, None)
     assert len(seen) == 5
     assert set(seen) == {next(constant(1, {}).sequence).decode()}
+
+
+async def test_a_frame_comes_when_the_one_before_it_is_answered() -> None:
+    at_once: list[int] = []
+
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        """Application that reads on while it works, as ours does while a handler waits."""
+        waiting: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def read() -> None:
+            while True:
+                message = await receive()
+                waiting.put_nowait(message)
+                if message["type"] == "websocket.disconnect":
+                    return
+
+        reading = asyncio.create_task(read())
+        while (message := await waiting.get())["type"] != "websocket.disconnect":
+            if message["type"] == "websocket.receive":
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                at_once.append(1 + waiting.qsize())
+                await send({"type": "websocket.send", "text": '{"status_code":0}', "bytes": None})
+        await reading
+
+    await packets(constant(1, {}), sockets=2)(app, "t", 6, None)  # type: ignore[arg-type]
+    assert at_once == [1] * 6
 
 
 async def test_refused_packets_are_not_profiled() -> None:
