@@ -1,7 +1,9 @@
 """Access log: one line for each HTTP request."""
 
+import json
 import logging
 from datetime import UTC, datetime
+from time import time
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -13,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 from starpost.auth.redaction import redact_query
 from starpost.header_fields import client_address
 from starpost.observability.gathering import GatheringOutput
-from starpost.observability.logs import writes_json
+from starpost.observability.logs import makes_json
 from starpost.observability.masking import MASK, mask_text
 
 _QUIET: Final = ("/health/", "/metrics")
@@ -25,12 +27,25 @@ _ENCODINGS: Final = 3
 """Levels of percent-encoding that are searched for secrets: a URL in a parameter has parameters of its own."""
 
 
-class _Line(Struct, kw_only=True):
-    """One line in JSON. A struct, because a dict takes a third more time and every request writes a line."""
+class _Request(Struct):
+    """Answered request, of which a line is made later."""
+
+    at: float
+    """Seconds since the epoch."""
+    method: str
+    path: str
+    status: int
+    seconds: float
+    user: str | None
+    address: str | None
+    query: bytes
+    correlation_id: str
+
+
+class _Line(Struct):
+    """One line in JSON. A struct, because a dict takes a third more time."""
 
     timestamp: datetime
-    level: str = "info"
-    event: str = "request"
     method: str
     path: str
     status: int
@@ -39,7 +54,25 @@ class _Line(Struct, kw_only=True):
     address: str | None
     query: str | UnsetType
     correlation_id: str
+    level: str = "info"
+    event: str = "request"
     logger: str = _NAME
+
+    @classmethod
+    def of(cls, request: _Request) -> "_Line":
+        """Make the line of a request. Its text is masked."""
+        user, query = request.user, request.query
+        return cls(
+            datetime.fromtimestamp(request.at, UTC),
+            mask_text(request.method[:16]),
+            request.path,
+            request.status,
+            round(request.seconds * 1000, 2),
+            None if user is None else mask_text(user),
+            request.address,
+            _masked(query.decode("latin-1"))[:_LONGEST_QUERY] if query else UNSET,
+            mask_text(request.correlation_id),
+        )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields that the pipeline does not add itself."""
@@ -64,9 +97,10 @@ class AccessLog:
 
     def __init__(self, *, is_direct: bool = True) -> None:
         self._is_direct = is_direct
-        self._output = GatheringOutput(_NAME)
+        self._output = GatheringOutput(_NAME, _json)
         # Bound here, because a lazy logger of structlog assembles itself again for each line.
         self._log = structlog.wrap_logger(self._output).bind()
+        self._processors = structlog.get_config()["processors"]
 
     def write(self, scope: HTTPScope, path: str, status: int, seconds: float, correlation_id: str) -> None:
         """Add the line of a request.
@@ -78,30 +112,24 @@ class AccessLog:
             seconds: Duration.
             correlation_id: Id of the request.
         """
-        user, query = scope.get("user"), scope["query_string"]
-        line = _Line(
-            timestamp=datetime.now(UTC),
-            method=mask_text(scope["method"][:16]),
-            path=path,
-            status=status,
-            ms=round(seconds * 1000, 2),
-            user=None if user is None else mask_text(user.username),
-            address=client_address(scope),
-            query=_masked(query.decode("latin-1"))[:_LONGEST_QUERY] if query else UNSET,
-            correlation_id=mask_text(correlation_id),
+        user = scope.get("user")
+        request = _Request(
+            time(),
+            scope["method"],
+            path,
+            status,
+            seconds,
+            None if user is None else user.username,
+            client_address(scope),
+            scope["query_string"],
+            correlation_id,
         )
         if path.startswith(_QUIET):
-            self._log.debug("request", **line.fields())
-        elif not (self._is_direct and writes_json()):
-            self._log.info("request", **line.fields())
+            self._log.debug("request", **_Line.of(request).fields())
+        elif not (self._is_direct and makes_json(self._processors)):
+            self._log.info("request", **_Line.of(request).fields())
         elif self._log.is_enabled_for(logging.INFO):
-            try:
-                text = _encoder.encode(line).decode()
-            except UnicodeEncodeError:
-                # Lone surrogates: the pipeline falls back to `json.dumps`.
-                self._log.info("request", **line.fields())
-            else:
-                self._output.msg(text)
+            self._output.add(request)
 
     def broken(self, status: int) -> None:
         """Log the current exception: the answer had begun, or could not be made."""
@@ -110,6 +138,15 @@ class AccessLog:
     def flush(self) -> None:
         """Write the lines that wait."""
         self._output.flush()
+
+
+def _json(request: _Request) -> str:
+    line = _Line.of(request)
+    try:
+        return _encoder.encode(line).decode()
+    except UnicodeEncodeError:
+        # Lone surrogates, which `json` escapes.
+        return json.dumps(msgspec.to_builtins(line))
 
 
 def _masked(query: str) -> str:

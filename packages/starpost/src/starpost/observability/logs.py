@@ -8,6 +8,7 @@ import json
 import logging
 import logging.config
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
@@ -63,10 +64,10 @@ def stdlib_config(level: LogLevel, form: LogFormat) -> dict[str, Any]:
     }
 
 
-def writes_json() -> bool:
-    """Return whether this process writes JSON now; ``False`` until ``configure_logs``."""
-    # structlog is asked, not this module: tests that capture lines replace structlog's processors.
-    return bool(structlog.get_config()["processors"][-1] is render_json)
+def makes_json(processors: Sequence[Processor]) -> bool:
+    """Return whether a logger with these processors writes JSON now; ``False`` until ``configure_logs``."""
+    # Asked for each line: a test that captures lines replaces what is in the list.
+    return processors[-1] is render_json
 
 
 class _Output:

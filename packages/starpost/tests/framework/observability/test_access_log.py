@@ -37,9 +37,11 @@ def scope(**members: Any) -> Any:
     }
 
 
-async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: str = "order-17") -> None:
+async def write(
+    scope: Any, path: str = "/authors/{author_id}", correlation_id: str = "order-17", *, is_direct: bool = True
+) -> None:
     """As the observer does it."""
-    log = AccessLog()
+    log = AccessLog(is_direct=is_direct)
     token = correlation.enter(correlation.Correlation(known_id=correlation_id))
     log.write(scope, path, 200, 0.0012345, correlation_id)
     correlation.leave(token)
@@ -73,14 +75,12 @@ async def write(scope: Any, path: str = "/authors/{author_id}", correlation_id: 
 async def test_json_says_what_the_pipeline_would(
     set_up: Callable[..., None],
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     members: dict[str, Any],
     fields: dict[str, Any],
 ) -> None:
     set_up("INFO", "json")
     await write(scope(**members))
-    monkeypatch.setattr("starpost.observability.access_log.writes_json", lambda: False)
-    await write(scope(**members))
+    await write(scope(**members), is_direct=False)
     direct, piped = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert direct.keys() == piped.keys()
     for line in (direct, piped):
@@ -151,6 +151,8 @@ async def test_text_for_a_terminal(set_up: Callable[..., None], capsys: pytest.C
 
 async def test_what_captures_lines_gets_them(set_up: Callable[..., None]) -> None:
     set_up("INFO", "json")
+    made_before = AccessLog()
     with capture_logs() as lines:
         await write(scope())
-    assert [line["path"] for line in lines] == ["/authors/{author_id}"]
+        made_before.write(scope(), "/authors", 200, 0.001, "order-18")
+    assert [line["path"] for line in lines] == ["/authors/{author_id}", "/authors"]

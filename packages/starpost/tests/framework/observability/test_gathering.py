@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from starpost.observability.gathering import PIECE, GatheringOutput
+from starpost.observability.gathering import PIECE, TOGETHER, GatheringOutput
 
 
 class Written(io.StringIO):
@@ -34,7 +34,7 @@ class Written(io.StringIO):
 
 async def test_lines_are_written_together_and_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written.instead_of_stdout(monkeypatch)
-    output = GatheringOutput("access")
+    output = GatheringOutput("access", "entry {}".format)
     for number in range(3):
         output.info(f"line {number}")
     assert written.pieces == []
@@ -46,7 +46,7 @@ async def test_lines_are_written_together_and_soon(monkeypatch: pytest.MonkeyPat
 
 async def test_no_piece_is_longer_than_a_pipe_takes_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written.instead_of_stdout(monkeypatch)
-    output = GatheringOutput("access")
+    output = GatheringOutput("access", "entry {}".format)
     lines = ["x" * 1000 for _ in range(10)]
     for line in lines:
         output.info(line)
@@ -57,9 +57,30 @@ async def test_no_piece_is_longer_than_a_pipe_takes_at_once(monkeypatch: pytest.
     assert len(written.pieces) == 3
 
 
+async def test_the_lines_of_entries_are_made_when_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = Written.instead_of_stdout(monkeypatch)
+    made: list[int] = []
+
+    def line_of(entry: int) -> str:
+        made.append(entry)
+        return f"entry {entry}"
+
+    output = GatheringOutput("access", line_of)
+    output.add(1)
+    output.info("line")
+    output.add(2)
+    assert made == []
+    output.flush()
+    assert written.pieces == ["entry 1\nline\nentry 2\n"]
+    for number in range(TOGETHER):
+        output.add(number)
+    assert made == [1, 2, *range(TOGETHER)]
+    assert len(written.pieces) == 2
+
+
 def test_an_event_loop_that_ended_early_keeps_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
     written = Written.instead_of_stdout(monkeypatch)
-    output = GatheringOutput("access")
+    output = GatheringOutput("access", "entry {}".format)
 
     async def write(line: str) -> None:
         output.info(line)
