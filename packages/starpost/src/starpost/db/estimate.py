@@ -55,7 +55,9 @@ def size_clause(model: type[BaseModel]) -> AnySelect:
     Source: ``estimate_rel_size`` in ``src/backend/optimizer/util/plancat.c``.
     """
     name = _quote(model.__table__).replace("'", "''")
-    pages = func.pg_relation_size(_pg_class.c.oid) / cast(func.current_setting("block_size"), Integer)
+    # Literals: each page would have to send parameters.
+    block_size = cast(func.current_setting(literal_column("'block_size'")), Integer)
+    pages = func.pg_relation_size(_pg_class.c.oid) / block_size
     rows = cast(_pg_class.c.reltuples / _pg_class.c.relpages * pages, BigInteger)
-    is_analyzed = (_pg_class.c.relpages > 0) & (_pg_class.c.reltuples >= 0)
+    is_analyzed = (_pg_class.c.relpages > literal_column("0")) & (_pg_class.c.reltuples >= literal_column("0"))
     return select(case((is_analyzed, rows))).where(_pg_class.c.oid == literal_column(f"'{name}'::regclass"))

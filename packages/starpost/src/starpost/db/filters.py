@@ -64,10 +64,12 @@ def parse(model: type[BaseModel], filters: Mapping[str, Any] | None) -> Filters:
         InvalidDataError: An unknown column, a value of another type than the column, or one that PostgreSQL cannot
             store; the error lists every one.
     """
+    if not filters:
+        return Filters((), {})
     shape: list[Condition] = []
     parameters: dict[str, Any] = {}
     errors: list[FieldError] = []
-    given = {name: value for name, value in (filters or {}).items() if value is not UNSET}
+    given = {name: value for name, value in filters.items() if value is not UNSET}
     for name in sorted(given):
         value = given[name]
         fault = _fault(model, name, value)

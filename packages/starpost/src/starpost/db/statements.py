@@ -142,17 +142,19 @@ class Statements:
                 rows = await self._values(offset_statement(model, view, ordering, shape), limits)
         else:
             rows = await self._select(offset_clause(model, view, ordering, shape, apply_filters), limits)
-        items = [view(*row[:-2]) for row in rows]
-        count, estimate = rows[0][-2:] if rows else (0, None)
+        items = [view(*row[:-1]) for row in rows]
+        total: int | None = rows[0][-1] if rows else 0
         if not rows and page > 1:
-            count = await self._count(model, shape, apply_filters, counting)
-        if count_limit is None or count <= count_limit:
-            return Page(items, OffsetMeta.of(page, per_page, count))
+            total = await self._count(model, shape, apply_filters, counting)
+        if total is not None and total >= 0 and (count_limit is None or total <= count_limit):
+            return Page(items, OffsetMeta.of(page, per_page, total))
         if 0 < len(rows) < per_page:
             return Page(items, OffsetMeta.of(page, per_page, offset + len(rows)))
-        if estimate is None:
+        if total is None or total >= 0:
             estimate = await self._estimate(model, shape, apply_filters, parameters)
-        total = max(estimate, count, offset + len(rows))
+        else:
+            estimate = -total
+        total = max(estimate, (count_limit or 0) + 1, offset + len(rows))
         return Page(items, OffsetMeta.of(page, per_page, total if rows else min(total, offset), total_is_exact=False))
 
     async def get_cursor_results(
