@@ -5,6 +5,7 @@ is read as untrusted input.
 """
 
 import binascii
+import math
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
@@ -26,8 +27,13 @@ _decode = msgspec.json.Decoder(_Position).decode
 
 
 def encode(order: str, values: Sequence[Any]) -> str:
-    """Return a cursor after the row with these ``values`` of the columns that ``order`` names."""
-    packed = msgspec.json.encode(_Position(_VERSION, order, list(values)))
+    """Return a cursor after the row with these ``values`` of the columns that ``order`` names.
+
+    ``order`` also names the list: a position in one means nothing in another.
+    """
+    # JSON has no infinities and no NaN.
+    packable = [str(value) if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+    packed = msgspec.json.encode(_Position(_VERSION, order, packable))
     return urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
 
 
@@ -41,7 +47,10 @@ def decode(cursor: str, order: str, types: Sequence[Any]) -> list[Any]:
         packed = b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), b"-_", validate=True)
         position = _decode(packed)
         if position.version == _VERSION and position.order == order and len(position.values) == len(types):
-            return [msgspec.convert(value, type_) for value, type_ in zip(position.values, types, strict=True)]
+            return [
+                msgspec.convert(value, type_, strict=type_ is not float)
+                for value, type_ in zip(position.values, types, strict=True)
+            ]
     except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError, RecursionError) as error:
         raise _invalid() from error
     raise _invalid()

@@ -9,10 +9,11 @@ from advanced_alchemy.exceptions import NotFoundError as NoRowError
 from advanced_alchemy.exceptions import RepositoryError
 from asyncpg.exceptions._base import DataError as DriverDataError
 from sqlalchemy import Constraint, ForeignKeyConstraint, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from starpost.db.model import BaseModel
+from starpost.db.statement import NOT_STORABLE
 from starpost.errors import (
     AppError,
     ConflictError,
@@ -73,6 +74,9 @@ def translate(error: BaseException) -> AppError | None:
         if error.connection_invalidated:
             return UnavailableError()
         return None if cause is None else translate(cause)
+    if isinstance(error, StatementError):
+        # A type of SQLAlchemy could not convert a parameter: no time in UTC.
+        return InvalidDataError(NOT_STORABLE) if isinstance(error.orig, OverflowError) else None
     if isinstance(error, asyncpg.PostgresError):
         return _of_server(error)
     if isinstance(error, asyncpg.InterfaceError):
@@ -87,7 +91,7 @@ def _of_server(error: asyncpg.PostgresError) -> AppError | None:
     if sqlstate in _UNAVAILABLE or sqlstate[:2] in _UNAVAILABLE_CLASSES:
         return UnavailableError()
     if sqlstate.startswith("22"):
-        return InvalidDataError("The database cannot store one of the values")
+        return InvalidDataError(NOT_STORABLE)
     if sqlstate.startswith("23"):
         return _of_constraint(error, sqlstate)
     return None
@@ -96,7 +100,7 @@ def _of_server(error: asyncpg.PostgresError) -> AppError | None:
 def _of_driver(error: asyncpg.InterfaceError) -> AppError | None:
     # asyncpg has two DataErrors: one for errors of the server, and this one for arguments that it cannot encode.
     if isinstance(error, DriverDataError):
-        return InvalidDataError("The database cannot store one of the values")
+        return InvalidDataError(NOT_STORABLE)
     # asyncpg has no class for a closed connection.
     return UnavailableError() if "connection is closed" in str(error) or "being closed" in str(error) else None
 

@@ -59,6 +59,10 @@ class Ordering(NamedTuple):
     def __str__(self) -> str:
         return ",".join(f"-{name}" if descends else name for name, descends in self.terms)
 
+    def of_table(self, model: type[BaseModel]) -> str:
+        """Return the name of this order of a table, for cursors."""
+        return f"{model.__tablename__}:{self}"
+
     def columns(self, model: type[BaseModel]) -> list[InstrumentedAttribute[Any]]:
         """Return the columns."""
         return [getattr(model, name) for name, _ in self.terms]

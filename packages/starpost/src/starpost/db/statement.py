@@ -1,7 +1,7 @@
 """Declaration of a single statement: its SQL, and the type of its rows."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 import asyncpg
 import msgspec
@@ -10,11 +10,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
 from starpost.db.model import BaseModel
+from starpost.errors import InvalidDataError
 
 T = TypeVar("T")
 
 AnySelect = Select[*tuple[Any, ...]]
 Clause = AnySelect | Insert | Update | Delete
+NOT_STORABLE: Final = "The database cannot store one of the values"
 _Processor = Callable[[Any], Any]
 
 
@@ -97,6 +99,7 @@ class CompiledStatement(Generic[T]):
 
         Raises:
             TypeError: A parameter is missing or unknown.
+            InvalidDataError: A time is before or after all that there are in UTC.
         """
         if parameters.keys() != self._parameters:
             raise TypeError(f"the statement takes {sorted(self._parameters)}, but got {sorted(parameters)}")
@@ -104,7 +107,10 @@ class CompiledStatement(Generic[T]):
         if not self._binders:
             return [values[name] for name in self._names]
         binders = self._binders
-        return [binders[name](values[name]) if name in binders else values[name] for name in self._names]
+        try:
+            return [binders[name](values[name]) if name in binders else values[name] for name in self._names]
+        except OverflowError as error:
+            raise InvalidDataError(NOT_STORABLE) from error
 
     def values(self, records: Sequence[asyncpg.Record]) -> Sequence[Any]:
         """Return the converted columns of each row, or the records themselves if no column needs a conversion."""

@@ -182,7 +182,7 @@ class Statements:
             order_by: Columns that are never NULL, all ascending or all descending.
 
         Raises:
-            InvalidDataError: As for ``get_paginated_results``, and for a cursor of another order.
+            InvalidDataError: As for ``get_paginated_results``, and for a cursor of another table or order.
         """
         per_page = self._database.default_page_size if per_page is UNSET else per_page
         require_page(1, per_page)
@@ -195,7 +195,7 @@ class Statements:
         # One more row than requested shows whether there is a next page.
         parameters["row_limit"] = per_page + 1
         if cursor:
-            position = cursors.decode(cursor, str(ordering), types)
+            position = cursors.decode(cursor, ordering.of_table(model), types)
             parameters.update({f"after_{index}": value for index, value in enumerate(position)})
         if apply_filters is None:
             rows = await self._values(keyset_statement(model, view, ordering, shape, bool(cursor)), parameters)
@@ -205,7 +205,7 @@ class Statements:
         has_more = len(rows) > per_page
         rows = rows[:per_page]
         width = len(view.__struct_fields__)
-        following = cursors.encode(str(ordering), rows[-1][width:]) if has_more else None
+        following = cursors.encode(ordering.of_table(model), rows[-1][width:]) if has_more else None
         return Page([view(*row[:width]) for row in rows], CursorMeta(per_page, following, has_more))
 
     def _compile(self, statement: Statement[T]) -> CompiledStatement[T]:

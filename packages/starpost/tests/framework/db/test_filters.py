@@ -5,12 +5,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
+from sqlalchemy import select
 
-from starpost.db import Database, Statements
+from starpost.db import Database, Statements, translate
 from starpost.db.filters import MAX_ALTERNATIVES, parse
 from starpost.errors import InvalidDataError
 from tests.framework.db.conftest import add_shelves
-from tests.framework.db.shelf import Item, Shelf, ShelfView
+from tests.framework.db.shelf import Item, ItemView, Shelf, ShelfView
 
 LABELS = ["100%", "100", "a_b", "aXb", "back\\slash", "backslash", "ÄÖÜ", "äöü", "Tolkien", "'; DROP TABLE x; --"]
 
@@ -101,9 +102,24 @@ def test_all_wrong_filters_are_named() -> None:
 
 async def test_what_postgresql_cannot_take_is_refused_by_it(statements: Statements) -> None:
     """``weight`` is an integer of 32 bits."""
-    from starpost.db import translate
-    from tests.framework.db.shelf import ItemView
-
     with pytest.raises(Exception, match="out of int32 range") as raised:
         await statements.get_paginated_results(Item, view=ItemView, filters={"weight": 2**40})
     assert isinstance(translate(raised.value), InvalidDataError)
+
+
+@pytest.mark.parametrize("model", [Item.due, Item.created_at])
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+async def test_a_time_before_or_after_all_times_in_utc_is_refused(
+    statements: Statements, database: Database, model: Any, time: str
+) -> None:
+    """``due`` and ``created_at`` have types of SQLAlchemy that differ in who converts to UTC."""
+    value = dt.datetime.fromisoformat(time)
+    with pytest.raises(Exception) as by_filter:  # noqa: PT011 - judged by ``translate``
+        await statements.get_paginated_results(Item, view=ItemView, filters={model.key: value})
+    with pytest.raises(Exception) as by_session:  # noqa: PT011 - judged by ``translate``
+        async with database.new_session() as session:
+            await session.execute(select(Item.id).where(model == value))
+    for raised in (by_filter, by_session):
+        refused = translate(raised.value)
+        assert isinstance(refused, InvalidDataError)
+        assert refused.msg == "The database cannot store one of the values"

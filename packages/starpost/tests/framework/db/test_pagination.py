@@ -27,6 +27,16 @@ class Fresh(BaseModel):
     label: Mapped[str]
 
 
+class Reading(BaseModel):
+    __tablename__ = "test_reading"
+
+    value: Mapped[float]
+
+
+class ReadingView(msgspec.Struct, frozen=True):
+    value: float
+
+
 class ItemLine(msgspec.Struct, frozen=True):
     title: str
     weight: int
@@ -262,6 +272,42 @@ async def test_walking_by_cursor_sees_every_row_once_in_order(
     assert custom == [line for line in everything.items if line.weight == 1]
 
 
+@pytest.mark.parametrize("order", ["value", "-value"])
+async def test_a_walk_passes_numbers_that_json_does_not_have(
+    database: Database, statements: Statements, order: str
+) -> None:
+    values = ["-inf", "-1.5", "0.0", "1e+300", "inf", "inf", "nan", "nan"]  # as PostgreSQL orders them
+    async with database.engine.begin() as connection:
+        await connection.run_sync(
+            BaseModel.metadata.create_all,
+            tables=[Reading.__table__],  # type: ignore[list-item]
+        )
+        await connection.execute(insert(Reading), [{"value": float(value)} for value in values[::-1]])
+    seen: list[str] = []
+    cursor: str | None = ""
+    try:
+        while cursor is not None:
+            found = await statements.get_cursor_results(
+                Reading, view=ReadingView, cursor=cursor, per_page=1, order_by=[order]
+            )
+            seen += [str(reading.value) for reading in found.items]
+            assert isinstance(found.meta, CursorMeta)
+            cursor = found.meta.next
+    finally:
+        async with database.connection() as connection:
+            await connection.execute("DROP TABLE test_reading")
+    assert seen == (values if order == "value" else values[::-1])
+
+
+async def test_a_cursor_of_another_table_is_refused(shelves: None, statements: Statements) -> None:
+    first = await statements.get_cursor_results(Shelf, view=ShelfView, per_page=1)
+    assert isinstance(first.meta, CursorMeta)
+    assert first.meta.next is not None
+    with pytest.raises(InvalidDataError) as raised:
+        await statements.get_cursor_results(Item, view=ItemLine, cursor=first.meta.next)
+    assert [error.path for error in raised.value.errors] == ["$.cursor"]
+
+
 async def test_rows_that_come_and_go_do_not_disturb_a_walk(database: Database, statements: Statements) -> None:
     async with database.engine.begin() as connection:
         await connection.execute(insert(Item), [{"title": f"{n:03}", "weight": 1} for n in range(0, 100, 2)])
@@ -298,7 +344,8 @@ async def test_rows_that_come_and_go_do_not_disturb_a_walk(database: Database, s
     ],
 )
 async def test_a_forged_cursor_is_refused(statements: Statements, order_by: list[str], values: list[Any]) -> None:
-    forged = urlsafe_b64encode(msgspec.json.encode([1, str(Ordering.of(Item, tuple(order_by))), values])).decode()
+    order = Ordering.of(Item, tuple(order_by)).of_table(Item)
+    forged = urlsafe_b64encode(msgspec.json.encode([1, order, values])).decode()
     with pytest.raises(InvalidDataError):
         await statements.get_cursor_results(Item, view=ItemLine, cursor=forged.rstrip("="), order_by=order_by)
 
