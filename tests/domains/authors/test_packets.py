@@ -102,3 +102,27 @@ async def test_roles(database: Database, application: Launched, tokens: dict[str
             for pkg_id in range(1, 8):
                 reply = await socket.ask(pkg_id, {})
                 assert (reply["status_code"] == 3) == (pkg_id not in allowed), f"{role} {pkg_id}: {reply}"
+
+
+async def test_both_ways_find_the_same(socket: PacketClient, client: httpx.AsyncClient) -> None:
+    names = ["100%", "a_b", "axb", "back\\slash", "Straße", "STRASSE", "שלום", "e\u0301tude", "étude", "\u202egnirts"]
+    for name in names:
+        await answered(socket, PkgID.CREATE_AUTHOR, {"name": name})
+    for part, found in {
+        "%": [],  # one or two letters: the beginning
+        "00%": ["100%"],
+        "a_b": ["a_b"],
+        "k\\s": ["back\\slash"],
+        "straß": ["Straße"],
+        "strass": ["STRASSE"],
+        "לום": ["שלום"],
+        "é": ["étude"],
+        "tude": ["e\u0301tude", "étude"],
+        "gnir": ["\u202egnirts"],
+        "😀" * 100: [],
+    }.items():
+        for page in ({}, {"cursor": ""}):
+            by_packet = await answered(socket, PkgID.GET_AUTHORS, {"filters": {"name": part}} | page)
+            by_route = (await client.get("/authors", params={"name": part} | page)).json()["items"]
+            assert [author["name"] for author in by_packet] == found
+            assert by_route == by_packet

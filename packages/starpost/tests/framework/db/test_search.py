@@ -32,7 +32,7 @@ BEGINS, CONTAINS = "ix_test_title_name_begins", "ix_test_title_name_contains"
 NAMES = ["Solaris", "so what", "Also", "ÄÖÜ", "äther", "100%", "50% off", "_x", "ax", "\\", "The Left Hand of Darkness"]
 RARE = "c4ca4238a0b923820dcc509a6f75849b"
 """Digest of `1`."""
-NAMES += ["... and more", "wait...", "a. b", "B...", "b!..", "«»«»"]
+NAMES += ["... and more", "wait...", "a. b", "B...", "b!..", "«»«»", "İstanbul", "Große", "مرحبا بالعالم", "😀😀😀 x"]
 
 
 @searchable("name")
@@ -105,6 +105,15 @@ async def found(database: Database, part: str) -> list[str]:
         ("\\", ["\\"]),
         ("10", ["100%"]),
         ("50%", ["50% off"]),
+        # In lower case a letter is one letter, and nothing else is the same: İ is i, ß is not ss.
+        ("i", ["İstanbul"]),
+        ("İST", ["İstanbul"]),
+        ("ROß", ["Große"]),
+        ("ross", []),
+        ("ﻡ", []),
+        ("م", ["مرحبا بالعالم"]),
+        ("عالم", ["مرحبا بالعالم"]),
+        ("😀😀😀", ["😀😀😀 x"]),
     ],
 )
 async def test_without_a_trigram_a_part_is_a_beginning_else_it_is_anywhere(
