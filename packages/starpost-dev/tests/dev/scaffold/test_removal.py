@@ -43,7 +43,7 @@ def test_what_is_left_works_and_names_nothing_of_it(tmp_path: Path, pytestconfig
     assert [revision.name for revision in made.undone] == ["0001"]
 
     write_tree(made.tree, tmp_path)
-    known = pytestconfig.cache.mkdir("mypy_removal")
+    known = pytestconfig.cache.mkdir("mypy")
     for command in (
         ("ruff", "check", "."),
         ("ruff", "format", "--check", "."),
