@@ -11,7 +11,7 @@ import pytest
 
 from starpost.testing import plain_http, serving
 from starpost.testing.issuer import Issuer
-from starpost.testing.launched import Launched
+from starpost.testing.launched import Launched, until
 from starpost.testing.packet_client import PacketClient, packet_client
 from starpost_dev.services import Services, ValkeyCluster, ephemeral_valkey, ephemeral_valkey_cluster
 from tests.e2e.sentinel import HASTY, PATIENT, Watched, watched_by_sentinels
@@ -60,7 +60,6 @@ def installation(
             "KEYCLOAK_BASE_URL": issuer.base_url,
             "DRAIN_SPREAD": "0",
             "WS_MAX_CONNECTIONS_PER_USER": str(LIMIT),
-            "PRESENCE_LEASE": "3",
         }
         nodes = [
             stack.enter_context(
@@ -173,8 +172,7 @@ def delete(node: Launched, name: str, headers: dict[str, str]) -> int:
 
 async def test_both_nodes_are_ready(installation: Installation) -> None:
     for node in installation.nodes:
-        ready = await asyncio.to_thread(node.get, "/health/ready")
-        assert ready.status_code == 200, ready.text
+        await asyncio.to_thread(until, lambda: node.get("/health/ready").status_code == 200, "ready")  # noqa: B023
 
 
 async def test_a_server_is_lost_while_events_flow(installation: Installation, connect: Connect) -> None:
@@ -203,8 +201,6 @@ def lose_a_server(installation: Installation) -> Callable[[], object]:
     """Kill the server that has the topic; what brings a server for it back."""
     redis = installation.redis
     if isinstance(redis, Watched):
-        from starpost.testing.launched import until
-
         old = redis.primary()
         server = next(server for server in redis.servers if server.port == old)
         redis.take_for_lost_after(HASTY)

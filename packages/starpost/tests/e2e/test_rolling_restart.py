@@ -228,5 +228,5 @@ async def test_the_proxy_answers_from_the_node_that_is_left(nodes: list[Node]) -
         await asyncio.to_thread(nodes[0].runs[-1].process.wait)
         async with httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             for _ in range(6):
-                assert (await client.get("/health/ready")).status_code == 200
+                assert (await client.get("/health/live")).status_code == 200
             assert (await client.get("/metrics")).status_code == 403

@@ -28,7 +28,7 @@ CREATE_AUTHOR, UPDATE_AUTHOR, DELETE_AUTHOR, AUTHOR_EVENT = 2, 4, 5, 8
 @pytest.fixture(scope="module")
 def nodes(serve: Serve) -> list[Launched]:
     """A node of two workers, and another one, by its second door."""
-    common = {"REDIS_PREFIX": "topics", "PRESENCE_LEASE": "3", "WS_MAX_CONNECTIONS_PER_USER": "500"}
+    common = {"REDIS_PREFIX": "topics", "WS_MAX_CONNECTIONS_PER_USER": "500"}
     return [
         serve(target=SPECIMEN, WORKERS="2", **common),
         serve(target=SPECIMEN, WS_PORT=str(free_port()), **common).at_second_door(),

@@ -101,8 +101,12 @@ async def test_the_queries_of_twenty_clients_that_left_end(served: Launched, iss
     assert statuses == [200] * 6 + [499] * 14
     assert not served.lines("request_broken")
     assert not [line for line in served.lines()[before:] if "exception" in line]
-    # All connections of the pool are there for the next.
-    assert served.get("/health/ready").status_code == 200
+
+    async def is_ready() -> bool:
+        return (await asyncio.to_thread(served.get, "/health/ready")).status_code == 200
+
+    # All connections of the pool are there for the next. On a busy machine, one that is asked may be late.
+    await until(is_ready)
 
 
 async def rows_after_leaving(client: Client, postgres: Any, path: str, seconds: float) -> int:

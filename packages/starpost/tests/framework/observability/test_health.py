@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from starpost.observability import health
 from starpost.observability.health import DrainingError, NotReadyError, Readiness
 
 
@@ -48,7 +49,8 @@ async def test_parts_are_asked_side_by_side() -> None:
     assert (await readiness.check()).status == "ready"
 
 
-async def test_many_who_ask_cost_one_check() -> None:
+async def test_many_who_ask_cost_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "KEPT", 3600.0)
     asked = 0
 
     async def counted() -> None:

@@ -67,7 +67,7 @@ def test_every_worker_runs_its_tasks_and_one_runs_that_of_the_cluster(
         assert until(running, "the numbers of both workers")["ticker.in_one_worker"] == 1
         until(lambda: samples(server, "background_task_failures_total").get("ticker.failing", 0) >= 2, "failures")
         assert server.lines("task_failed")[0]["task"] == "ticker.failing"
-        assert server.get("/health/ready").status_code == 200
+        until(lambda: server.get("/health/ready").status_code == 200, "ready all the same")
 
         holder, fence = journal.of("one")[0]
         os.kill(int(holder), signal.SIGKILL)
