@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -190,7 +190,9 @@ async def stranger(server: Launched) -> AsyncIterator[PacketClient]:
 async def is_turned_away(server: Launched, token: str | None = None) -> bool:
     """Whether the server is overloaded for such a client."""
     async with packet_client(server.port, token) as client:
-        await client.send(PING, {})
+        # It may be closed already; CLOSING can be read all the same.
+        with suppress(ConnectionClosed):
+            await client.send(PING, {})
         first = await client.receive()
         if first["pkg_id"] == PING:
             return False
