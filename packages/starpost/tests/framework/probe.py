@@ -63,6 +63,7 @@ class ProbeID(IntEnum):
     FAIL_AFTER_PUBLISH = 116
     HELD = 117
     FIND_IN_SCOPE = 118
+    AWAIT_CANCELLED = 119
     ROOM_EVENT = 120
     LATEST_EVENT = 121
     STRICT_EVENT = 122
@@ -186,6 +187,15 @@ async def find_in_scope(request: RequestModel[InScope]) -> list[str]:
     # Granian's ports are strings.
     scopes = [scope for scope in sockets if str((scope.get("client") or ("", ""))[1]) == str(wanted.port)]
     return sorted({str(name) for scope in scopes for name, value in scope.items() if wanted.text in repr(value)})
+
+
+@probe_router.register(ProbeID.AWAIT_CANCELLED)
+async def await_cancelled(request: RequestModel[Seconds]) -> None:
+    """Wait for something that another one has cancelled."""
+    await asyncio.sleep(request.data.seconds)
+    shared = asyncio.get_running_loop().create_future()
+    shared.cancel("the secret of the crash")
+    await shared
 
 
 @probe_router.register(ProbeID.ERR_MSG)

@@ -226,8 +226,10 @@ class Parallel:
         self._slots.release()
         for lane in [lane for lane, last in self._lanes.items() if last is task]:
             del self._lanes[lane]
-        if not task.cancelled() and task.exception() is not None:
-            log.error("frame_failed", connection_id=self._sender.id, exc_info=task.exception())
+        if task.cancelled() or task.exception() is not None:
+            # A handler may have cancelled its own task. Its client would wait for ever.
+            cause = None if task.cancelled() else task.exception()
+            log.error("frame_failed", connection_id=self._sender.id, exc_info=cause)
             self._ending.stop(Verdict(CloseCode.INTERNAL_ERROR, "internal_error"))
         if not self._frames:
             self._on_idle()

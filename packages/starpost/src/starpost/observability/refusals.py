@@ -54,7 +54,7 @@ class Refusals:
     def _translated(self, error: Exception) -> AppError | None:
         return next((known for translate in self._translators if (known := translate(error)) is not None), None)
 
-    def fault(self, error: Exception, incident: str | None = None) -> InternalError:
+    def fault(self, error: BaseException, incident: str | None = None) -> InternalError:
         """Log a fault of the program, and return the refusal with the id under which the log knows it.
 
         Args:

@@ -99,10 +99,14 @@ class Dispatcher:
                 status, reply = _encode(caller.codec, pkg_id, packet.req_id, result)
             else:
                 status, reply = await self._run_with_dependencies(caller, route, request)
-        except asyncio.CancelledError:
-            if caller.interrupted is None:
+        except asyncio.CancelledError as error:
+            if caller.interrupted is not None:
+                status, reply = self._refuse(caller, user, packet, TimeoutExceededError(caller.interrupted))
+            elif (task := asyncio.current_task()) is None or task.cancelling():
                 raise
-            status, reply = self._refuse(caller, user, packet, TimeoutExceededError(caller.interrupted))
+            else:
+                # What the handler waited for was cancelled, and not the packet.
+                status, reply = self._refuse(caller, user, packet, self._refusals.fault(error))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered; Refusals logs it
             # Kept in no variable: the refusal may be the error, whose trace holds this frame.
             status, reply = self._refuse(caller, user, packet, self._refusals.of(error))

@@ -55,6 +55,18 @@ async def test_replies(probe: Launched, token: str, codec: Any) -> None:
         assert line["pkg_id"] == ProbeID.CRASH
 
 
+@pytest.mark.parametrize("seconds", [0, 0.01], ids=["in its first step", "later"])
+async def test_a_handler_whose_wait_is_cancelled_by_another_has_failed(
+    either: Launched, token: str, seconds: float
+) -> None:
+    async with packet_client(either.port, token) as client:
+        for _ in range(2):
+            failed = await client.ask(ProbeID.AWAIT_CANCELLED, {"seconds": seconds})
+            assert (failed["status_code"], failed["data"]["code"]) == (1, "internal")
+        assert (await client.ask(ProbeID.ECHO, {"name": "a"}))["status_code"] == 0
+    assert [line for line in either.lines("packet_failed") if line["incident"] == failed["data"]["incident"]]
+
+
 async def test_extension_types_are_refused(probe: Launched, token: str) -> None:
     async with packet_client(probe.port, token, codec="msgpack") as client:
         for pkg_id in (PING, ProbeID.ECHO):
