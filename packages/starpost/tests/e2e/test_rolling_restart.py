@@ -20,6 +20,7 @@ from starpost.testing.packet_client import PacketClient, packet_client
 from starpost.testing.plain_http import NO_TLS
 from starpost_dev.services import Services, ports
 from tests.e2e.proxy import proxied
+from tests.framework.sockets.echo import GOOD
 from tests.specimen import SPECIMEN
 
 SUBSCRIBE, CREATE_AUTHOR, AUTHOR_EVENT, CLOSING, GAP = -3, 2, 8, -6, -7
@@ -230,3 +231,7 @@ async def test_the_proxy_answers_from_the_node_that_is_left(nodes: list[Node]) -
             for _ in range(6):
                 assert (await client.get("/health/live")).status_code == 200
             assert (await client.get("/metrics")).status_code == 403
+            for path in ("/web/", "/web//", "/web/%2e"):
+                # The first port would serve a socket there, too.
+                assert (await client.get(path, headers=GOOD)).status_code == 404
+            assert (await client.get("/web", headers=GOOD)).status_code == 101
