@@ -54,7 +54,7 @@ def served_with_debug_auth(services: Services, tmp_path_factory: pytest.TempPath
 
 
 def request(served: Launched, method: str, path: str, **options: Any) -> httpx.Response:
-    return plain_http.request(method, f"http://127.0.0.1:{served.port}{path}", timeout=30, **options)
+    return plain_http.request(method, f"http://127.0.0.1:{served.port}{path}", **options)
 
 
 def path_of(template: str) -> str:

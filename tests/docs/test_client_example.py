@@ -41,7 +41,7 @@ async def names(services: Services, application: Launched) -> list[str]:
 
 def test_client_signs_in_and_prints_the_replies(application: Launched, names: list[str]) -> None:
     command = [sys.executable, str(CLIENT), f"http://127.0.0.1:{application.port}"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert ran.returncode == 0, ran.stderr
     replies = [json.loads(text) for text in re.split(r"(?<=^})\n", ran.stdout.strip(), flags=re.MULTILINE)]
     sent = [int(number) for number in re.findall(r"\((-?\d+), {", CLIENT.read_text())]

@@ -153,7 +153,7 @@ def run(*options: str, **variables: str) -> subprocess.CompletedProcess[str]:
         env={**environ, "ACTIONS_FILE_PATH": str(ACTIONS_FILE), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

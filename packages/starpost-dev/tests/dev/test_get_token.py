@@ -23,7 +23,7 @@ def run(server: IdentityServer, *arguments: str, **variables: str) -> subprocess
         env={**os.environ, "KEYCLOAK_BASE_URL": server.base_url, **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=False,
     )
 

@@ -68,7 +68,7 @@ class Browser:
 
     def _send(self, method: str, url: str, **options: dict[str, str]) -> Page:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
-        answer = plain_http.request(method, url, headers=headers if self.cookies else None, timeout=30, **options)
+        answer = plain_http.request(method, url, headers=headers if self.cookies else None, **options)
         for line in answer.headers.get_list("set-cookie"):
             name, _, value = line.partition(";")[0].partition("=")
             if SimpleCookie(line)[name]["max-age"] == "0":

@@ -339,7 +339,7 @@ def test_sessions_of_a_user(server: IdentityServer, admin: KeycloakAdmin, new_us
 def call(server: IdentityServer, token: str | None, method: str, path: str) -> httpx.Response:
     """A call of the administration API."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return plain_http.request(method, f"{server.base_url}/admin/realms/{REALM}{path}", headers=headers, timeout=30)
+    return plain_http.request(method, f"{server.base_url}/admin/realms/{REALM}{path}", headers=headers)
 
 
 @pytest.mark.parametrize("kind", [None, "garbage", "id_token", "refresh_token"])

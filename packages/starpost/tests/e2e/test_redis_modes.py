@@ -21,7 +21,7 @@ SUBSCRIBE, PRESENCE = -3, -9
 GET_AUTHORS, CREATE_AUTHOR, AUTHOR_EVENT = 1, 2, 8
 ADMIN = {"roles": ["author-reader", "author-editor", "admin"]}
 LIMIT = 3
-PATIENCE = 60.0
+PATIENCE = 100.0
 
 
 @dataclass(frozen=True)

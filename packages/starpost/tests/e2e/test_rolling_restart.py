@@ -25,7 +25,7 @@ from tests.specimen import SPECIMEN
 
 SUBSCRIBE, CREATE_AUTHOR, AUTHOR_EVENT, CLOSING, GAP = -3, 2, 8, -6, -7
 WRITERS, LISTENERS = 4, 4
-PATIENCE = 60.0
+PATIENCE = 100.0
 EDITOR = {"roles": ["author-reader", "author-editor"]}
 
 

@@ -63,12 +63,12 @@ class IdentityServer:
 
     def post(self, endpoint: str, **form: str) -> httpx.Response:
         """Post a form to a protocol endpoint."""
-        return plain_http.post(f"{self.protocol}/{endpoint}", data=form, timeout=30)
+        return plain_http.post(f"{self.protocol}/{endpoint}", data=form)
 
     def get(self, endpoint: str, *, token: str | None = None) -> httpx.Response:
         """Get a protocol endpoint, with a bearer token if there is one."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return plain_http.get(f"{self.protocol}/{endpoint}", headers=headers, timeout=30)
+        return plain_http.get(f"{self.protocol}/{endpoint}", headers=headers)
 
     def sign_in(
         self, user: str, *, password: str | None = None, client: str = CLIENT, scope: str | None = "openid"
@@ -104,7 +104,7 @@ class IdentityServer:
             user_realm_name=REALM,
             # The server has no TLS, and reading the system's certificates is the slowest part of making a client.
             verify=False,
-            timeout=30,
+            timeout=100,
         )
         return KeycloakAdmin(connection=connection)
 

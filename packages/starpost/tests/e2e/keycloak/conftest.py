@@ -26,7 +26,7 @@ class Application:
     def __init__(self, launched: Launched, stack: AsyncExitStack) -> None:
         self.launched = launched
         self._stack = stack
-        self._http = httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{launched.port}", timeout=30)
+        self._http = httpx.AsyncClient(verify=NO_TLS, base_url=f"http://127.0.0.1:{launched.port}", timeout=100)
         stack.push_async_callback(self._http.aclose)
 
     async def open(self, token: str | None = None, **options: Any) -> PacketClient:

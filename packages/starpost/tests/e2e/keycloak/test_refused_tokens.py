@@ -44,7 +44,7 @@ def of_another_realm(server: IdentityServer, issuer: Issuer) -> str:
     if server.is_development:
         return issuer.token()
     form = {"grant_type": "password", "client_id": "admin-cli", "username": "admin", "password": "admin"}
-    answer = plain_http.post(f"{server.base_url}/realms/master/protocol/openid-connect/token", data=form, timeout=30)
+    answer = plain_http.post(f"{server.base_url}/realms/master/protocol/openid-connect/token", data=form)
     return str(answer.json()["access_token"])
 
 

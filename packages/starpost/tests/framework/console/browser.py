@@ -161,7 +161,9 @@ def browser(profile: Path) -> Iterator[Browser]:
     try:
         assert driver.stdout is not None
         port = next(line.rpartition("port ")[2].strip(" .\n") for line in driver.stdout if "successfully" in line)
-        with httpx.Client(verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as http:
+        with httpx.Client(
+            verify=NO_TLS, base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, trust_env=False
+        ) as http:
             flags = [*_FLAGS, f"--user-data-dir={profile}"]
             capabilities = {
                 "goog:chromeOptions": {"binary": CHROMIUM, "args": flags},

@@ -74,7 +74,7 @@ def test_every_answer(
         token = issuer.token(realm_access={"roles": ["author-reader"]}, resource_access=None)
         headers["Authorization"] = f"Bearer {token}"
     url = f"http://127.0.0.1:{server.port}{path}"
-    answer = plain_http.request(method, url, headers=headers, timeout=30, **options)
+    answer = plain_http.request(method, url, headers=headers, **options)
     assert answer.status_code == status
     check(answer.headers)
     if is_private or status >= 400:
