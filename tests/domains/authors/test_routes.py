@@ -107,7 +107,7 @@ HUGE = "9" * 30
         "name=" + "x" * 101,
         "cursor=x",
         "cursor=%00",
-        "cursor=" + "A" * 2000,
+        "cursor=" + "A" * 5000,
         "cursor=&page=1",
         "&".join(["id=1"] * 101),
     ],

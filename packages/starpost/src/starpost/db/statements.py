@@ -179,7 +179,8 @@ class Statements:
             per_page: As for ``get_paginated_results``.
             filters: As for ``get_paginated_results``. They may change between pages; the cursor is only a position.
             apply_filters: As for ``get_paginated_results``.
-            order_by: Columns that are never NULL, all ascending or all descending.
+            order_by: Columns that are never NULL, all ascending or all descending, of an index: longer texts than one
+                takes make a longer cursor than ``Cursor`` does.
 
         Raises:
             InvalidDataError: As for ``get_paginated_results``, and for a cursor of another table or order.

@@ -29,7 +29,8 @@ PageNumber = Annotated[
 ]
 PageSize = Annotated[int, Meta(ge=1, le=MAX_PAGE_SIZE, description="items of one page")]
 
-MAX_CURSOR = 1024
+# A cursor has the values by which the list is ordered. An index takes 2,704 bytes of them, which base64 makes 3,606.
+MAX_CURSOR = 4096
 Cursor = Annotated[
     str, Meta(max_length=MAX_CURSOR, description="`next` of the page before; empty: the first page by cursor")
 ]

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, insert
 from sqlalchemy.orm import Mapped
 
-from starpost.db import BaseModel, Database, Statements
+from starpost.db import BaseModel, Cursor, Database, Statements
 from starpost.db.pagination import Ordering, offset_statement
 from starpost.errors import InvalidDataError
 from starpost.protocol.pages import CursorMeta, OffsetMeta, Page
@@ -306,6 +306,22 @@ async def test_a_cursor_of_another_table_is_refused(shelves: None, statements: S
     with pytest.raises(InvalidDataError) as raised:
         await statements.get_cursor_results(Item, view=ItemLine, cursor=first.meta.next)
     assert [error.path for error in raised.value.errors] == ["$.cursor"]
+
+
+async def test_a_walk_passes_the_longest_text_of_an_index(database: Database, statements: Statements) -> None:
+    """An index takes 2,704 bytes; what a payload takes for a cursor has room for it."""
+    titles = [f"{number}{'😀' * 660}" for number in range(3)]
+    async with database.engine.begin() as connection:
+        await connection.execute(insert(Item), [{"title": title} for title in titles])
+    seen, cursor = [], ""
+    for _ in titles:
+        found = await statements.get_cursor_results(
+            Item, view=ItemLine, cursor=msgspec.convert(cursor, Cursor), per_page=1, order_by=["title"]
+        )
+        seen += [line.title for line in found.items]
+        assert isinstance(found.meta, CursorMeta)
+        cursor = found.meta.next or ""
+    assert seen == titles
 
 
 async def test_rows_that_come_and_go_do_not_disturb_a_walk(database: Database, statements: Statements) -> None:
