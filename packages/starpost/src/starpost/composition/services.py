@@ -293,9 +293,9 @@ class Services:
 
     async def _drain_when_asked(self) -> None:
         await self.drain.requested.wait()
-        if self.door is not None:
-            self.door.refuse()
         try:
+            if self.door is not None:
+                self.door.refuse()
             await self.hub.drain(spread=self.settings.drain_spread, grace=self.settings.drain_timeout)
             await self.broker.flush(FLUSH_SECONDS)
         finally:

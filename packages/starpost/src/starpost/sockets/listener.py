@@ -172,13 +172,8 @@ class Listener:
         context = copy_context()
         channel = Channel(loop, context, self.max_message_bytes, self._forget, turn)
         serving = self.app(scope, channel.receive, channel.send)
-        try:
+        with suppress(StopIteration):
             context.run(serving.send, None)
-        except StopIteration:
-            pass
-        except Exception:
-            log.exception("handshake_failed")
-            channel.answer, channel.is_accepted = None, False
         if channel.is_accepted and channel.answer is not None:
             self._channels.add(channel)
             self._emptied.clear()
@@ -274,7 +269,13 @@ class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for it
 
     def _answer(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         self._handshake_over()
-        return self._listener.answer(request, self)
+        try:
+            return self._listener.answer(request, self)
+        except Exception:
+            # picows would tell the client what it is, and nobody else.
+            log.exception("handshake_failed")
+            refusal = WSUpgradeResponse.create_error_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return WSUpgradeResponseWithListener(refusal, None)
 
     def _handshake_over(self) -> None:
         self._listener.ended(self)

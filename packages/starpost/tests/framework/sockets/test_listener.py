@@ -140,6 +140,18 @@ async def test_what_the_application_refuses(app: Callable[..., Awaitable[None]],
         assert head.count(b"Content-Length: 2\r\n") == 1
 
 
+async def test_a_fault_of_the_listener_is_logged_and_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the secret of the listener")
+
+    monkeypatch.setattr(listener_module, "scope_of", broken)
+    with capture_logs() as lines:
+        async with listening() as port:
+            status, head = await answer(port, handshake())
+    assert (status, b"secret" in head) == (500, False)
+    assert [line["event"] for line in lines] == ["handshake_failed"]
+
+
 async def test_of_too_many_without_a_handshake_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener_module, "HANDSHAKES", 3)
     async with listening() as port:
