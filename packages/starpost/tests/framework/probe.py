@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import tempfile
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from enum import IntEnum
 from pathlib import Path
@@ -45,6 +46,7 @@ from tests.specimen import ACTIONS_FILE
 
 
 class ProbeID(IntEnum):
+    ALIVE = 100
     ECHO = 101
     SLEEP = 102
     CRASH = 103
@@ -81,6 +83,10 @@ class Echo(Struct):
 class Seconds(Struct):
     seconds: float
     lane: str = ""
+
+
+class Collector(Struct):
+    is_on: bool
 
 
 class Size(Struct):
@@ -196,6 +202,18 @@ async def await_cancelled(request: RequestModel[Seconds]) -> None:
     shared = asyncio.get_running_loop().create_future()
     shared.cancel("the secret of the crash")
     await shared
+
+
+@probe_router.register(ProbeID.ALIVE)
+async def alive(request: RequestModel[Collector]) -> dict[str, int]:
+    """Number of connections, open or ended, whose memory is held, from now on without the garbage collector or with."""
+    if request.data.is_on:
+        gc.enable()
+    elif gc.isenabled():
+        gc.collect()
+        gc.disable()
+    ours = (type(each) for each in gc.get_objects() if type(each).__module__.startswith("starpost."))
+    return Counter(each.__name__ for each in ours if each.__name__ in ("Connection", "Channel"))
 
 
 @probe_router.register(ProbeID.ERR_MSG)

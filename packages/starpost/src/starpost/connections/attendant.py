@@ -74,8 +74,9 @@ class Attendant:
         return self.inbox.take()
 
     def let_go(self) -> None:
-        """Hold the server's end no longer."""
+        """Hold the server's end and the connection no longer."""
         self._receive = gone
+        del self._is_needed, self._answer, self._on_gone
 
     @property
     def _may_read(self) -> bool:

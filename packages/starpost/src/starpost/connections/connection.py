@@ -39,7 +39,7 @@ from starpost.connections.places import Place
 from starpost.connections.pulse import TICK
 from starpost.connections.registry import ConnectionRegistry, TooManyConnectionsError
 from starpost.connections.token_clock import TokenClock
-from starpost.connections.transport import Transport, frame_in, gone
+from starpost.connections.transport import Transport, frame_in, gone, to_receive
 from starpost.errors import (
     AppError,
     ConflictError,
@@ -538,14 +538,24 @@ class Connection:
             await self._send_close(verdict)
 
     def release(self) -> None:
-        """Give everything back, also what one that never ran has: its place, its count, its user, the server's end."""
+        """Give everything back, also what one that never ran has: its place, its count, its user, the server's end.
+
+        The connection and its parts hold each other. They let go, so that neither waits for the garbage collector,
+        which took a fifth of a handshake's time.
+        """
         # With its last reference the socket of a client that does not read closes: see ``forget_transport``.
         self._give_back_place()
         self._registry.leave(self.id)
         self._intake.charge(None)
         self._receive = self._send = gone
+        self._deliver_to = to_receive
+        self._task = None
         if self._attendant is not None:
             self._attendant.let_go()
+        self._after_reply.clear()
+        self._execution.let_go()
+        self._token_clock.let_go()
+        self._ending.let_go()
         self.outbox.let_go()
 
     def _give_back_place(self) -> None:

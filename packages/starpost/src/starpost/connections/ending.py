@@ -16,6 +16,10 @@ GONE_GRACE: Final = 1.0
 """Grace period, in seconds, for what runs when its client has left: enough for a write that is about to commit."""
 
 
+def _nobody() -> None:
+    """In the place of a connection that was let go."""
+
+
 class Ending:
     """Ending of a connection: its reason and its time.
 
@@ -46,6 +50,10 @@ class Ending:
         """Note that the client has left: sending is useless, and running packets have a grace period."""
         self.is_client_gone = True
         self._end_within(GONE_GRACE)
+
+    def let_go(self) -> None:
+        """Hold the connection no longer. A verdict that is given after this wakes nobody."""
+        self._on_verdict = _nobody
 
     @property
     def is_grace_over(self) -> bool:

@@ -65,6 +65,10 @@ class Execution(Protocol):
         """Wait for running packets; the pulse bounds their time."""
         ...
 
+    def let_go(self) -> None:
+        """Hold the connection no longer. No packet is run after this."""
+        ...
+
 
 class Serial:
     """Execution of one frame at a time, in the connection's own task.
@@ -176,6 +180,10 @@ class Serial:
 
     async def finish(self) -> None:
         """See ``Execution``: nothing runs beside the connection's own task."""
+
+    def let_go(self) -> None:
+        """See ``Execution``."""
+        del self._caller, self._cancel, self._uncancel
 
 
 def time_for(packet: Packet, longest: float) -> float:

@@ -67,6 +67,10 @@ class _Waiting:
             self.written.set_result(None)
 
 
+def _nobody(_: EventSource | None) -> None:
+    """In the place of a connection that was let go: a closed outbox has nothing to tell."""
+
+
 class Outbox:
     """Outbox of a connection.
 
@@ -229,10 +233,11 @@ class Outbox:
             await asyncio.wait([self._task])
 
     def let_go(self) -> None:
-        """Release the server's ``send``. No frame is written after this."""
+        """Release the server's ``send`` and the connection. No frame is written after this."""
         self.discard()
         self._send = gone
         self._send_frame = self._send_many = None
+        self._on_overflow = self._on_drop = _nobody
 
     def discard(self) -> None:
         """Drop waiting frames; the client has left."""

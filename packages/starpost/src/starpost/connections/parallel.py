@@ -178,6 +178,11 @@ class Parallel:
             await asyncio.wait(self._frames)
         self.occupied_since = None
 
+    def let_go(self) -> None:
+        """See ``Execution``. Frames that a cancelled server leaves behind keep the connection until they end."""
+        if not self._frames:
+            del self._sender, self._reply, self._on_idle
+
     async def _run(self, frame: _RunningFrame, found: Found, before: Iterable[asyncio.Task[None]]) -> None:
         if before:
             await asyncio.wait(before)
@@ -222,7 +227,11 @@ class Parallel:
             return None  # wrong data: the packet is refused anyway, in whatever order
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        del self._frames[task]
+        # A cancelled task holds its frame by the traceback, and a call the subscription, which holds it, too: together
+        # they would wait for the garbage collector.
+        frame = self._frames.pop(task)
+        frame.task = None
+        frame.calls.clear()
         self._slots.release()
         for lane in [lane for lane, last in self._lanes.items() if last is task]:
             del self._lanes[lane]

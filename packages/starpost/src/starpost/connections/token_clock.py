@@ -51,6 +51,12 @@ class TokenClock:
         if self._timer is not None:
             self._timer.cancel()
 
+    def let_go(self) -> None:
+        """Stop watching, and hold the connection no longer."""
+        self.stop()
+        self._timer = None
+        del self._warn, self._expire
+
     @property
     def _remaining(self) -> float:
         return self._expires_at - time.time()

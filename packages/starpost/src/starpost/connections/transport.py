@@ -65,14 +65,14 @@ class Transport(NamedTuple):
 
         A server that cannot gives every frame to ``receive``.
         """
-        return self._of_listener("deliver_to") or _to_receive
+        return self._of_listener("deliver_to") or to_receive
 
     def _of_listener(self, name: str) -> Any:
         """Return what our own listener's channel has beyond ASGI; ``None`` if another server is below."""
         return getattr(getattr(self.send, "__self__", None), name, None) if self.is_direct else None
 
 
-def _to_receive(_: Callable[[Frame], Any] | None) -> None:
+def to_receive(_: Callable[[Frame], Any] | None) -> None:
     """Leave every frame to ``receive``."""
 
 

@@ -16,7 +16,7 @@ from tests.framework.probe import ProbeID
 
 Leave = Callable[[PacketClient], Awaitable[None]]
 
-PING, SUBSCRIBE = -1, -3
+PING, AUTH, SUBSCRIBE = -1, -2, -3
 READERS, VANISHING, EVENTS, AT_ONCE = 5, 6, 1500, 10
 
 AHEAD = 200
@@ -89,6 +89,46 @@ async def test_a_client_that_vanishes_costs_the_others_no_event(probe: Launched,
                 vanishing = [*(await asyncio.wait(vanishing, timeout=0.1))[1]]
     assert heard == [[*range(1, AT_ONCE + 1)] * (EVENTS // AT_ONCE)] * READERS
     assert not probe.lines("connection_check_failed")
+
+
+@pytest.mark.parametrize("server", ["probe", "parallel", "second_door"])
+async def test_an_ended_connection_does_not_wait_for_the_garbage_collector(
+    request: pytest.FixtureRequest, server: str, token: str
+) -> None:
+    """The collector is off meanwhile: what is held in a circle would stay, each of the clients.
+
+    Litestar's own socket, which ``FAST_PATHS=false`` uses, holds itself.
+    """
+    port: int = request.getfixturevalue(server).port
+
+    async def held(*, is_on: bool = False) -> int:
+        counts: dict[str, int] = (await asker.ask(ProbeID.ALIVE, {"is_on": is_on}))["data"]
+        return max(counts.values())
+
+    async with packet_client(port, token) as asker:
+        before = await held()
+        try:
+            for leave in (say_goodbye, reset) * 2:
+                async with packet_client(port, token) as client:
+                    await client.ask(SUBSCRIBE, {"topic": "rooms.2"})
+                    await client.ask(ProbeID.SLEEP, {"seconds": 0.2})
+                    await leave(client)
+                async with packet_client(port, token) as client:
+                    req_id = await client.send(ProbeID.SLEEP, {"seconds": 28})
+                    await journal_has(asker, f"begin {req_id}")
+                    await leave(client)
+                async with packet_client(port) as client:
+                    assert (await client.ask(AUTH, {"token": token}))["status_code"] == 0
+                async with packet_client(port, "malformed") as client:
+                    assert (await client.closed())[0] == 4401
+            for _ in range(200):
+                # A task that looks at one connection after the other may hold the last.
+                if await held() <= before + 1:
+                    return
+                await asyncio.sleep(0.05)
+            pytest.fail("ended connections are held")
+        finally:
+            await held(is_on=True)
 
 
 async def journal_has(client: PacketClient, line: str) -> None:
