@@ -20,7 +20,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
@@ -37,6 +37,7 @@ from starpost.connections.outbox import Outbox
 from starpost.connections.parallel import Parallel
 from starpost.connections.places import Place
 from starpost.connections.pulse import TICK
+from starpost.connections.received import Link
 from starpost.connections.registry import ConnectionRegistry, TooManyConnectionsError
 from starpost.connections.token_clock import TokenClock
 from starpost.connections.transport import Transport, frame_in, gone, to_receive
@@ -49,6 +50,7 @@ from starpost.errors import (
     UnavailableError,
 )
 from starpost.limits import UserBudgets
+from starpost.observability.correlation import new_id
 from starpost.observability.metrics import Metrics
 from starpost.observability.security_log import SecurityLog
 from starpost.packets.dispatcher import Dispatcher
@@ -111,6 +113,7 @@ class Connection:
         self,
         *,
         transport: Transport,
+        link: Link | None,
         codec: Codec,
         hub: ConnectionHub,
         registry: ConnectionRegistry,
@@ -125,7 +128,7 @@ class Connection:
         address: str | None,
         on_known: Callable[[], None],
     ) -> None:
-        self.id = uuid4().hex
+        self.id = new_id()
         self.address = address
         self.codec = codec
         self.principal: Principal | None = None
@@ -147,9 +150,9 @@ class Connection:
         self._receive = transport.receive
         self._send = transport.send
         self._deliver_to = transport.deliver_to
-        self._link = transport.link
+        self._link = link
         # Counted before the upgrade is accepted, after which a client may send.
-        self._received_before = None if transport.link is None else hub.received.of(transport.link)
+        self._received_before = None if link is None else hub.received.of(link)
         self._hub = hub
         self._pulse = hub.pulse
         self._registry = registry

@@ -96,9 +96,6 @@ class Endpoint:
         address = client_address(scope)
         transport = transport_of(scope, receive, send)
         token = self._token(scope)
-        if token is not None:
-            # Only strangers are weighed. Who brings a token is let in or turned away before any frame is read.
-            transport = transport._replace(link=None)
         refusal = None if self._is_known(token) else self.rates.charge_address(scope, send)
         if refusal is not None:
             self.security.record("handshake_refused", reason="rate_limited", address=address)
@@ -108,6 +105,8 @@ class Endpoint:
         chosen = chosen_subprotocol(scope)
         connection = Connection(
             transport=transport,
+            # Only strangers are weighed. Who brings a token is let in or turned away before any frame is read.
+            link=transport.link if token is None else None,
             codec=MSGPACK if chosen == "msgpack" else JSON,
             hub=self.hub,
             registry=self.registry,

@@ -53,9 +53,8 @@ class Link(NamedTuple):
     peer: Address
 
 
-def link_of(scope: Any) -> Link | None:
-    """Return the link of an ASGI scope; ``None`` if it is not a TCP connection."""
-    local, peer = scope.get("server"), scope.get("client")
+def link_of(local: Any, peer: Any) -> Link | None:
+    """Return the link of an ASGI scope's ``server`` and ``client``; ``None`` if it is not a TCP connection."""
     try:
         # Granian gives ports as strings.
         return Link((local[0], int(local[1])), (peer[0], int(peer[1])))

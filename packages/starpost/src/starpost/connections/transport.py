@@ -28,9 +28,17 @@ class Transport(NamedTuple):
 
     receive: Receive
     send: Send
-    link: Link | None = None
+    server: Any = None
+    """Address on which the server listens, as it names it."""
+    peer: Any = None
+    """Other end of the TCP connection: the client, or the proxy in front of it."""
     is_direct: bool = True
     """The server's own ends are used, and not Litestar's around them."""
+
+    @property
+    def link(self) -> Link | None:
+        """The TCP connection; ``None`` if there is none."""
+        return link_of(self.server, self.peer)
 
     @property
     def is_eager(self) -> bool:
@@ -99,7 +107,7 @@ class TransportRecorder:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Handle one connection, as the ASGI specification says."""
         if scope["type"] != HTTP:
-            transport = Transport(receive, send, link_of(scope), self._is_direct)
+            transport = Transport(receive, send, scope.get("server"), scope.get("client"), self._is_direct)
             scope[_KEY] = transport  # type: ignore[typeddict-unknown-key]  # ASGI allows it
         return self._app(scope, receive, send)
 

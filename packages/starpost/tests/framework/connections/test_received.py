@@ -60,9 +60,9 @@ def test_nothing_is_known_before_it_is_opened() -> None:
 
 def test_ports_may_be_strings() -> None:
     scope = {"server": ("127.0.0.1", "80"), "client": ("1.2.3.4", "5")}
-    assert link_of(scope) == Link(("127.0.0.1", 80), ("1.2.3.4", 5))
+    assert link_of(scope.get("server"), scope.get("client")) == Link(("127.0.0.1", 80), ("1.2.3.4", 5))
 
 
 @pytest.mark.parametrize("scope", [{}, {"server": ("a.sock", None), "client": None}, {"client": ("1.2.3.4", 5)}])
 def test_a_scope_of_no_tcp_connection(scope: dict[str, object]) -> None:
-    assert link_of(scope) is None
+    assert link_of(scope.get("server"), scope.get("client")) is None
