@@ -86,7 +86,8 @@ class Outbox:
         is_eager: ``send`` begins at the call and returns a future, or an awaitable that is over already.
         send_frame: Sends a frame, as eagerly as ``send``, and returns ``None`` if the kernel has it; ``None`` if the
             server cannot.
-        send_many: Sends several frames in one write, as eagerly as ``send``; ``None`` if the server cannot.
+        send_many: Sends frames in one write, and returns ``None`` if the kernel has them; ``None`` if the server
+            cannot.
     """
 
     __slots__ = (
@@ -110,7 +111,7 @@ class Outbox:
     ) -> None:
         self._send: Callable[[Any], Any] = send
         self._send_frame = send_frame
-        self._send_many = send_many
+        self._send_many = send_many if is_eager else None
         self._frame_key = frame_key
         self._max_messages = max_messages
         self._max_bytes = max_bytes
@@ -195,13 +196,24 @@ class Outbox:
 
     def push_events(self, run: Run, source: EventSource) -> None:
         """See ``EventOutbox``."""
+        send_many = self._send_many
+        if (
+            send_many is not None
+            and self._handed is None
+            and self._task is None
+            and not self._is_closed
+            and run.size <= self._max_bytes
+        ):
+            # Nothing is before it. This is each delivery to a client that reads, at the second door.
+            if (handed := send_many(run.frames)) is not None:
+                self._keep(handed)
+            return
         if self._is_free and run.size <= self._max_bytes:
-            frames = run.frames
-            if len(frames) == 1:
-                self._hand_over(frames[0])
+            if send_many is not None:
+                self._keep(send_many(run.frames))
                 return
-            if self._send_many is not None:
-                self._keep(self._send_many(frames))
+            if len(run.frames) == 1:
+                self._hand_over(run.frames[0])
                 return
         elif source.overflow == "latest":
             self._push_event(run.newest, source)

@@ -18,7 +18,7 @@ Frame = str | bytes
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 SendFrame = Callable[[Frame], "asyncio.Future[None] | None"]
-SendMany = Callable[[tuple[str | bytes, ...]], "asyncio.Future[None]"]
+SendMany = Callable[[tuple[str | bytes, ...]], "asyncio.Future[None] | None"]
 
 _KEY: Final = "server_transport"
 
@@ -64,7 +64,10 @@ class Transport(NamedTuple):
 
     @property
     def send_many(self) -> SendMany | None:
-        """Function that sends several frames in one write, as our own listener can; ``None`` if the server cannot."""
+        """Function that sends frames in one write, and returns ``None`` if the kernel has them all.
+
+        Our own listener has it; ``None`` if the server has not.
+        """
         return self._of_listener("send_many")  # type: ignore[no-any-return]  # a channel's method
 
     @property

@@ -72,7 +72,7 @@ class Channel(WSListener):
     __slots__ = (
         "_arrived", "_context", "_end_timer", "_fragments", "_frames", "_gathered", "_gathered_size", "_held",
         "_is_blocked", "_is_gathering", "_is_lost", "_is_paused", "_is_text", "_loop", "_max_message_bytes",
-        "_on_end", "_pong", "_take", "_taken", "_transport", "_turn", "_untaken", "answer", "is_accepted", "is_closing",
+        "_on_end", "_pong", "_take", "_transport", "_turn", "_untaken", "answer", "is_accepted", "is_closing",
     )  # fmt: skip
 
     begins_at_call = True
@@ -102,8 +102,6 @@ class Channel(WSListener):
         self._fragments: bytearray | None = None
         self._is_text = False
         self._pong: bytes | None = None
-        self._taken: asyncio.Future[None] = loop.create_future()
-        self._taken.set_result(None)
         self._is_blocked = False
         """The kernel has not taken all that was sent."""
         self._is_gathering = False
@@ -151,7 +149,7 @@ class Channel(WSListener):
         """
         if message["type"] == "websocket.send":
             text = message.get("text")
-            return self.send_frame(message["bytes"] if text is None else text) or self._taken
+            return self.send_frame(message["bytes"] if text is None else text) or self._taken_future()
         return self._send_other(message) or self._until_taken()
 
     def send_frame(self, frame: str | bytes) -> asyncio.Future[None] | None:
@@ -168,25 +166,31 @@ class Channel(WSListener):
                 transport.send(_TEXT if type(frame) is str else _BINARY, frame)
         return self._untaken_future() if self._is_blocked else None
 
-    def send_many(self, frames: tuple[str | bytes, ...]) -> asyncio.Future[None]:
-        """Send several frames, all of one type, in one write.
+    def send_many(self, frames: tuple[str | bytes, ...]) -> asyncio.Future[None] | None:
+        """Send one or more frames, all of one type, in one write.
 
         Args:
             frames: The frames. Others are likely to get the same ones next.
 
         Returns:
-            See ``send``.
+            See ``send_frame``.
         """
-        transport = self._transport
-        if transport is not None and not self._is_over(transport):
+        # As in `_is_over`, without a call for each subscriber. By its types, picows always has a close handshake.
+        transport: Any = self._transport
+        if transport is not None and transport.close_handshake is None and not self._is_lost():
             if self._is_gathering:
                 self._write_gathered()
             transport.underlying_transport.write(wire_of(frames))
-        return self._until_taken()
+        return self._untaken_future() if self._is_blocked else None
 
     def _until_taken(self) -> asyncio.Future[None]:
         """Return a future that is done when the kernel has all that was sent."""
-        return self._untaken_future() if self._is_blocked else self._taken
+        return self._untaken_future() if self._is_blocked else self._taken_future()
+
+    def _taken_future(self) -> asyncio.Future[None]:
+        taken: asyncio.Future[None] = self._loop.create_future()
+        taken.set_result(None)
+        return taken
 
     def _untaken_future(self) -> asyncio.Future[None]:
         untaken: asyncio.Future[None] = self._loop.create_future()

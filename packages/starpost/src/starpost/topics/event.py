@@ -76,18 +76,25 @@ class Parcel(NamedTuple):
     frame: str | bytes
 
 
-class Run(NamedTuple):
-    """Consecutive events in the frames that a connection gets."""
+class Run:
+    """Consecutive events in the frames that a connection gets. Each subscriber reads it, so nothing is computed twice.
 
-    parcels: tuple[Parcel, ...]
-    frames: tuple[str | bytes, ...]
-    """Frames of the parcels."""
+    Args:
+        parcels: The frames, with their events.
+        newest: The last event alone; the last parcel if not given.
+    """
 
-    size: int
-    """Size of the frames."""
+    __slots__ = ("first", "frames", "last", "newest", "parcels", "size")
 
-    newest: Parcel
-    """The last event alone."""
+    def __init__(self, parcels: tuple[Parcel, ...], newest: Parcel | None = None) -> None:
+        self.parcels = parcels
+        self.frames = tuple(parcel.frame for parcel in parcels)
+        self.size = sum(map(len, self.frames))
+        self.newest = newest or parcels[-1]
+        self.first = parcels[0].first
+        """Number of the first event."""
+        self.last = self.newest.last
+        """Number of the last event."""
 
 
 class Events:
@@ -108,7 +115,8 @@ class Events:
         self.first = first
         self.last = first + len(frames) - 1
         self.frames = frames
-        self._runs: dict[tuple[str, bool], list[Run]] = {}
+        self._runs: tuple[dict[Codec, list[Run]], dict[Codec, list[Run]]] = {}, {}
+        """Without arrays, and with them."""
         self._rests: dict[int, Events] = {}
 
     def after(self, seq: int) -> "Events":
@@ -127,10 +135,10 @@ class Events:
             codec: Codec of the connections.
             is_batched: One frame with an array for all events of a run, if there are several; else a frame for each.
         """
-        runs = self._runs.get((codec.name, is_batched))
+        runs = self._runs[is_batched].get(codec)
         if runs is None:
             make = _array if is_batched else _singles
-            runs = self._runs[codec.name, is_batched] = [make(codec, run) for run in self._encodable(codec)]
+            runs = self._runs[is_batched][codec] = [make(codec, run) for run in self._encodable(codec)]
         return runs
 
     def _encodable(self, codec: Codec) -> Iterator[list[tuple[int, Frames]]]:
@@ -171,9 +179,7 @@ def is_full(count: int, size: int) -> bool:
 
 
 def _singles(codec: Codec, run: list[tuple[int, Frames]]) -> Run:
-    parcels = tuple(Parcel(seq, seq, frames.of(codec)) for seq, frames in run)
-    contents = tuple(parcel.frame for parcel in parcels)
-    return Run(parcels, contents, sum(map(len, contents)), parcels[-1])
+    return Run(tuple(Parcel(seq, seq, frames.of(codec)) for seq, frames in run))
 
 
 def _array(codec: Codec, run: list[tuple[int, Frames]]) -> Run:
@@ -181,4 +187,4 @@ def _array(codec: Codec, run: list[tuple[int, Frames]]) -> Run:
         return _singles(codec, run)
     array = codec.frame(codec.join([frames.encoded(codec) for _, frames in run]))
     (first, _), (last, newest) = run[0], run[-1]
-    return Run((Parcel(first, last, array),), (array,), len(array), Parcel(last, last, newest.of(codec)))
+    return Run((Parcel(first, last, array),), Parcel(last, last, newest.of(codec)))

@@ -12,7 +12,10 @@ from starpost.topics.topic import Overflow
 class EventSource(Protocol):
     """Source of events in an outbox, with the policy for a full one."""
 
-    overflow: Overflow
+    @property
+    def overflow(self) -> Overflow:
+        """Policy of its topic."""
+        ...
 
     @property
     def name(self) -> str:

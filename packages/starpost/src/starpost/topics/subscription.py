@@ -48,15 +48,16 @@ class Subscription:
     """
 
     __slots__ = (
-        "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "ended", "feed", "is_batched", "is_reset", "overflow",
-        "position", "subscriber",
+        "_codec", "_held", "_is_begun", "_is_gap_owed", "_is_suspended", "_outbox", "ended", "feed", "is_batched",
+        "is_reset", "position",
     )  # fmt: skip
 
     def __init__(self, subscriber: Subscriber, feed: TopicFeed, *, is_batched: bool = False) -> None:
-        self.subscriber = subscriber
+        # Not by way of the connection: of a thousand subscribers, each object costs an event a miss of the caches.
+        self._outbox = subscriber.outbox
+        self._codec = subscriber.codec
         self.feed = feed
         self.is_batched = is_batched
-        self.overflow: Overflow = feed.topic.overflow
         self.position = 0
         """Number of the last event that was sent, or reported as lost."""
         self.is_reset = False
@@ -73,6 +74,11 @@ class Subscription:
         """See ``EventSource``."""
         return self.feed.name
 
+    @property
+    def overflow(self) -> Overflow:
+        """See ``EventSource``."""
+        return self.feed.topic.overflow
+
     def check(self) -> None:
         """Check, after a wait, that the subscription has not ended.
 
@@ -87,7 +93,7 @@ class Subscription:
         self._is_begun = True
         if self.ended is not None:
             if self._is_gap_owed:
-                self.subscriber.outbox.push_gap(self, None, None)
+                self._outbox.push_gap(self, None, None)
             return
         if self._held is not None and not self.is_reset:
             self._held[:0] = [(seq, self.feed.frames(seq, payload)) for seq, payload in missed]
@@ -110,7 +116,7 @@ class Subscription:
         held, self._held = self._held, None
         if self.is_reset:
             self.is_reset = False
-            self.subscriber.outbox.push_gap(self, None, None)
+            self._outbox.push_gap(self, None, None)
         for events in together(self.feed.name, held):
             self.deliver(events)
         # More events may have come than were held back, or the feed has reported a hole.
@@ -121,30 +127,30 @@ class Subscription:
         if self._held is not None:
             self._held += islice(enumerate(events.frames, events.first), max(0, MAX_HELD - len(self._held)))
             return
-        if events.last <= self.position:
-            return
-        outbox = self.subscriber.outbox
-        for run in events.after(self.position).runs(self.subscriber.codec, is_batched=self.is_batched):
-            first = run.parcels[0].first
-            if first > self.position + 1:
-                self.gap(self.position + 1, first - 1)
-            outbox.push_events(run, self)
+        if events.first <= self.position:
+            if events.last <= self.position:
+                return
+            events = events.after(self.position)
+        for run in events.runs(self._codec, is_batched=self.is_batched):
+            if run.first > self.position + 1:
+                self.gap(self.position + 1, run.first - 1)
+            self._outbox.push_events(run, self)
             # Last, so that events whose frame failed still count as missing, and get a gap.
-            self.position = run.newest.last
+            self.position = run.last
         if events.last > self.position:
             self.gap(self.position + 1, events.last)
 
     def gap(self, first: int, last: int) -> None:
         """See ``Receiver``."""
         if self._held is None and last > self.position:
-            self.subscriber.outbox.push_gap(self, max(first, self.position + 1), last)
+            self._outbox.push_gap(self, max(first, self.position + 1), last)
             self.position = last
 
     def reset(self, seq: int) -> None:
         """See ``Receiver``."""
         self.position = seq
         if self._held is None:
-            self.subscriber.outbox.push_gap(self, None, None)
+            self._outbox.push_gap(self, None, None)
         else:
             self._held.clear()
             self.is_reset = True
@@ -159,13 +165,13 @@ class Subscription:
         """Send nothing more, and tell the client so: it may not see the topic any longer."""
         self.end(reason)
         if self._is_begun:
-            self.subscriber.outbox.push_gap(self, None, None)
+            self._outbox.push_gap(self, None, None)
         else:
             # Told after the reply, should it still say that the client is subscribed.
             self._is_gap_owed = True
 
     def gap_frame(self, first: int | None, last: int | None) -> str | bytes:
         """See ``EventSource``."""
-        codec = self.subscriber.codec
+        codec = self._codec
         gap = Gap.of(self.feed.name, first, last)
         return codec.frame(codec.encode(ServerPacket(SystemPacket.GAP, gap)))

@@ -48,7 +48,7 @@ class Client:
         """Push an event, or those up to ``last`` in one frame."""
         parcel = Parcel(first, last or first, frame)
         newest = Parcel(parcel.last, parcel.last, f"event {parcel.last}") if last else parcel
-        self.outbox.push_events(Run((parcel,), (frame,), len(frame), newest), source)
+        self.outbox.push_events(Run((parcel,), newest), source)
 
     def _overflow(self, _: object) -> None:
         self.overflows += 1
@@ -413,20 +413,14 @@ async def test_its_error_is_found_by_the_next_reply() -> None:
 async def test_what_the_kernel_has_at_once_is_not_being_written() -> None:
     """At the second door: neither a frame, nor one behind several that leave in one write."""
     sent: list[Any] = []
-    taken = asyncio.get_running_loop().create_future()
-    taken.set_result(None)
-
-    def send_many(frames: tuple[Any, ...]) -> Any:
-        sent.extend(frames)
-        return taken
 
     async def send(_: Any) -> None:
         raise AssertionError("frames go without a message around them")
 
-    outbox = bare(send, is_eager=True, send_frame=sent.append, send_many=send_many)
+    outbox = bare(send, is_eager=True, send_frame=sent.append, send_many=sent.extend)
     parcels = (Parcel(1, 1, "event 1"), Parcel(2, 2, "event 2"))
     for last in ("push", "reply"):
-        outbox.push_events(Run(parcels, ("event 1", "event 2"), 14, parcels[-1]), Source("close"))
+        outbox.push_events(Run(parcels), Source("close"))
         assert outbox.writing_since is None
         if last == "push":
             outbox.push(last)
