@@ -101,11 +101,9 @@ class RedisClients:
 
         It never reconnects by itself: the caller must notice the loss, to fetch the messages that it missed.
         """
-        return Redis(
-            host=address.host,
-            port=address.port,
-            **{**self._options(), "retry": Retry(NoBackoff(), 0), "socket_timeout": None, "health_check_interval": 0},
-        )
+        options = {"retry": Retry(NoBackoff(), 0), "socket_timeout": None, "health_check_interval": 0}
+        # Of the third version's push messages, redis-py formats each one for its log, whether it is written or not.
+        return Redis(host=address.host, port=address.port, protocol=2, **{**self._options(), **options})
 
     async def ping(self) -> None:
         """Make one round trip to each database, on a cluster to every primary.

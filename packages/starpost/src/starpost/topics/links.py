@@ -189,10 +189,11 @@ class _Link:
         self._pubsub: Any = self._client.pubsub()
         self._channels: set[str] = set()
         self._joined: set[str] = set()
-        # Orders to write: one task writes, one reads.
+        # Orders to write: one task writes, one reads, and one listens for silence.
         self._joining: dict[str, None] = {}
         self._leaving: dict[str, None] = {}
         self._has_orders = asyncio.Event()
+        self._heard_at = 0.0
         self.task = asyncio.create_task(self._run(), name=f"redis-link-{address.host}:{address.port}")
 
     def add(self, channel: str) -> None:
@@ -213,11 +214,13 @@ class _Link:
 
     async def _run(self) -> None:
         error: BaseException | None = None
-        writer: asyncio.Task[None] | None = None
+        tasks: list[asyncio.Task[None]] = []
         try:
             await self._pubsub.connect()
-            writer = asyncio.create_task(self._write())
-            await self._listen(writer)
+            tasks += map(asyncio.create_task, (self._write(), self._listen(), self._watch()))
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         except REDIS_FAULTS as failure:
             error = failure
         except Exception as failure:
@@ -226,9 +229,9 @@ class _Link:
         finally:
             # The channels first: they must be placed anew even if closing fails.
             self._links.link_ended(self, self._channels, error)
-            if writer is not None:
-                writer.cancel()
-                await asyncio.gather(writer, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(*REDIS_FAULTS):
                 await self._pubsub.aclose()
                 await self._client.aclose()
@@ -246,27 +249,37 @@ class _Link:
                 for channel in joining:
                     await self._pubsub.ssubscribe(channel)
 
-    async def _listen(self, writer: "asyncio.Task[None]") -> None:
-        is_asked = False
+    async def _watch(self) -> None:
+        """Ask a silent server for a PONG, and raise if it stays silent."""
+        time = asyncio.get_running_loop().time
+        self._heard_at = time()
+        while True:
+            heard_at = self._heard_at
+            left = heard_at + SILENCE - time()
+            if left > 0:
+                await asyncio.sleep(left)
+                continue
+            await self._pubsub.ping()
+            await asyncio.sleep(SILENCE)
+            if self._heard_at == heard_at:
+                raise RedisConnectionError(f"the server was silent for {2 * SILENCE:.0f} s")
+
+    async def _listen(self) -> None:
         time, taken, spent = asyncio.get_running_loop().time, 0, 0.0
         while True:
-            if writer.done():
-                writer.result()
             try:
-                message = await self._pubsub.get_message(timeout=SILENCE)
+                # Without a time limit, which would be a timer for each message.
+                response = await self._pubsub.parse_response(block=True)
             except MovedError as error:
                 # The answer to one SSUBSCRIBE; connection and other channels are not affected.
                 self._moved(error.slot_id)
                 continue
-            if message is None:
-                if is_asked:
-                    raise RedisConnectionError(f"the server was silent for {2 * SILENCE:.0f} s")
-                is_asked = True
-                await self._pubsub.ping()
-                continue
-            is_asked = False
-            began = time()
-            self._hear(message)
+            self._heard_at = began = time()
+            if response[0] == b"smessage":
+                self._hear_event(response[1].decode(), response[2])
+            else:
+                # redis-py keeps account of channels.
+                self._hear(await self._pubsub.handle_message(response))
             taken, spent = taken + 1, spent + time() - began
             # Messages that arrived together are taken in one turn, so that events among them travel together.
             if taken < MAX_AT_ONCE and spent < TURN and await self._pubsub.connection.can_read():
@@ -287,11 +300,7 @@ class _Link:
         if kind == "pong":
             return
         channel = message["channel"].decode()
-        if kind == "smessage":
-            listener = self._links.listener(channel)
-            if listener is not None:
-                self._hand_over(listener, channel, message["data"])
-        elif channel in self._channels:
+        if channel in self._channels:
             if kind == "ssubscribe":
                 self._joined.add(channel)
                 self._links.confirmed(self, channel)
@@ -301,7 +310,10 @@ class _Link:
                 self._joined.discard(channel)
                 self._links.lost({channel})
 
-    def _hand_over(self, listener: Listener, channel: str, data: bytes) -> None:
+    def _hear_event(self, channel: str, data: bytes) -> None:
+        listener = self._links.listener(channel)
+        if listener is None:
+            return
         try:
             listener.message(data)
         except Exception:
