@@ -544,7 +544,7 @@ class Connection:
         """Give everything back, also what one that never ran has: its place, its count, its user, the server's end.
 
         The connection and its parts hold each other. They let go, so that neither waits for the garbage collector,
-        which took a fifth of a handshake's time.
+        which took an eighth of a handshake's time.
         """
         # With its last reference the socket of a client that does not read closes: see ``forget_transport``.
         self._give_back_place()
