@@ -18,6 +18,7 @@ not begun by its end does not begin, nor does anything once the client is no lon
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -614,6 +615,10 @@ class Connection:
                 await self._send_close(verdict)
         except TimeoutError:
             log.info("close_not_read", connection_id=self.id, code=int(verdict.code))
+            # Begun and not waited for: a client that reads on before the server cuts the socket gets its code.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0):
+                    await self._send_close(verdict)
         log.debug("connection_closed", connection_id=self.id, code=int(verdict.code), reason=verdict.reason)
 
     async def _refuse_waiting(self) -> None:
