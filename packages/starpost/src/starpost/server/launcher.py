@@ -264,7 +264,10 @@ def launch(settings: Settings, target: str) -> int:
     with reserved, second, tempfile.TemporaryDirectory(prefix="workers-") as directory:
         # The workers' sockets are here: a worker that is asked for metrics answers for all of them.
         os.environ[DIRECTORY_VARIABLE] = directory
-        return _serve(settings, target, reserved.getsockname()[:2])
+        address = reserved.getsockname()[:2]
+        # With PORT=0 the workers would not know it: pages are of this port, and documents name it.
+        os.environ["PORT"] = str(address[1])
+        return _serve(settings, target, address)
 
 
 def _serve(settings: Settings, target: str, address: tuple[str, int]) -> int:

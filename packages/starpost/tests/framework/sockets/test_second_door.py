@@ -110,6 +110,13 @@ async def test_pages_of_the_first_port_may_connect(serve: Serve) -> None:
     assert found == 403
 
 
+async def test_pages_of_a_first_port_that_the_launcher_chose_may_connect(door: Launched) -> None:
+    assert door.environ["PORT"] == "0"
+    origin = {"Origin": f"http://127.0.0.1:{door.http_port}"}
+    async with connect(f"ws://127.0.0.1:{door.port}/web", additional_headers=origin):
+        pass
+
+
 async def test_both_doors_are_one_application(both: Launched, door: Launched, token: str) -> None:
     """A user's sockets are counted together, and hear the same events."""
     room = uuid4().int % 10**9
