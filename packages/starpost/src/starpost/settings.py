@@ -302,7 +302,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, Meta(description="the longest a frame waits for a client that does not read")
     ] = 10.0
     ws_outbox_messages: Annotated[Positive, Meta(description="frames waiting for one client; above: 1013")] = 1024
-    ws_outbox_bytes: Annotated[Positive, Meta(description="bytes waiting for one client; above: 1013")] = 4_194_304
+    ws_outbox_bytes: Annotated[
+        int, Meta(ge=131_072, description="bytes waiting for one client; above: 1013; an array of events needs 128 KiB")
+    ] = 4_194_304
     drain_timeout: Annotated[Seconds, Meta(description="time for running packets when the server stops")] = 10.0
     drain_spread: Annotated[
         float, Meta(ge=0, le=300, description="seconds over which a stopping server spreads its clients' reconnects")

@@ -133,6 +133,7 @@ def test_an_empty_value_means_the_default_except_for_text(field: msgspec.inspect
         ("ALLOWED_HOSTS", "a.example/path"),
         ("ALLOWED_HOSTS", "::1"),
         ("MAX_BODY_BYTES", "0"),
+        ("WS_OUTBOX_BYTES", "131071"),
         ("PUBLIC_IN_PRODUCTION", "metrics,/schema"),
         ("BODY_TIMEOUT", "0"),
         ("TRUSTED_PROXIES", "*"),
