@@ -14,6 +14,7 @@ from starpost.db import Database
 from starpost.settings import Settings
 from starpost.testing import serving
 from starpost.testing.launched import Launched
+from starpost_dev.services.ports import free_port
 from starpost_dev.services.services import Services
 
 ROOT = Path.cwd()
@@ -56,10 +57,31 @@ def test_client_signs_in_and_prints_the_replies(application: Launched, names: li
     assert listed[-1] == replies[1]["data"]["name"], "the one that the client has added comes last"
 
 
+WITH_ADDRESSES = """
+import runpy, sys
+sys.addaudithook(lambda event, args: event == "socket.connect" and print("connect", args[1][1], file=sys.stderr))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""The client, which prints the ports that it connects to."""
+
+
+@pytest.mark.parametrize("is_public", [False, True], ids=["second port", "proxy"])
+def test_client_goes_where_the_document_says(services: Services, tmp_path: Path, is_public: bool) -> None:
+    port = free_port()
+    address = {"WS_PUBLIC_URL": f"ws://localhost:{port}/web"} if is_public else {}
+    environment = {**services.environment(), "WS_PORT": str(port), "ALLOWED_HOSTS": "127.0.0.1,localhost", **address}
+    with serving(environment, tmp_path) as launched:
+        command = [sys.executable, "-c", WITH_ADDRESSES, str(CLIENT), f"http://127.0.0.1:{launched.http_port}"]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.splitlines()[-1] == f"connect {port}"
+
+
 def test_readme_shows_this_client() -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     assert CLIENT.read_text() in blocks
 
 
 def test_client_is_short() -> None:
-    assert len(CLIENT.read_text().splitlines()) <= 35
+    assert len(CLIENT.read_text().splitlines()) <= 40
