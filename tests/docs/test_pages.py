@@ -134,7 +134,7 @@ async def test_database_single_statements_and_pages(database: Database, database
     assert [(review.title, review.stars) for review in found.items] == [("A Wizard of Earthsea", 5)]
     assert found.meta.total == 1
     everything = await database_page.all_reviews(statements, 5)
-    assert {"A Wizard of Earthsea", "The Tombs of Atuan"} < {review.title for review in everything}
+    assert {"A Wizard of Earthsea", "The Tombs of Atuan"} <= {review.title for review in everything}
     review = found.items[0]
     assert (await database_page.rate(statements, review.id, 3)).stars == 3
     assert (await database_page.search(statements, "earthsea", 1)).items == []
