@@ -160,10 +160,7 @@ class Outbox:
             self._settle()
         if self._writing_since is not None or not self._is_eager:
             return False
-        if self._send_frame is None:
-            self._hand_over(frame)
-        elif (handed := self._send_frame(frame)) is not None:
-            self._keep(handed)
+        self._hand_over(frame)
         return True
 
     async def write(self, frame: Frame) -> None:
@@ -196,22 +193,19 @@ class Outbox:
 
     def push_events(self, run: Run, source: EventSource) -> None:
         """See ``EventOutbox``."""
-        send_many = self._send_many
+        send_many, before = self._send_many, self._handed
         if (
             send_many is not None
-            and self._handed is None
+            and (before is None or before.done())
             and self._task is None
             and not self._is_closed
             and run.size <= self._max_bytes
         ):
-            # Nothing is before it. This is each delivery to a client that reads, at the second door.
-            if (handed := send_many(run.frames)) is not None:
+            # As `_is_free`, without a call for each delivery at the second door.
+            if (handed := send_many(run.frames)) is not before:
                 self._keep(handed)
             return
         if self._is_free and run.size <= self._max_bytes:
-            if send_many is not None:
-                self._keep(send_many(run.frames))
-                return
             if len(run.frames) == 1:
                 self._hand_over(run.frames[0])
                 return
@@ -361,7 +355,8 @@ class Outbox:
 
     def _hand_over(self, frame: Frame) -> None:
         if self._send_frame is not None:
-            self._keep(self._send_frame(frame))
+            if (handed := self._send_frame(frame)) is not self._handed:
+                self._keep(handed)
             return
         taken = self._send({"type": "websocket.send", self._frame_key: frame})
         # Granian returns a future of its own. For a closed socket, or a message that it cannot send, it returns an
