@@ -23,9 +23,6 @@ Found = Packet | BadPacket | list[Packet | BadPacket]
 _PING = int(SystemPacket.PING)
 _AUTH = int(SystemPacket.AUTH)
 _CONTROL = frozenset({_PING, int(SystemPacket.CANCEL)})
-_MOST_BYTES: Final = 4
-"""Most bytes that a character takes in UTF-8. They are counted only where it matters."""
-
 _UNREAD: Final = BadPacket(RateLimitedError())
 
 
@@ -93,14 +90,10 @@ class Intake:
         Returns:
             ``None`` if there is nothing to answer: the frame is too large, or a PING that answers ours.
         """
-        size = len(frame)
-        if size * _MOST_BYTES > self._max_bytes:
-            if not self.fits(frame):
-                return None
-        else:
-            self.last_seen = self._pulse.now
+        if not self.fits(frame):
+            return None
         paid = 0
-        if size > UNIT:
+        if len(frame) > UNIT:
             # Charged before decoding, which is the cost of a large frame. So the refusal cannot name the packet.
             paid = min(cost_of(frame), self._rate.burst)
             if (wait := self._rate.take(paid)) > 0:
@@ -130,7 +123,8 @@ class Intake:
         self.last_seen = self._pulse.now
         limit = self._max_bytes
         size = len(frame)
-        if size > limit or (size * _MOST_BYTES > limit and type(frame) is str and len(frame.encode()) > limit):
+        # A character takes one to four bytes of UTF-8: count them only where it matters.
+        if size * 4 > limit and (size > limit or (type(frame) is str and len(frame.encode()) > limit)):
             self._stop(Verdict(CloseCode.MESSAGE_TOO_BIG, "message_too_big"))
             return False
         return True
