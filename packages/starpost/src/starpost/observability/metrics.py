@@ -6,7 +6,7 @@ workers of its launcher (``peers``, ADR 0008).
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from starpost.observability.timings import Timings
+from starpost.protocol.close_codes import CloseCode
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -157,6 +158,5 @@ class _Merged(Collector):
         return self._metrics
 
 
-_KNOWN_CODES: Final[frozenset[Any]] = frozenset(
-    {1000, 1001, 1002, 1005, 1006, 1007, 1009, 1011, 1012, 1013, 4400, 4401, 4403, 4408, 4429}
-)
+# The last two are never sent: no code, and no close frame (RFC 6455, section 7.4.1).
+_KNOWN_CODES: Final = frozenset({*CloseCode, 1005, 1006})

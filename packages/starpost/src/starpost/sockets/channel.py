@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeResponse
 
+from starpost.protocol.close_codes import CloseCode
 from starpost.sockets.framing import Pong, joined, wire_of
 from starpost.sockets.handshake import HANDSHAKE_RESPONSE
 from starpost.sockets.turn import Turn
@@ -31,13 +32,9 @@ CLOSE_WAIT: Final = 1.0
 LONGEST_REASON: Final = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
 
-NORMAL: Final = 1000
-PROTOCOL_ERROR: Final = 1002
+# Never sent (RFC 6455, section 7.4.1).
 NO_CODE: Final = 1005
 ABNORMAL: Final = 1006
-INVALID_TEXT: Final = 1007
-TOO_BIG: Final = 1009
-INTERNAL_ERROR: Final = 1011
 
 # To look a member of an enumeration up takes longer than all else that is asked of a frame.
 _TEXT: Final = WSMsgType.TEXT
@@ -231,7 +228,7 @@ class Channel(WSListener):
     def _send_other(self, message: Message) -> Awaitable[None] | None:
         kind = message["type"]
         if kind == "websocket.close" and self.is_accepted:
-            self.close(message.get("code", NORMAL), message.get("reason") or "")
+            self.close(message.get("code", CloseCode.NORMAL), message.get("reason") or "")
         elif self.answer is not None and kind != f"{HANDSHAKE_RESPONSE}.body":
             raise RuntimeError(f"unexpected message {kind!r}: the handshake was answered")
         elif kind == "websocket.accept":
@@ -292,7 +289,7 @@ class Channel(WSListener):
             if kind is _CLOSE:
                 self._on_close(transport, frame.get_payload_as_bytes())
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._fail(PROTOCOL_ERROR, "reserved bit")
+            self._fail(CloseCode.PROTOCOL_ERROR, "reserved bit")
         elif kind is _CLOSE:
             self._on_close(transport, frame.get_payload_as_bytes())
         elif kind is _TEXT or kind is _BINARY or kind is _CONTINUATION:
@@ -340,7 +337,7 @@ class Channel(WSListener):
         fragments = self._fragments
         if fragments is None:
             if kind is _CONTINUATION:
-                self._fail(PROTOCOL_ERROR, "nothing to continue")
+                self._fail(CloseCode.PROTOCOL_ERROR, "nothing to continue")
             elif not frame.fin:
                 self._is_text = kind is _TEXT
                 self._fragments = bytearray(frame.get_payload_as_bytes())
@@ -348,13 +345,13 @@ class Channel(WSListener):
                 try:
                     self._put(frame.get_payload_as_utf8_text())
                 except UnicodeDecodeError:
-                    self._fail(INVALID_TEXT, "invalid UTF-8")
+                    self._fail(CloseCode.INVALID_TEXT, "invalid UTF-8")
             else:
                 self._put(frame.get_payload_as_bytes())
         elif kind is not _CONTINUATION:
-            self._fail(PROTOCOL_ERROR, "the message before is not complete")
+            self._fail(CloseCode.PROTOCOL_ERROR, "the message before is not complete")
         elif len(fragments) + frame.payload_size > self._max_message_bytes:
-            self._fail(TOO_BIG, "message_too_big")
+            self._fail(CloseCode.MESSAGE_TOO_BIG, "message_too_big")
         else:
             fragments += frame.get_payload_as_memoryview()
             if frame.fin:
@@ -365,7 +362,7 @@ class Channel(WSListener):
         try:
             self._put(fragments.decode() if self._is_text else bytes(fragments))
         except UnicodeDecodeError:
-            self._fail(INVALID_TEXT, "invalid UTF-8")
+            self._fail(CloseCode.INVALID_TEXT, "invalid UTF-8")
 
     def _put(self, frame: str | bytes) -> None:
         if self._take is not None and self._arrived is not None and not self._arrived.done():
@@ -412,7 +409,7 @@ class Channel(WSListener):
         code = int.from_bytes(payload[:2]) if payload else NO_CODE
         self.release()
         if not self.is_closing:
-            answer = NORMAL if not payload else code if _may_be_sent(code) else PROTOCOL_ERROR
+            answer = CloseCode.NORMAL if not payload else code if _may_be_sent(code) else CloseCode.PROTOCOL_ERROR
             self._begin_end(code, payload[2:].decode())
             transport.send_close(answer)  # type: ignore[arg-type]  # any code
         transport.disconnect()
@@ -442,17 +439,17 @@ class Channel(WSListener):
 
 _DISCONNECT: Final = "websocket.disconnect"
 
-_REASONS: Final = {
-    PROTOCOL_ERROR: "protocol_error",
-    INVALID_TEXT: "invalid_text",
-    TOO_BIG: "message_too_big",
+_REASONS: Final[dict[int, str]] = {
+    CloseCode.PROTOCOL_ERROR: "protocol_error",
+    CloseCode.INVALID_TEXT: "invalid_text",
+    CloseCode.MESSAGE_TOO_BIG: "message_too_big",
 }
 """Reasons by the code with which a client is refused that does not keep to RFC 6455 or to our limit."""
 
 
 def _may_be_sent(code: int) -> bool:
     """Return True if a close frame may have this code (RFC 6455, section 7.4; 1004 to 1006 are never sent)."""
-    return NORMAL <= code <= 1003 or INVALID_TEXT <= code <= 1014 or 3000 <= code < 5000
+    return CloseCode.NORMAL <= code <= 1003 or CloseCode.INVALID_TEXT <= code <= 1014 or 3000 <= code < 5000
 
 
 def _texts(headers: Any) -> list[tuple[str, str]]:

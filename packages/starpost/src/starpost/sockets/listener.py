@@ -19,7 +19,8 @@ import structlog
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # see docs/adr/0026
 
-from starpost.sockets.channel import CLOSE_WAIT, INTERNAL_ERROR, Channel
+from starpost.protocol.close_codes import CloseCode
+from starpost.sockets.channel import CLOSE_WAIT, Channel
 from starpost.sockets.handshake import Address, refusal_of, scope_of
 from starpost.sockets.turn import Turn
 
@@ -189,7 +190,7 @@ class Listener:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("socket_failed", exc_info=error)
-        channel.close(INTERNAL_ERROR, "")
+        channel.close(CloseCode.INTERNAL_ERROR, "")
 
     @property
     def _running_turn(self) -> Turn:
