@@ -81,8 +81,19 @@ class Listener:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._turn = Turn(loop)
-        self._listening = _bound(self._host, self._port)
-        self._listening.listen(BACKLOG)
+        # At the address that the launcher has reserved. Other workers listen there, too.
+        family, *_, address = socket.getaddrinfo(
+            self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        self._listening = socket.create_server(
+            address,
+            family=family,
+            backlog=BACKLOG,
+            reuse_port=True,
+            # As the launcher's reservation: `::` is IPv4, too.
+            dualstack_ipv6=family == socket.AF_INET6,
+        )
+        self._listening.setblocking(False)
         loop.add_reader(self._listening, self._accept, self._listening)
         return self
 
@@ -202,23 +213,6 @@ class Listener:
         self._channels.discard(channel)
         if not self._channels:
             self._emptied.set()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket at the address that the launcher has reserved. Other workers have one there, too."""
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.setblocking(False)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
 
 
 class _Protocol(WSProtocol):  # type: ignore[misc]  # picows has no types for it
